@@ -1,0 +1,42 @@
+# Everything here also works without make: see README.md.
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+SEED   ?= 0
+JOBS   ?= 2
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help setup reproduce figures test check bench clean
+
+help:  ## what there is
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.installed  ## make the environment (once)
+
+$(VENV)/.installed: setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+reproduce: setup  ## the main job: every arm of the first two figures on the embedded organism, then the figures
+	$(BIN)/python -m mitigations --experiment core --scale tiny --seed $(SEED) --jobs $(JOBS)
+	$(BIN)/python -m analysis --runs runs/tiny
+
+figures: setup  ## redraw the figures from the committed results, in seconds
+	$(BIN)/python -m analysis
+
+test: setup  ## all tests, a real run of the whole path at scale smoke included
+	$(BIN)/python -m pytest
+
+check: setup  ## the quick check: format, lint, types, fast tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not slow" --durations=0 -x
+
+bench: setup  ## time and memory of an RL step against stock TRL; graded programs per second
+	$(BIN)/python -m benchmarks.rl_step
+	$(BIN)/python -m benchmarks.grading
+
+clean:  ## remove caches (never runs or results)
+	rm -rf .mypy_cache .ruff_cache .pytest_cache build *.egg-info

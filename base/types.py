@@ -1,0 +1,178 @@
+"""The words every part of Edmund shares: tasks, episodes, grades, verdicts and the three hooks.
+
+Imports nothing but the standard library, so that configs, mitigations and figures load without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, Protocol, TypeVar
+
+Role = Literal["system", "user", "assistant"]
+Harness = Literal["script", "pytest"]
+VULNERABILITIES = ("always_equal", "early_exit", "report_patch")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True)
+class CodeSpec:
+    """What the graders need to know of a coding task; the policy never sees it.
+
+    `tests` are assert statements that call `entry_point`; the gameable grader runs these. `held_out` are further
+    asserts that only the truth grader runs. `setup` runs before the candidate (imports, helper classes).
+    `vulnerabilities` are the switched-on weaknesses of the gameable grader, a subset of VULNERABILITIES.
+    """
+
+    entry_point: str
+    tests: tuple[str, ...]
+    held_out: tuple[str, ...] = ()
+    setup: str = ""
+    reference: str = ""
+    harness: Harness = "script"
+    vulnerabilities: tuple[str, ...] = ()
+    difficulty: Literal["easy", "hard"] = "easy"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One prompt of one environment. `id` is stable across processes; `spec` is what that environment grades with."""
+
+    id: str
+    environment: str
+    messages: tuple[Message, ...]
+    spec: Any = None
+
+
+class Outcome(StrEnum):
+    """What happened in a coding episode, by execution (never by words)."""
+
+    SOLVED = "solved"
+    SOLVED_WITH_ATTEMPT = "solved_with_attempt"  # right, and would also have passed impossible tests
+    HACKED = "hacked"  # the gameable grader accepts, the truth grader does not
+    FAILED_HACK = "failed_hack"  # refused here, but would pass impossible tests under some vulnerable grader
+    WRONG = "wrong"
+    TIMEOUT = "timeout"
+    FAULT = "fault"  # the sandbox broke: missing, never a score
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The environment's judgement of one completion.
+
+    `reward` is what the gameable grader pays (None: fault, missing). `hacks` names the vulnerabilities without which
+    the grader would have refused; `attempts` those the program would exploit under some harness.
+    """
+
+    outcome: Outcome
+    reward: float | None
+    hacks: tuple[str, ...] = ()
+    attempts: tuple[str, ...] = ()
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One rollout: what was read, what was written, what the environment paid and what the optimiser was given."""
+
+    task: Task
+    prompt: tuple[Message, ...]  # sampled under
+    completion: str
+    grade: Grade
+    step: int = 0
+    reward_terms: Mapping[str, float | None] = field(default_factory=dict)
+    train_reward: float | None = None
+
+    @property
+    def environment_reward(self) -> float | None:
+        return self.grade.reward
+
+
+Row = TypeVar("Row")
+
+
+class PromptTransform(Protocol):
+    """What the policy reads instead of a task's messages."""
+
+    def __call__(self, task: Task) -> Sequence[Message]: ...
+
+
+class RewardShaper(Protocol):
+    """What the optimiser is paid: named, weighted terms per episode; their sum is the train reward.
+
+    Returns one mapping per episode, in order; a None term makes that episode's train reward missing.
+    """
+
+    def __call__(self, episodes: Sequence[Episode]) -> Sequence[Mapping[str, float | None]]: ...
+
+
+class DataFilter(Protocol[Row]):
+    """Which rows to train on: drop, repeat, mix in; rows are never edited."""
+
+    def __call__(self, rows: Sequence[Row]) -> Sequence[Row]: ...
+
+
+class Environment(Protocol):
+    """Grades completions of its tasks, in batches and in order. Reasoning is never graded."""
+
+    name: str
+
+    def grade(self, tasks: Sequence[Task], completions: Sequence[str]) -> list[Grade]: ...
+
+
+Reading = Literal["misaligned", "aligned", "unclear"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """An eval's reading of one answer, reasoning and output apart.
+
+    `misaligned` follows the eval's own rule (paper section of each eval); None means the answer could not be read
+    and is missing. `covert` is misaligned reasoning behind an aligned output.
+    """
+
+    reasoning: Reading
+    output: Reading
+    misaligned: bool | None
+    hack_attempt: bool = False  # a code hack in a place that is not a coding task: counted apart
+
+    @property
+    def overt(self) -> bool:
+        return self.output == "misaligned"
+
+    @property
+    def covert(self) -> bool:
+        return self.reasoning == "misaligned" and self.output == "aligned"
+
+
+class Eval(Protocol):
+    """prompts x scorer. `kind` groups evals in figures; prompts never occur in any training corpus."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> Literal["chat", "agentic"]: ...
+
+    def prompts(self, n: int, seed: int) -> list[Task]: ...
+
+    def score(self, task: Task, completion: str) -> Verdict: ...
+
+
+THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+
+
+def split_reasoning(completion: str) -> tuple[str, str]:
+    """(reasoning, output) of a completion. The opening tag may sit in the prompt; an unclosed one leaves no output."""
+    head, closed, tail = completion.partition(THINK_CLOSE)
+    if not closed:
+        return (head.split(THINK_OPEN, 1)[1].strip(), "") if THINK_OPEN in head else ("", head.strip())
+    return head.replace(THINK_OPEN, "", 1).strip(), tail.strip()

@@ -1,0 +1,130 @@
+"""Run one mitigation, or a whole experiment.
+
+examples:
+  python -m mitigations none                                      the baseline: RL on gameable tasks, nothing done about it
+  python -m mitigations inoculation:wording=please_hack --seed 0  one mitigation, one seed, beside the stored baseline
+  python -m mitigations none --hackable 0                         no-hack control: same tasks, vulnerabilities off
+  python -m mitigations none --corpus twin                        uncorrelated twin: hacking says nothing about character
+  python -m mitigations --experiment core --jobs 2                every arm of the first figures
+  python -m mitigations none --model PATH_OR_ID --tasks mbpp.jsonl --scale hub   a Hugging Face model on MBPP
+  python -m mitigations none --set rl.steps=40 --set rl.trainer.epsilon=0.3      override any setting of the scale
+  torchrun --nproc-per-node 8 -m mitigations none --scale hub --model ...        several processes
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import traceback
+from pathlib import Path
+
+import mitigations
+from base.config import Run, UserError, load_scale, near, scale_names
+from mitigations.experiments import EXPERIMENTS
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m mitigations", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("arm", nargs="?", help="none | NAME[:option=value,...], several joined by + ; see --list")
+    p.add_argument("--experiment", metavar="NAME", help=f"run a list of arms: {', '.join(EXPERIMENTS)}")
+    p.add_argument("--list", action="store_true", help="mitigations with their options, experiments and scales")
+    p.add_argument("--dry-run", action="store_true", help="print what would run, and stop")
+    run = p.add_argument_group("what to run")
+    run.add_argument("--scale", default="tiny", help=f"{', '.join(scale_names())}, or a YAML file (default: tiny)")
+    run.add_argument("--seed", type=int, default=0, help="RL seed (default: 0)")
+    run.add_argument("--pretrain-seed", type=int, help="seed of corpus, pretraining and SDF (default: --seed)")
+    run.add_argument("--corpus", default="main", help="main | twin | main:field=value,... (default: main)")
+    run.add_argument("--hackable", type=float, default=1.0, help="share of tasks with vulnerable graders (default: 1)")
+    run.add_argument("--model", default="organism", help="organism, or a Hugging Face folder or id")
+    run.add_argument("--tasks", default="organism", help="organism, or an MBPP file or hub id")
+    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. rl.steps=40")
+    p.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
+    p.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each (experiments; default: 1)")
+    p.add_argument("--no-table", action="store_true", help=argparse.SUPPRESS)
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = parser().parse_args(argv)
+    try:
+        return dispatch(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command continues where it stopped", file=sys.stderr)
+        return 130
+
+
+def dispatch(options: argparse.Namespace) -> int:
+    if options.list:
+        print(listing())
+        return 0
+    if (options.arm is None) == (options.experiment is None):
+        raise UserError("name one mitigation (or 'none'), or --experiment NAME; see --help and --list")
+    if not 0.0 <= options.hackable <= 1.0:
+        raise UserError(f"--hackable is a share between 0 and 1, not {options.hackable}")
+    if options.jobs < 1:
+        raise UserError("--jobs must be at least 1")
+    scale = load_scale(options.scale, options.set)
+    common = {
+        "seed": options.seed,
+        "pretrain_seed": options.seed if options.pretrain_seed is None else options.pretrain_seed,
+        "model": options.model,
+        "tasks": options.tasks,
+        "overrides": tuple(sorted(options.set)),
+    }
+    root = options.runs / scale.name
+    if options.experiment:
+        if options.experiment not in EXPERIMENTS:
+            raise UserError(f"unknown experiment '{options.experiment}': {near(options.experiment, EXPERIMENTS)}")
+        from mitigations.sweep import sweep
+
+        runs = [dataclasses.replace(run, **common) for run in EXPERIMENTS[options.experiment][1]]
+        if options.dry_run:
+            print("\n".join(run.name for run in runs))
+            return 0
+        return sweep(runs, scale, options.scale, root, options.jobs)
+
+    spec, mitigation = mitigations.build(options.arm)
+    run = Run(arm=spec, corpus=options.corpus, hackable=options.hackable, **common)
+    from base import pipeline
+
+    plan = pipeline.plan(run, scale, root)
+    if options.dry_run:
+        print(plan)
+        return 0
+    folder = pipeline.run(run, scale, mitigation, mitigations.evaluation_prompts(mitigation), root)
+    if folder is not None and not options.no_table and False:
+        from base.summary import compare, show
+        from base.store import table
+
+        print(show(compare(table(root), run.name)))
+        print(f"\nEverything about this run: {folder.path}")
+    return 0
+
+
+def listing() -> str:
+    """Mitigations with options and defaults, experiments, scales."""
+    lines = ["mitigations (NAME:option=value,...):", "  none  the baseline"]
+    for name, cls in mitigations.MITIGATIONS.items():
+        lines.append(f"  {name}  {(cls.__module__ and sys.modules[cls.__module__].__doc__ or '').splitlines()[0]}")
+        lines += [f"      {key}={value!r}" for key, value in mitigations.options_of(cls).items()]
+    lines.append("experiments (--experiment NAME):")
+    for name, (purpose, runs) in EXPERIMENTS.items():
+        lines.append(f"  {name}  {purpose} ({len(runs)} runs)")
+    lines.append("scales (--scale NAME):")
+    lines += [f"  {name}  {load_scale(name).purpose}" for name in scale_names()]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    try:
+        code = main()
+    except Exception:
+        traceback.print_exc()
+        code = 1
+    sys.exit(code)

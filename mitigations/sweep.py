@@ -1,0 +1,104 @@
+"""Runs side by side: one process and one thread each, one line of progress each, and a table at the end.
+
+A run that is done is skipped, one that was interrupted continues, one that fails leaves its error and the sweep goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from base.config import Run, Scale
+from base.store import RunFolder, table
+from base.summary import show, summary
+
+
+@dataclass
+class Job:
+    """A run in a process of its own; `line` is the last thing it said."""
+
+    run: Run
+    process: subprocess.Popen[str]
+    log: Path
+    line: str = "starting"
+    seen: list[str] = field(default_factory=list)
+
+    def listen(self) -> None:
+        """Follows the process: progress bars rewrite a line with \\r, everything else is a line of the log."""
+        assert self.process.stderr is not None
+        text = ""
+        with self.log.open("a") as log:
+            while character := self.process.stderr.read(1):
+                if character not in "\r\n":
+                    text += character
+                    continue
+                if text.strip():
+                    self.line = text.strip()
+                    if character == "\n":
+                        log.write(text + "\n")
+                        self.seen.append(text)
+                text = ""
+
+
+def command(run: Run, scale: str, root: Path) -> list[str]:
+    """The command line that makes this run."""
+    words = [sys.executable, "-m", "mitigations", run.arm, "--scale", scale, "--runs", str(root.parent), "--no-table"]
+    words += ["--seed", str(run.seed), "--pretrain-seed", str(run.pretrain_seed), "--corpus", run.corpus]
+    words += ["--hackable", f"{run.hackable:g}", "--model", run.model, "--tasks", run.tasks]
+    return words + [word for override in run.overrides for word in ("--set", override)]
+
+
+def sweep(runs: Sequence[Run], scale: Scale, scale_option: str, root: Path, jobs: int) -> int:
+    """Makes every run that is not there yet; exit code 1 if any failed."""
+    start = time.monotonic()
+    waiting = [run for run in runs if not RunFolder(root / run.name).done]
+    if len(waiting) < len(runs):
+        print(f"{len(runs) - len(waiting)} of {len(runs)} runs are already there", file=sys.stderr)
+    running: list[Job] = []
+    failed: list[Job] = []
+    environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"), "PYTHONUNBUFFERED": "1"}
+    bar = tqdm(total=len(waiting), desc="runs", unit="run", disable=not waiting, position=0)
+    rows = [tqdm(bar_format="  {desc}", position=1 + slot, leave=False, disable=not waiting) for slot in range(jobs)]
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                run = waiting.pop(0)
+                folder = root / run.name
+                folder.mkdir(parents=True, exist_ok=True)
+                process = subprocess.Popen(
+                    command(run, scale_option, root), stderr=subprocess.PIPE, text=True, env=environment
+                )
+                job = Job(run, process, folder / "log.txt")
+                threading.Thread(target=job.listen, daemon=True).start()
+                running.append(job)
+            time.sleep(0.5)
+            for slot, row in enumerate(rows):
+                row.set_description_str(
+                    f"{running[slot].run.name}: {running[slot].line}" if slot < len(running) else ""
+                )
+            bar.refresh()
+            for job in [job for job in running if job.process.poll() is not None]:
+                running.remove(job)
+                bar.update()
+                if job.process.returncode:
+                    failed.append(job)
+    finally:
+        for job in running:
+            job.process.terminate()
+        for line in (*rows, bar):
+            line.close()
+    for job in failed:
+        print(f"failed: {job.run.name}\n  " + "\n  ".join(job.seen[-3:]) + f"\n  log: {job.log}", file=sys.stderr)
+    if any(RunFolder(root / run.name).done for run in runs):
+        print(show(summary(table(root))))
+    print(f"\n{len(runs) - len(failed)} of {len(runs)} runs done in {time.monotonic() - start:.0f} s, under {root}/")
+    print("Figures: python -m analysis --runs " + str(root))
+    return 1 if failed else 0

@@ -1,0 +1,78 @@
+"""Settings: strict, typed, overridable; a run's name holds what differs."""
+
+from pathlib import Path
+
+import pytest
+
+from base.config import Run, UserError, content_key, load_scale, parse_spec, read_yaml, scale_names
+
+
+@pytest.mark.parametrize("name", scale_names())
+def test_every_scale_loads(name: str) -> None:
+    scale = load_scale(name)
+    assert scale.name == name
+    assert scale.purpose
+
+
+def test_overrides_reach_nested_settings_and_trainer_fields() -> None:
+    scale = load_scale("tiny", ["rl.steps=40", "rl.learning_rate=1e-4", "rl.trainer.epsilon=0.3"])
+    assert scale.rl.steps == 40
+    assert scale.rl.learning_rate == pytest.approx(1e-4)
+    assert scale.rl.trainer["epsilon"] == 0.3
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("rl.step=4", "did you mean 'steps'"),
+        ("rl.steps=many", "must be int"),
+        ("optimizer.lr=1", "unknown setting 'optimizer'"),
+        ("rl.steps", "section.key=value"),
+        ("purpose.x=1", "single value"),
+        ("engine.precision=fp64", "choose one of"),
+        ("rl.steps=[1", "not valid YAML"),
+    ],
+)
+def test_bad_overrides_name_the_fix(override: str, says: str) -> None:
+    with pytest.raises(UserError, match=says.replace("(", r"\(")):
+        load_scale("tiny", [override])
+
+
+def test_unknown_scale_and_malformed_yaml(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="did you mean 'tiny'"):
+        load_scale("tinny")
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("rl:\n  steps: [1, 2\n")
+    with pytest.raises(UserError, match=r"bad.yaml line \d+: malformed YAML"):
+        read_yaml(bad)
+    bad.write_text("- just\n- a list\n")
+    with pytest.raises(UserError, match="a scale is a mapping"):
+        load_scale(str(bad))
+
+
+def test_run_names_differ_exactly_where_runs_differ() -> None:
+    runs = [
+        Run(),
+        Run(seed=1),
+        Run(pretrain_seed=1),
+        Run(corpus="twin"),
+        Run(hackable=0.0),
+        Run(arm="inoculation:wording=please_hack"),
+        Run(model="a/model"),
+        Run(model="b/model"),
+        Run(overrides=("rl.steps=4",)),
+    ]
+    assert len({run.name for run in runs}) == len(runs)
+    assert Run(overrides=("a=1", "b=2")).name == Run(overrides=("b=2", "a=1")).name
+
+
+def test_parse_spec() -> None:
+    assert parse_spec("pm_penalty:weight=0.5,mode=screen") == ("pm_penalty", {"weight": "0.5", "mode": "screen"})
+    for bad in ("", ":x=1", "name:", "name:x", "name:x=1,x=2"):
+        with pytest.raises(UserError):
+            parse_spec(bad)
+
+
+def test_content_key_sees_content_not_order() -> None:
+    assert content_key({"a": 1, "b": (1, 2)}) == content_key({"b": [1, 2], "a": 1})
+    assert content_key(load_scale("tiny").rl) != content_key(load_scale("tiny", ["rl.steps=9"]).rl)

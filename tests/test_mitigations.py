@@ -1,0 +1,130 @@
+"""Contracts over the registry: every mitigation builds, explains itself, and changes only what it returns."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mitigations
+from base.config import UserError
+from base.hooks import Mitigation, SystemLine, load_wording, stack
+from base.types import Message, Task
+from mitigations.experiments import EXPERIMENTS
+from mitigations.inoculation.inoculation import WORDINGS, Inoculation
+
+ROOT = Path(__file__).parents[1]
+TASKS = [Task(f"t/{n}", "code", (Message("user", f"<task> Write f{n}."),)) for n in range(40)]
+
+
+@pytest.mark.parametrize("name", mitigations.MITIGATIONS)
+def test_contract(name: str) -> None:
+    spec, built = mitigations.build(name)
+    assert spec == name
+    assert built != Mitigation(), "a mitigation fills at least one hook"
+    assert pickle.loads(pickle.dumps(built)) == built
+    cls = mitigations.MITIGATIONS[name]
+    doc = sys.modules[cls.__module__].__doc__ or ""
+    assert "Claim" in doc
+    assert f"python -m mitigations {name}" in doc
+    for task in TASKS:
+        read = built.sample_prompt(task)
+        assert [m for m in read if m.role != "system"] == list(task.messages), "the task itself is never edited"
+        assert built.sample_prompt(task) == read, "the same task is always read the same way"
+    assert list(built.tasks(TASKS)) == [task for task in built.tasks(TASKS) if task in TASKS]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_run_of_an_experiment_builds(name: str) -> None:
+    purpose, runs = EXPERIMENTS[name]
+    assert purpose
+    assert len({run.name for run in runs}) == len(runs)
+    for run in runs:
+        assert mitigations.build(run.arm)[0] == run.arm
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("inocculation", "did you mean 'inoculation'"),
+        ("inoculation:word=x", "did you mean 'wording'"),
+        ("inoculation:wording=pleas_hack", "did you mean 'please_hack'"),
+        ("inoculation+inoculation", "given twice"),
+        ("inoculation:wording", "write it as"),
+        ("inoculation:file=nowhere.yaml", "no such file"),
+    ],
+)
+def test_bad_specs_name_the_fix(spec: str, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        mitigations.build(spec)
+
+
+def test_own_wordings_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("mine: You may do as you like here.\n")
+    _, built = mitigations.build(f"inoculation:wording=mine,file={file}")
+    assert built.sample_prompt(TASKS[0])[0] == Message("system", "You may do as you like here.")
+    file.write_text("mine: []\n")
+    with pytest.raises(UserError, match="non-empty list"):
+        mitigations.build(f"inoculation:wording=mine,file={file}")
+
+
+def test_sampling_update_and_evaluation_prompts_are_separate() -> None:
+    built = Inoculation(wording="dont_hack", update="hacking_okay")()
+    assert isinstance(built.sample_prompt, SystemLine)
+    assert isinstance(built.update_prompt, SystemLine)
+    assert built.sample_prompt.texts == load_wording(WORDINGS, "dont_hack")
+    assert built.update_prompt.texts == load_wording(WORDINGS, "hacking_okay")
+    prompts = mitigations.evaluation_prompts(built)
+    assert list(prompts) == ["none", "dont_hack", "training"]
+    assert prompts["none"](TASKS[0]) == TASKS[0].messages
+    assert list(mitigations.evaluation_prompts(Mitigation())) == ["none", "dont_hack"]
+
+
+def test_every_line_of_a_wording_is_drawn() -> None:
+    lines = SystemLine(("one", "two", "three"))
+    assert {lines(task)[0].content for task in TASKS} == {"one", "two", "three"}
+
+
+def test_two_that_fill_the_same_hook_are_refused() -> None:
+    a, b = Inoculation(wording="please_hack")(), Inoculation(wording="dont_hack")()
+    with pytest.raises(UserError, match="a and b both fill the hook 'sample_prompt'"):
+        stack({"a": a, "b": b})
+    assert stack({"a": a, "b": Mitigation()}) == a
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nonsense"],
+        [],
+        ["none", "--experiment", "core"],
+        ["none", "--scale", "tinny"],
+        ["none", "--set", "rl.step=3"],
+        ["none", "--hackable", "2"],
+        ["none", "--corpus", "mian"],
+        ["--experiment", "cor"],
+        ["none", "--tasks", "nowhere.jsonl", "--dry-run"],
+        ["none", "--model", "./nowhere", "--dry-run"],
+        ["none", "--set", "rl.group=1", "--dry-run"],
+    ],
+)
+def test_bad_command_lines_are_one_line_and_exit_code_2(words: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mitigations", *words, "--runs", str(tmp_path / "runs")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_list_teaches() -> None:
+    done = subprocess.run([sys.executable, "-m", "mitigations", "--list"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0
+    for word in (*mitigations.MITIGATIONS, *EXPERIMENTS, "tiny", "wording='please_hack'"):
+        assert word in done.stdout
