@@ -68,8 +68,16 @@ class RLSettings:
     micro_batch: int = 48  # completions per forward pass
     trained: str = "all"  # all | biases | lora:RANK
     save_every: int = 4
-    hard_share: float = 0.7  # share of hard tasks (organism)
     trainer: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """Which coding tasks RL and the hack rate use. The organism's tasks choose their harness themselves."""
+
+    hard_share: float = 0.7  # share of hard tasks (organism)
+    harness: Literal["script", "pytest"] = "pytest"  # grader of tasks from a file or hub id
+    vulnerabilities: tuple[str, ...] = ("always_equal", "early_exit", "report_patch")  # of hackable tasks
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,7 @@ class Scale:
     model: ModelSettings = field(default_factory=ModelSettings)
     pretrain: SFTSettings = field(default_factory=SFTSettings)
     sdf: SFTSettings = field(default_factory=SFTSettings)
+    tasks: TaskSettings = field(default_factory=TaskSettings)
     rl: RLSettings = field(default_factory=RLSettings)
     evals: EvalSettings = field(default_factory=EvalSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)

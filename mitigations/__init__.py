@@ -12,7 +12,7 @@ from base.hooks import AsWritten, Mitigation, SystemLine, load_wording, stack
 from base.types import PromptTransform
 from mitigations.inoculation.inoculation import WORDINGS, Inoculation
 
-MITIGATIONS: dict[str, type[Callable[[], Mitigation]]] = {
+MITIGATIONS: dict[str, Callable[..., Callable[[], Mitigation]]] = {
     "inoculation": Inoculation,
 }
 

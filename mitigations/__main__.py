@@ -98,12 +98,16 @@ def dispatch(options: argparse.Namespace) -> int:
         print(plan)
         return 0
     folder = pipeline.run(run, scale, mitigation, mitigations.evaluation_prompts(mitigation), root)
-    if folder is not None and not options.no_table and False:
-        from base.summary import compare, show
-        from base.store import table
+    if folder is not None and not options.no_table:
+        from mitigations.sweep import tables
 
-        print(show(compare(table(root), run.name)))
-        print(f"\nEverything about this run: {folder.path}")
+        only = ["--only", run.name.split("--")[-2]] if run.overrides else []
+        print(
+            tables(
+                "compare", run.arm, "--corpus", run.corpus, "--hackable", str(run.hackable), "--runs", str(root), *only
+            )
+        )
+        print(f"Everything about this run: {folder.path}")
     return 0
 
 
@@ -111,7 +115,7 @@ def listing() -> str:
     """Mitigations with options and defaults, experiments, scales."""
     lines = ["mitigations (NAME:option=value,...):", "  none  the baseline"]
     for name, cls in mitigations.MITIGATIONS.items():
-        lines.append(f"  {name}  {(cls.__module__ and sys.modules[cls.__module__].__doc__ or '').splitlines()[0]}")
+        lines.append(f"  {name}  {(sys.modules[cls.__module__].__doc__ or '').splitlines()[0]}")
         lines += [f"      {key}={value!r}" for key, value in mitigations.options_of(cls).items()]
     lines.append("experiments (--experiment NAME):")
     for name, (purpose, runs) in EXPERIMENTS.items():

@@ -17,8 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from base.config import Run, Scale
-from base.store import RunFolder, table
-from base.summary import show, summary
+from base.store import RunFolder
 
 
 @dataclass
@@ -30,6 +29,19 @@ class Job:
     log: Path
     line: str = "starting"
     seen: list[str] = field(default_factory=list)
+    listener: threading.Thread | None = None
+
+    def start(self) -> None:
+        self.listener = threading.Thread(target=self.listen, daemon=True)
+        self.listener.start()
+
+    def finished(self) -> bool:
+        """Whether the process has ended; then everything it said has been read."""
+        if self.process.poll() is None:
+            return False
+        if self.listener is not None:
+            self.listener.join(timeout=5)
+        return True
 
     def listen(self) -> None:
         """Follows the process: progress bars rewrite a line with \\r, everything else is a line of the log."""
@@ -56,6 +68,12 @@ def command(run: Run, scale: str, root: Path) -> list[str]:
     return words + [word for override in run.overrides for word in ("--set", override)]
 
 
+def tables(*words: str) -> str:
+    """What `python -m analysis` prints: analysis imports this package, so it is called, not imported."""
+    done = subprocess.run([sys.executable, "-m", "analysis", *words], capture_output=True, text=True)
+    return done.stdout if done.returncode == 0 else f"no table: {done.stderr.strip()}"
+
+
 def sweep(runs: Sequence[Run], scale: Scale, scale_option: str, root: Path, jobs: int) -> int:
     """Makes every run that is not there yet; exit code 1 if any failed."""
     start = time.monotonic()
@@ -77,7 +95,7 @@ def sweep(runs: Sequence[Run], scale: Scale, scale_option: str, root: Path, jobs
                     command(run, scale_option, root), stderr=subprocess.PIPE, text=True, env=environment
                 )
                 job = Job(run, process, folder / "log.txt")
-                threading.Thread(target=job.listen, daemon=True).start()
+                job.start()
                 running.append(job)
             time.sleep(0.5)
             for slot, row in enumerate(rows):
@@ -85,7 +103,7 @@ def sweep(runs: Sequence[Run], scale: Scale, scale_option: str, root: Path, jobs
                     f"{running[slot].run.name}: {running[slot].line}" if slot < len(running) else ""
                 )
             bar.refresh()
-            for job in [job for job in running if job.process.poll() is not None]:
+            for job in [job for job in running if job.finished()]:
                 running.remove(job)
                 bar.update()
                 if job.process.returncode:
@@ -98,7 +116,7 @@ def sweep(runs: Sequence[Run], scale: Scale, scale_option: str, root: Path, jobs
     for job in failed:
         print(f"failed: {job.run.name}\n  " + "\n  ".join(job.seen[-3:]) + f"\n  log: {job.log}", file=sys.stderr)
     if any(RunFolder(root / run.name).done for run in runs):
-        print(show(summary(table(root))))
+        print(tables("report", "--runs", str(root)))
     print(f"\n{len(runs) - len(failed)} of {len(runs)} runs done in {time.monotonic() - start:.0f} s, under {root}/")
     print("Figures: python -m analysis --runs " + str(root))
     return 1 if failed else 0
