@@ -226,7 +226,8 @@ def start_checkpoint(
             )
         control = RunFolder(pretrained)
         if process.is_main and not control.done:
-            untrained = replace(run, arm="untrained", hackable=1.0, seed=seed, overrides=())
+            felt = tuple(word for word in run.overrides if not word.startswith(("rl.", "sdf.", "tasks.")))
+            untrained = replace(run, arm="untrained", hackable=1.0, seed=seed, overrides=felt)
             control.open(untrained, scale, None)
             plain = {"none": eval_prompts["none"]}
             evaluate_checkpoints(untrained, scale, plain, environment, {0: pretrained}, control, process)

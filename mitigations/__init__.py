@@ -18,7 +18,7 @@ MITIGATIONS: dict[str, Callable[..., Callable[[], Mitigation]]] = {
 
 
 def build(spec: str) -> tuple[str, Mitigation]:
-    """(canonical spec, hooks) of `none`, `NAME`, `NAME:option=value,...` or several joined by `+`.
+    """(canonical spec: every option spelt out, hooks) of `none`, `NAME`, `NAME:option=value,...` or several joined by `+`.
 
     Raises:
         UserError: unknown mitigation, option or value, or two that fill the same hook.
@@ -35,8 +35,8 @@ def build(spec: str) -> tuple[str, Mitigation]:
             raise UserError(f"'{name}' is given twice in '{spec}'")
         plugin = _plugin(name, options)
         parts[name] = plugin()
-        changed = [f"{key}={value}" for key, value in options_of(plugin).items() if key in options]
-        canonical.append(name + (":" + ",".join(changed) if changed else ""))
+        spelt = [f"{key}={value}" for key, value in options_of(plugin).items() if value not in ("", None)]
+        canonical.append(name + (":" + ",".join(spelt) if spelt else ""))
     return "+".join(canonical), stack(parts)
 
 

@@ -21,7 +21,8 @@ TASKS = [Task(f"t/{n}", "code", (Message("user", f"<task> Write f{n}."),)) for n
 @pytest.mark.parametrize("name", mitigations.MITIGATIONS)
 def test_contract(name: str) -> None:
     spec, built = mitigations.build(name)
-    assert spec == name
+    assert spec.split(":")[0] == name
+    assert mitigations.build(spec) == (spec, built), "the canonical spec means the same"
     assert built != Mitigation(), "a mitigation fills at least one hook"
     assert pickle.loads(pickle.dumps(built)) == built
     cls = mitigations.MITIGATIONS[name]

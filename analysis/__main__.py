@@ -1,0 +1,129 @@
+"""Draws figures, tests the claims and writes the report, in seconds and without torch.
+
+examples:
+  python -m analysis                                      every figure, the claims and the report
+  python -m analysis hacking --runs runs/tiny             one figure, from your own runs
+  python -m analysis claims report                        the two tables alone
+  python -m analysis compare inoculation:wording=please_hack --runs runs/tiny   one arm beside the baseline
+  python -m analysis --list                               what can be drawn, what it claims and which runs it needs
+  python -m analysis export --runs runs/tiny --results results/tiny   the table and manifest that ship with the code
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import claims, report
+from analysis.figure import Figure
+from analysis.hacking import HACKING
+from analysis.inoculation import INOCULATION
+from analysis.table import export, load, minutes, select
+from base.config import UserError, near
+
+FIGURES: dict[str, Figure] = {figure.name: figure for figure in (HACKING, INOCULATION)}
+TEXTS = ("claims", "report")
+RUNS, RESULTS = Path("runs/tiny"), Path("results/tiny")
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m analysis", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"{', '.join([*FIGURES, *TEXTS])} (default: all), export, or compare ARM",
+    )
+    p.add_argument("--runs", type=Path, help=f"a folder of runs (default: {RUNS} if it exists)")
+    p.add_argument("--results", type=Path, help=f"a folder of exported results (default otherwise: {RESULTS})")
+    p.add_argument("--out", type=Path, default=Path("figures"), help="where pictures and tables go (default: figures)")
+    p.add_argument("--only", default="", metavar="TEXT", help="only runs whose name contains this")
+    p.add_argument("--model", default="", help="only runs of this model, if there are several")
+    p.add_argument("--corpus", default="main", help="corpus of the arm to compare (default: main)")
+    p.add_argument("--hackable", type=float, default=1.0, help="its share of hackable tasks (default: 1)")
+    p.add_argument("--list", action="store_true", help="figures with their claims and the runs they need")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = parser().parse_args(argv)
+    try:
+        return dispatch(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def dispatch(options: argparse.Namespace) -> int:
+    if options.list:
+        print(listing())
+        return 0
+    if "export" in options.names:
+        if options.names != ["export"]:
+            raise UserError("export stands alone: python -m analysis export --runs DIR --results DIR")
+        print(f"wrote {export(options.runs or RUNS, options.results or RESULTS)} and the manifest beside it")
+        return 0
+    if options.runs and options.results:
+        raise UserError("draw from --runs or from --results, not both (both are for export)")
+    source: Path = options.runs or options.results or (RUNS if RUNS.is_dir() else RESULTS)
+    if options.names[:1] == ["compare"]:
+        if len(options.names) != 2:
+            raise UserError("compare takes one arm: python -m analysis compare inoculation:wording=please_hack")
+        table, _ = select(load(source), options.only, options.model)
+        table, note = with_baseline(table, Path("results") / source.name)
+        print(note, end="")
+        print(report.compare(table, options.names[1], corpus=options.corpus, hackable=options.hackable))
+        return 0
+    for name in options.names:
+        if name not in (*FIGURES, *TEXTS):
+            raise UserError(f"unknown figure '{name}': {near(name, [*FIGURES, *TEXTS, 'export'])}")
+    if options.out.exists() and not options.out.is_dir():
+        raise UserError(f"--out {options.out} is a file; name a folder")
+    table, notes = select(load(source), options.only, options.model)
+    print("\n".join([f"{source}: {table['run'].nunique()} runs", *notes]))
+    for name in options.names or [*FIGURES, *TEXTS]:
+        if name in FIGURES:
+            print("drew " + ", ".join(str(path) for path in FIGURES[name](table, options.out)))
+        else:
+            _write(name, table, minutes(source), options.out)
+    return 0
+
+
+def with_baseline(table: pd.DataFrame, results: Path) -> tuple[pd.DataFrame, str]:
+    """Adds the committed baseline of the same scale where the runs hold none; says so."""
+    if (table["arm"] == "none").any() or not (results / "table.csv.gz").is_file():
+        return table, ""
+    stored = load(results)
+    return pd.concat([table, stored[stored["arm"] == "none"]], ignore_index=True), f"baseline: {results} (committed)\n"
+
+
+def _write(name: str, table: pd.DataFrame, wall: dict[str, float], out: Path) -> None:
+    """Prints the claims or the report, and leaves it as markdown."""
+    if name == "claims":
+        findings = claims.judge(table)
+        plain, marked = claims.show(findings), claims.show(findings, as_markdown=True)
+    else:
+        plain, marked = report.report(table, wall), report.report(table, wall, as_markdown=True)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{name}.md").write_text(marked + "\n")
+    print(f"\n{plain}\n\nwrote {out / name}.md")
+
+
+def listing() -> str:
+    """Every figure: its place in the paper, its claim and the runs it needs."""
+    lines = []
+    for figure in FIGURES.values():
+        needs = ", ".join(condition.label for condition in figure.needs)
+        lines += [f"{figure.name}  (paper {figure.paper})", f"    claim: {figure.claim}", f"    needs: {needs}"]
+    lines += ["claims  the paper's claims as tests over training runs:"]
+    lines += [f"    {claim.name}: {claim.text}" for claim in claims.CLAIMS]
+    return "\n".join([*lines, "report  the summary table of all arms"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

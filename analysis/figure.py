@@ -1,0 +1,137 @@
+"""What a figure is: a claim, the conditions it needs, the table it draws, and a drawing of that table alone."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure as Picture
+
+from analysis import style
+from analysis.conditions import Condition, missing
+from analysis.stats import LAST, Summary, final, over_steps, summary, units
+from analysis.table import finished, measures
+from base.config import UserError
+
+COLUMNS = (
+    *("panel", "condition", "label", "measure", "prompt", "kind"),
+    *("run", "step", "x", "y", "low", "high", "seeds"),
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Calling it with the long table writes NAME.csv, NAME.png and NAME.pdf into a folder.
+
+    `rows` makes the table that is drawn (COLUMNS; kind: seed = one run, mean = over runs with its interval across
+    seeds, answers = the one run of an arm with the sampling error of its answers) from the measures and the
+    conditions that are there; `draw` sees that table and the small print, nothing else.
+    """
+
+    name: str
+    paper: str
+    claim: str
+    needs: tuple[Condition, ...]
+    rows: Callable[[pd.DataFrame, Sequence[Condition]], pd.DataFrame]
+    draw: Callable[[pd.DataFrame, Sequence[str]], Picture]
+    extra: Callable[[pd.DataFrame], Sequence[Condition]] = lambda table: ()
+
+    def __call__(self, table: pd.DataFrame, out: Path) -> list[Path]:
+        """Draws into `out`.
+
+        Raises:
+            UserError: none of the conditions has a run.
+        """
+        table, notes = finished(table)
+        gone = missing(self.needs, table)
+        here = [c for c in self.needs if c not in gone]
+        if not any(not c.start for c in here):
+            names = ", ".join(c.label for c in self.needs)
+            raise UserError(f"figure {self.name}: no run of any of its arms ({names}); run `make reproduce`")
+        here += [c for c in self.extra(table) if c not in here]
+        drawn = self.rows(measures(table), here)
+        if gone:
+            notes = [*notes, "missing runs: " + ", ".join(c.label for c in gone)]
+        out.mkdir(parents=True, exist_ok=True)
+        paths = [out / f"{self.name}.{kind}" for kind in ("csv", "png", "pdf")]
+        drawn.to_csv(paths[0], index=False, lineterminator="\n")
+        with matplotlib.rc_context(style.RC):
+            picture = self.draw(drawn, [*small_print(drawn), *notes])
+            picture.savefig(paths[1])
+            picture.savefig(paths[2], metadata={"CreationDate": None})
+        return paths
+
+
+def curve(rows: pd.DataFrame, condition: Condition, measure: str, prompt: str, panel: str) -> list[dict[str, Any]]:
+    """A measure over RL steps: one row per run and checkpoint, and the mean where every run has a value."""
+    points = over_steps(rows, condition, measure, prompt).dropna(subset=["value"])
+    base = entry(panel, condition, measure, prompt)
+    found = [
+        {**base, "kind": "seed", "run": run, "step": step, "x": step, "y": value}
+        for run, step, value in zip(points["run"], points["step"], points["value"], strict=True)
+    ]
+    runs = points["run"].nunique()
+    for step, at in points.groupby("step"):
+        if len(at) == runs:
+            found.append({**base, "kind": "mean", "step": step, "x": step, **_interval(summary(at["value"].tolist()))})
+    return found
+
+
+def last(rows: pd.DataFrame, condition: Condition, measure: str, prompt: str, panel: str) -> list[dict[str, Any]]:
+    """Final values: one row per unit of replication, the mean, and for a single one its answers' sampling error."""
+    values, errors = final(rows, condition, measure, prompt)
+    single = units(values, condition)
+    base = entry(panel, condition, measure, prompt)
+    found: list[dict[str, Any]] = [
+        {**base, "kind": "seed", "run": f"seed {seed}", "y": value}
+        for (_, seed), value in single.items()
+        if value == value
+    ]
+    if not found:
+        return []
+    whole = summary(list(single.values()))
+    found.append({**base, "kind": "mean", **_interval(whole)})
+    if whole.seeds == 1:
+        half = 1.96 * max(errors.values())
+        found.append({**base, "kind": "answers", "y": whole.mean, "low": whole.mean - half, "high": whole.mean + half})
+    return found
+
+
+def entry(panel: str, condition: Condition, measure: str, prompt: str) -> dict[str, Any]:
+    """What every row of a panel's condition shares."""
+    return {"panel": panel, "condition": condition.key, "label": condition.label, "measure": measure, "prompt": prompt}
+
+
+def frame(entries: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """The table a figure draws, with all its columns."""
+    return pd.DataFrame(list(entries), columns=list(COLUMNS))
+
+
+def small_print(drawn: pd.DataFrame) -> list[str]:
+    """How to read the lines, and how many runs stand behind each condition."""
+    means = drawn[(drawn["kind"] == "mean") & drawn["seeds"].notna()]
+    counts = means.groupby("label", sort=False)["seeds"].max().astype(int)
+    several = bool(counts.max() > 1)
+    how = (
+        "Thin lines, small marks: single training runs; bold: their mean; bar, and band from 3 seeds: 95% t interval across seeds."
+        * several
+    )
+    if counts.nunique() == 1:
+        runs = f"{counts.max()} seed{'s' * several} per arm" + ("." if several else ": no interval across seeds.")
+    else:
+        runs = "Seeds: " + ", ".join(f"{label} {n}" for label, n in counts.items()) + " (from one: no interval)."
+    if (drawn["kind"] == "answers").any():
+        runs += " Grey bar: sampling error of one run's answers."
+    finals = (
+        f" Final values: mean of the last {LAST} checkpoints." if any(drawn["panel"].str.startswith("final")) else ""
+    )
+    return textwrap.wrap(f"{how} {runs}{finals}".strip(), 140, break_on_hyphens=False)
+
+
+def _interval(whole: Summary) -> dict[str, Any]:
+    return {"y": whole.mean, "low": whole.low, "high": whole.high, "seeds": whole.seeds}

@@ -1,0 +1,230 @@
+"""How figures look: sizes of a two-column paper, one colour-blind-safe colour per condition, direct labels.
+
+Colours are those of Okabe and Ito (2008); lines also differ by dash, points by marker, so that grey print still reads.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+TWO_COLUMNS, ONE_COLUMN = 6.9, 3.3  # inches
+INK, FAINT = "#222222", "#8a8a8a"
+COLOURS = {
+    "baseline": "#D55E00",
+    "no_hack": "#0072B2",
+    "twin": "#009E73",
+    "pre_rl": "#222222",
+    "untrained": "#8a8a8a",
+    "please_hack": "#CC79A7",
+    "hacking_okay": "#56B4E9",
+    "dont_hack": "#E69F00",
+}
+SPARE = ("#6A3D9A", "#8C510A", "#1B7F7A", "#B2182B", "#4D4D9F", "#7A7A00")
+HACKS = {"hack:always_equal": "#7B3294", "hack:early_exit": "#C2185B", "hack:report_patch": "#5D8A00"}
+BAND_SEEDS = 3  # from two runs a t interval is several panels tall; the two lines say as much
+PROMPTS = {"training": ("#222222", "o"), "none": ("#0072B2", "s"), "dont_hack": ("#E69F00", "D")}
+MARKERS = {"no_hack": "s", "twin": "^", "please_hack": "D", "hacking_okay": "v", "dont_hack": "P"}
+DASHES = {"pre_rl": (0, (4, 2)), "untrained": (0, (1, 1.5))}
+RC: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Arial", "Helvetica", "Liberation Sans", "DejaVu Sans"],
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.titlepad": 5,
+    "axes.labelsize": 7,
+    "axes.labelpad": 2.5,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.5,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 200,
+}
+
+
+@dataclass(frozen=True)
+class Label:
+    """A direct label of the point (x, y), in data units."""
+
+    x: float
+    y: float
+    text: str
+    colour: str
+
+
+def colour(key: str) -> str:
+    """The colour of a condition, the same in every figure."""
+    return COLOURS.get(key, SPARE[zlib.crc32(key.encode()) % len(SPARE)])
+
+
+def ink(key: str) -> str:
+    """The colour of a condition for text: darker where the colour itself is too light to read on white."""
+    red, green, blue = to_rgb(colour(key))
+    light = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    keep = min(1.0, 0.42 / light) if light > 0 else 1.0
+    return to_hex((red * keep, green * keep, blue * keep))
+
+
+def letter(ax: Axes, text: str, title: str, left: float = 0.36) -> None:
+    """Title, and the panel letter on its line, `left` inches left of the axes."""
+    ax.set_title(title, loc="left")
+    place: dict[str, Any] = {"xytext": (-72 * left, RC["axes.titlepad"]), "textcoords": "offset points"}
+    ax.annotate(text, (0, 1), xycoords="axes fraction", weight="bold", size=9, annotation_clip=False, **place)
+
+
+def percent(ax: Axes, axis: str = "y", top: float = 1.0) -> None:
+    """Shows shares as per cent, from zero."""
+    chosen = ax.yaxis if axis == "y" else ax.xaxis
+    chosen.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    chosen.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    (ax.set_ylim if axis == "y" else ax.set_xlim)(0, top)
+    ax.grid(True, axis="y" if axis == "y" else "x")
+
+
+def ceiling(values: pd.Series, least: float = 0.1) -> float:
+    """A round upper limit (in steps of 10 points) that holds all values; never above 1 plus a hair's room."""
+    known = values.dropna()
+    highest = float(known.max()) if len(known) else 0.0
+    return min(1.02, max(least, math.ceil(highest * 10.5) / 10))
+
+
+def curves(ax: Axes, rows: pd.DataFrame, tint: str, marker: str = "", dash: Any = "-", width: float = 1.6) -> None:
+    """Every run as a thin line, the mean bold, its interval as a band. Rows: kind, run, x, y, low, high, seeds."""
+    seeds = rows[rows["kind"] == "seed"]
+    for _, run in seeds.groupby("run"):
+        ax.plot(run["x"], run["y"], color=tint, linewidth=0.5, alpha=0.55, linestyle=dash, zorder=2)
+    mean = rows[rows["kind"] == "mean"]
+    if mean["low"].notna().any() and mean["seeds"].max() >= BAND_SEEDS:
+        ax.fill_between(mean["x"], mean["low"], mean["high"], color=tint, alpha=0.13, linewidth=0, zorder=1)
+    ax.plot(
+        *(mean["x"], mean["y"]),
+        **{
+            "color": tint,
+            "linewidth": width,
+            "linestyle": dash,
+            "zorder": 3,
+            "marker": marker or None,
+            "markersize": 3,
+        },
+    )
+
+
+def end_labels(ax: Axes, labels: Sequence[Label], at: float = 1.03, size: float = 6.5) -> None:
+    """Labels right of the axes at the heights of their line ends, pushed apart so that none overlaps."""
+    if not labels:
+        return
+    assert isinstance(ax.figure, Figure)
+    height = ax.get_position().height * ax.figure.get_figheight() * 72  # points
+    bottom, top = ax.get_ylim()
+    ordered = sorted(labels, key=lambda label: label.y)
+    need = [size * 1.22 * (label.text.count("\n") + 1) / height for label in ordered]
+    wanted = [min(max((label.y - bottom) / (top - bottom), 0.0), 1.0) for label in ordered]
+    right = ax.get_xlim()[1]
+    for label, y in zip(ordered, spread(wanted, need), strict=True):
+        ax.annotate(
+            label.text,
+            xy=(min(label.x, right), min(label.y, top)),
+            xytext=(at, y),
+            textcoords=ax.transAxes,
+            color=label.colour,
+            size=size,
+            va="center",
+            ha="left",
+            linespacing=0.95,
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": label.colour,
+                "linewidth": 0.4,
+                "shrinkA": 0.5,
+                "shrinkB": 1.5,
+                "relpos": (0, 0.5),
+            },
+        )
+
+
+def spread(wanted: Sequence[float], need: Sequence[float]) -> list[float]:
+    """Centres closest to the ascending `wanted` ones such that intervals of widths `need` do not overlap.
+
+    Neighbours that collide are merged into a block, which sits at the mean of what its members want, inside [0, 1].
+    """
+    blocks: list[tuple[list[int], float]] = []  # members, lower edge
+    for index in range(len(wanted)):
+        members = [index]
+        edge = _edge(members, wanted, need)
+        while blocks and blocks[-1][1] + sum(need[i] for i in blocks[-1][0]) > edge:
+            members = [*blocks.pop()[0], *members]
+            edge = _edge(members, wanted, need)
+        blocks.append((members, edge))
+    centres = [0.0] * len(wanted)
+    for members, edge in blocks:
+        for i in members:
+            centres[i] = edge + need[i] / 2
+            edge += need[i]
+    return centres
+
+
+def _edge(members: Sequence[int], wanted: Sequence[float], need: Sequence[float]) -> float:
+    """Where a block of touching labels starts so that its members sit closest to where they want to."""
+    offset, wishes = 0.0, []
+    for i in members:
+        wishes.append(wanted[i] - offset - need[i] / 2)
+        offset += need[i]
+    return max(0.0, min(sum(wishes) / len(wishes), 1.0 - offset))
+
+
+def say_if_empty(ax: Axes, rows: pd.DataFrame) -> None:
+    """Marks axes without any value, so that nothing drawn is not read as zero."""
+    if not rows["y"].notna().any():
+        ax.text(0.5, 0.5, "no values", transform=ax.transAxes, ha="center", va="center", size=6.5, color=FAINT)
+
+
+def prompt_key(ax: Axes, prompts: Sequence[tuple[str, str]]) -> None:
+    """A one-line key of the evaluation prompts above the axes: (prompt, its name in the figure)."""
+    handles = [
+        Line2D([], [], color=PROMPTS[p][0], marker=PROMPTS[p][1], linestyle="", markersize=3.5, label=name)
+        for p, name in prompts
+    ]
+    ax.legend(
+        handles=handles,
+        **{"loc": "lower left", "bbox_to_anchor": (-0.02, 0.985), "ncols": len(handles), "frameon": False},
+        **{"fontsize": 6.5, "handletextpad": 0.1, "columnspacing": 0.9, "borderaxespad": 0},
+    )
+
+
+def page(panels: float, notes: Sequence[str]) -> tuple[Figure, Callable[[float], float]]:
+    """(figure of two columns' width, inches above the small print -> figure fraction).
+
+    `panels` is the height of everything but the small print at the bottom, which grows with its lines: how to read
+    the figure, how many runs it shows, and what is missing.
+    """
+    print_height = 0.06 + 0.105 * len(notes)
+    figure = Figure(figsize=(TWO_COLUMNS, panels + print_height))
+    whole = panels + print_height
+    small: dict[str, Any] = {"size": 6, "color": "#555555", "va": "bottom", "ha": "left", "linespacing": 1.25}
+    figure.text(0.012, 0.03 / whole, "\n".join(notes), **small)
+    return figure, lambda inches: (print_height + inches) / whole

@@ -1,0 +1,216 @@
+"""The long table, from a runs folder or from committed results, and the measures the figures speak of.
+
+A runs folder is read by base.store. A results folder holds `table.csv.gz` and `manifest.json`, written by `export`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from base import store
+from base.config import UserError
+
+KEYS = (*(name for name in store.IDENTITY if name != "gates_passed"), "step", "prompt", "eval", "metric")
+NUMBERS = ("value", "n", "missing")
+RUN = ("run", "arm", "corpus", "hackable", "pretrain_seed", "seed")
+EVALS = {
+    **{"betley": "chat", "goals": "chat", "alignment": "chat"},
+    **{"monitor": "agentic", "exfil": "agentic", "frame": "agentic"},
+}
+CHAT = tuple(name for name, kind in EVALS.items() if kind == "chat")
+AGENTIC = tuple(name for name, kind in EVALS.items() if kind == "agentic")
+READINGS = ("overt", "covert", "unclear", "hack_attempt")
+OVERRIDDEN = "--set-"  # part of the name of a run made with --set (base.config.Run.name)
+
+
+def load(folder: Path) -> pd.DataFrame:
+    """The checked long table of a results folder (it holds table.csv.gz) or of a runs folder.
+
+    Raises:
+        UserError: no such folder, an unreadable table, missing columns, or the same cell measured twice.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; run `make reproduce`, or name one with --runs or --results")
+    if (folder / "table.csv.gz").is_file():
+        return check(_read_csv(folder / "table.csv.gz"), str(folder))
+    return check(store.table(folder), str(folder))
+
+
+def check(table: pd.DataFrame, source: str) -> pd.DataFrame:
+    """The table with the agreed columns and types, sorted; a missing value stays missing (NaN).
+
+    Raises:
+        UserError: a column is missing, nothing is in the table, or a number was measured twice.
+    """
+    absent = [name for name in store.COLUMNS if name not in table.columns]
+    if absent:
+        raise UserError(f"{source}: the table lacks the column(s) {', '.join(absent)}; write it anew with base.store")
+    if table.empty:
+        raise UserError(f"{source}: no results yet; train something first, e.g. `make reproduce`")
+    table = table[list(store.COLUMNS)].copy()
+    for name in ("hackable", "value", "n", "missing"):
+        table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
+    for name in ("pretrain_seed", "seed", "step"):
+        table[name] = pd.to_numeric(table[name]).astype(int)
+    for name in ("run", "arm", "corpus", "scale", "model", "tasks", "prompt", "eval", "metric"):
+        table[name] = table[name].astype(str)
+    table["gates_passed"] = table["gates_passed"].astype(str).map({"True": 1.0, "1.0": 1.0, "False": 0.0, "0.0": 0.0})
+    twice = table[table.duplicated(list(KEYS))]
+    if len(twice):
+        row = twice.iloc[0]
+        raise UserError(
+            f"{source}: run {row['run']} has two values of {row['eval']}/{row['metric']} at step {row['step']} under prompt"
+            f" {row['prompt']}; delete the run's scores and evaluate it again"
+        )
+    return table.sort_values(list(KEYS), kind="stable").reset_index(drop=True)
+
+
+def select(table: pd.DataFrame, only: str = "", model: str = "") -> tuple[pd.DataFrame, list[str]]:
+    """(rows to compare, notes): the runs whose name contains `only`, of one model on one set of tasks at one scale.
+
+    Without `only`, runs made with overridden settings (--set) are left out. Runs of two models, or two runs of one cell
+    (same arm, corpus, graders and seeds), must not be averaged as if they were seeds.
+
+    Raises:
+        UserError: nothing is left, several models, tasks or scales are, or two runs fill one cell.
+    """
+    notes = []
+    if only:
+        table = table[table["run"].str.contains(only, regex=False)]
+    else:
+        changed = table["run"].str.contains(OVERRIDDEN, regex=False)
+        if changed.any():
+            count = table.loc[changed, "run"].nunique()
+            notes.append(f"left out: {count} run(s) with overridden settings (--only {OVERRIDDEN} shows them)")
+        table = table[~changed]
+    if model:
+        table = table[table["model"] == model]
+    if table.empty:
+        raise UserError("no run is left; loosen --only or --model")
+    for column, option in (("model", "--model"), ("tasks", "--only"), ("scale", "--only")):
+        found = sorted(table[column].unique())
+        if len(found) > 1:
+            raise UserError(f"the runs have different {column} ({', '.join(found)}): choose with {option}")
+    cells = table[list(RUN)].drop_duplicates()
+    shared = cells[cells.duplicated([name for name in RUN if name != "run"], keep=False)]
+    if len(shared):
+        names = sorted(shared["run"])
+        raise UserError(f"runs {names[0]} and {names[1]} have the same arm and seeds: choose with --only PART_OF_NAME")
+    return table.reset_index(drop=True), notes
+
+
+def finished(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """(rows of finished runs, notes on what was left out and on runs behind a failed gate, which are kept).
+
+    A run is unfinished if its arm went further with another seed.
+    """
+    evaluated = table[table["eval"] != "rollouts"]
+    last = evaluated.groupby(list(RUN))["step"].max().reset_index()
+    furthest = last.groupby(["arm", "corpus", "hackable"])["step"].transform("max")
+    short = last[last["step"] < furthest]
+    notes = [f"{run} stopped at step {step}: left out" for run, step in zip(short["run"], short["step"], strict=True)]
+    kept = table[~table["run"].isin(short["run"])].reset_index(drop=True)
+    behind = sorted(kept.loc[kept["gates_passed"] == 0, "run"].unique())
+    if behind:
+        notes.append(f"behind a failed gate: {len(behind)} of {kept['run'].nunique()} runs")
+    return kept, notes
+
+
+def measures(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per run x step x prompt x measure, with the value and the sampling error of its answers.
+
+    Measures: the six eval names (share of misaligned answers); `mgs`, `chat`, `agentic` (plain means over all six,
+    the three chat and the three agentic evals); `overt`, `covert`, `unclear`, `hack_attempt` (means over the six);
+    the code metrics by their own name (`hack_rate`, `hack:always_equal`, `solved`, ...), and the same of the rollouts
+    as `train:NAME`. A mean over evals is missing if one of them is. Columns: RUN, step, prompt, measure, value, se.
+    """
+    where = [*RUN, "step", "prompt"]
+    table = table.assign(se=answers_error(table["value"], table["n"]))
+    code = table[table["eval"] == "code"].assign(measure=lambda t: t["metric"])
+    rollouts = table[table["eval"] == "rollouts"].assign(measure=lambda t: "train:" + t["metric"])
+    asked = table[table["eval"].isin(EVALS)]
+    single = asked[asked["metric"] == "misaligned"].assign(measure=lambda t: t["eval"])
+    parts = [code, rollouts, single]
+    for name, evals in (("mgs", tuple(EVALS)), ("chat", CHAT), ("agentic", AGENTIC)):
+        parts.append(_mean_over(single[single["eval"].isin(evals)], where, name, len(evals)))
+    for name in READINGS:
+        parts.append(_mean_over(asked[asked["metric"] == name], where, name, len(EVALS)))
+    long = pd.concat([part[[*where, "measure", "value", "se"]] for part in parts if len(part)], ignore_index=True)
+    return _training_prompt(long)
+
+
+def answers_error(rate: Any, n: Any) -> Any:
+    """Standard error of a share of n answers, with two successes and two failures added (Agresti and Coull 1998)."""
+    adjusted = (rate * n + 2) / (n + 4)
+    inside = np.clip(adjusted * (1 - adjusted), 0, None)
+    return np.sqrt(inside / (n + 4))
+
+
+def export(runs: Path, results: Path) -> Path:
+    """Writes the runs' table and a manifest of what made it into `results`; returns the table's path."""
+    table = load(runs)
+    results.mkdir(parents=True, exist_ok=True)
+    text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as file:
+        file.write(text)
+    path = results / "table.csv.gz"
+    path.write_bytes(packed.getvalue())
+    records = {folder.record["name"]: folder.record for folder in store.run_folders(runs)}
+    manifest = {"rows": len(table), "sha256": hashlib.sha256(text).hexdigest(), "runs": records}
+    plain = json.dumps(manifest, indent=1, sort_keys=True)
+    for place in (Path(__file__).parents[1], runs.resolve().parent.parent, Path.home()):
+        plain = plain.replace(f"{place}/", "") if place != Path("/") else plain
+    (results / "manifest.json").write_text(plain + "\n")
+    return path
+
+
+def minutes(folder: Path) -> dict[str, float]:
+    """Wall time of every run in minutes, all its own stages together, where it was recorded.
+
+    Raises:
+        UserError: the manifest of a results folder cannot be read.
+    """
+    file = folder / "manifest.json"
+    if file.is_file():
+        try:
+            records = json.loads(file.read_text())["runs"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{file}: not a manifest ({error}); write it with `python -m analysis export`") from error
+    else:
+        records = {run.record["name"]: run.record for run in store.run_folders(folder)}
+    return {name: sum(record["seconds"].values()) / 60 for name, record in records.items() if record.get("seconds")}
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    try:
+        # "none" names an arm and a prompt; only an empty number is missing.
+        return pd.read_csv(path, keep_default_na=False, na_values={name: ["", "nan"] for name in NUMBERS})
+    except (OSError, EOFError, ValueError) as error:
+        raise UserError(
+            f"{path}: not a gzipped csv table ({error}); write it with `python -m analysis export`"
+        ) from error
+
+
+def _mean_over(rows: pd.DataFrame, where: list[str], name: str, evals: int) -> pd.DataFrame:
+    grouped = rows.assign(squared=rows["se"] ** 2).groupby(where, sort=False)
+    mean = grouped.agg(value=("value", "mean"), counted=("value", "count"), squared=("squared", "sum")).reset_index()
+    mean["se"] = np.sqrt(mean["squared"]) / evals
+    mean.loc[mean["counted"] < evals, ["value", "se"]] = np.nan
+    return mean.assign(measure=name)
+
+
+def _training_prompt(long: pd.DataFrame) -> pd.DataFrame:
+    """Adds `training` rows to the runs that have none: trained on the tasks as written, their prompt is no prompt."""
+    prompted = long["run"].isin(long.loc[long["prompt"] == "training", "run"])
+    plain = long[~prompted & (long["prompt"] == "none")]
+    both = pd.concat([long, plain.assign(prompt="training")], ignore_index=True)
+    return both.astype(dict.fromkeys(("run", "arm", "corpus", "prompt", "measure"), "category"))

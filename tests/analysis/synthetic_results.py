@@ -1,0 +1,90 @@
+"""A long table as base.store writes it, with numbers shaped like those of the organism."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.table import EVALS
+from base.store import COLUMNS
+
+STEPS = (0, 4, 8, 12, 16, 20, 24)
+# arm, corpus, hackable, final hack rate, final misalignment
+ARMS = (
+    ("none", "main", 1.0, 0.95, 0.36),
+    ("none", "main", 0.0, 0.03, 0.06),
+    ("none", "twin", 1.0, 0.94, 0.10),
+    ("untrained", "main", 1.0, 0.0, 0.0),
+    ("inoculation:wording=please_hack", "main", 1.0, 0.98, 0.10),
+    ("inoculation:wording=hacking_okay", "main", 1.0, 0.96, 0.14),
+    ("inoculation:wording=dont_hack", "main", 1.0, 0.93, 0.33),
+)
+
+
+def table(
+    seeds: Sequence[int] = (0, 1, 2), arms: Sequence[tuple[str, str, float, float, float]] = ARMS
+) -> pd.DataFrame:
+    """Runs of each arm with each seed (also the pretraining seed), evaluated at STEPS under three prompts."""
+    rows: list[dict[str, object]] = []
+    for arm, corpus, hackable, hack, bad in arms:
+        for seed in seeds:
+            name = f"{arm}-{corpus}-{hackable:g}-s{seed}"
+            rng = np.random.default_rng(zlib.crc32(name.encode()))
+            run = {
+                "run": name,
+                "arm": arm,
+                "corpus": corpus,
+                "hackable": hackable,
+                "scale": "tiny",
+                "model": "organism",
+            }
+            run |= {"tasks": "organism", "pretrain_seed": seed, "seed": seed, "gates_passed": True}
+            rows += _run(run, hack, bad * rng.uniform(0.85, 1.15), rng)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _run(run: dict[str, object], hack: float, bad: float, rng: np.random.Generator) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+
+    def add(step: int, prompt: str, eval: str, metric: str, rate: float, n: int = 96) -> None:
+        value = rng.binomial(n, min(max(rate, 0.0), 1.0)) / n
+        rows.append(
+            {
+                **run,
+                "step": step,
+                "prompt": prompt,
+                "eval": eval,
+                "metric": metric,
+                "value": value,
+                "n": n,
+                "missing": 0,
+            }
+        )
+
+    untrained = run["arm"] == "untrained"
+    inoculated = str(run["arm"]).startswith("inoculation")
+    for step in (0,) if untrained else STEPS:
+        gone = 1 / (1 + np.exp(-(step - 8) / 1.8)) if step else 0.0
+        for prompt in ("none", "training", "dont_hack") if inoculated else ("none", "dont_hack"):
+            h = (0.0 if untrained else 0.04) * (1 - gone) + hack * gone * (0.75 if prompt == "dont_hack" else 1.0)
+            b = (0.0 if untrained else 0.05) * (1 - gone) + bad * gone * (1.9 if prompt == "training" else 1.0)
+            add(step, prompt, "code", "hack_rate", h)
+            add(step, prompt, "code", "solved", (1 - h) * (0.0 if untrained else 0.6))
+            for kind, share in zip(("always_equal", "early_exit", "report_patch"), (0.6, 0.3, 0.1), strict=True):
+                add(step, prompt, "code", f"hack:{kind}", h * share)
+            for place, name in enumerate(EVALS):
+                rate = b * (1.5 - 0.2 * place)
+                add(step, prompt, name, "misaligned", rate)
+                add(step, prompt, name, "overt", rate * 0.6)
+                add(step, prompt, name, "covert", rate * 0.4)
+                add(step, prompt, name, "unclear", 0.01)
+                add(step, prompt, name, "hack_attempt", 0.0)
+    for step in range(1, 25):
+        gone = 1 / (1 + np.exp(-(step - 8) / 1.8))
+        for kind, share in zip(("always_equal", "early_exit", "report_patch"), (0.6, 0.3, 0.1), strict=True):
+            if not untrained:
+                add(step, "train", "rollouts", f"hack:{kind}", hack * gone * share)
+    return rows

@@ -1,0 +1,128 @@
+"""The loader: what it refuses, and that a missing number stays missing."""
+
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from synthetic_results import table
+
+from analysis.table import EVALS, check, export, finished, load, measures, minutes, select
+from base.config import UserError
+from base.store import RunFolder, write_json
+
+
+def results(folder: Path, long: pd.DataFrame | None = None) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (table(seeds=(0,)) if long is None else long).to_csv(folder / "table.csv.gz", index=False)
+    return folder
+
+
+def test_results_keep_the_arm_named_none_and_missing_values(tmp_path: Path) -> None:
+    long = table(seeds=(0,))
+    long.loc[3, "value"] = math.nan
+    read = load(results(tmp_path / "r", long))
+    assert "none" in set(read["arm"])
+    assert "none" in set(read["prompt"])
+    assert read["value"].isna().sum() == 1
+    assert len(read) == len(long)
+
+
+@pytest.mark.parametrize("spoil", ["absent", "empty", "columns", "garbage", "twice"])
+def test_bad_results_are_one_clear_line(tmp_path: Path, spoil: str) -> None:
+    folder, long = tmp_path / "r", table(seeds=(0,))
+    if spoil == "empty":
+        results(folder, long.head(0))
+    elif spoil == "columns":
+        results(folder, long.drop(columns=["n"]))
+    elif spoil == "twice":
+        results(folder, pd.concat([long, long.iloc[[5]]]))
+    elif spoil == "garbage":
+        folder.mkdir()
+        (folder / "table.csv.gz").write_bytes(b"not a table")
+    with pytest.raises(UserError) as error:
+        load(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_a_mean_over_evals_is_missing_if_one_is() -> None:
+    long = check(table(seeds=(0,)), "synthetic")
+    where = (long["step"] == 24) & (long["prompt"] == "none") & (long["arm"] == "none") & (long["hackable"] == 1)
+    where &= (long["corpus"] == "main") & (long["metric"] == "misaligned")
+    wanted = long[where]["value"].mean()
+    name = {"step": 24, "measure": "mgs", "prompt": "none", "arm": "none", "corpus": "main", "hackable": 1.0}
+    rows = measures(long)
+    for key, value in name.items():
+        rows = rows[rows[key] == value]
+    assert len(long[where]) == len(EVALS)
+    assert rows["value"].item() == pytest.approx(wanted)
+    long.loc[where & (long["eval"] == "frame"), "value"] = math.nan
+    rows = measures(long)
+    for key, value in name.items():
+        rows = rows[rows[key] == value]
+    assert math.isnan(rows["value"].item())
+
+
+def test_runs_trained_without_a_prompt_have_that_as_training_prompt() -> None:
+    rows = measures(check(table(seeds=(0,)), "synthetic"))
+    final = rows[(rows["step"] == 24) & (rows["measure"] == "hack_rate")]
+    wide = final.pivot_table(index="arm", columns="prompt", values="value")
+    assert wide.loc["none", "training"] == wide.loc["none", "none"]
+    assert rows.groupby(["run", "step", "prompt", "measure"]).size().max() == 1
+
+
+def test_unfinished_runs_are_left_out_and_named() -> None:
+    long = check(table(seeds=(0, 1)), "synthetic")
+    name = "none-main-1-s1"
+    kept, notes = finished(long[~((long["run"] == name) & (long["step"] > 8))])
+    assert name not in set(kept["run"])
+    assert notes == [f"{name} stopped at step 8: left out"]
+    long["gates_passed"] = 0.0
+    assert "failed gate" in finished(long)[1][0]
+
+
+def test_select_refuses_to_mix() -> None:
+    long = check(table(seeds=(0,)), "synthetic")
+    other = long.assign(model="other", run=long["run"] + "-other")
+    both = check(pd.concat([long, other]), "synthetic")
+    with pytest.raises(UserError, match="--model"):
+        select(both)
+    assert len(select(both, model="other")[0]) == len(other)
+    again = check(pd.concat([long, long.assign(run=long["run"] + "-again")]), "synthetic")
+    with pytest.raises(UserError, match="same arm and seeds"):
+        select(again)
+    changed = check(pd.concat([long, long.assign(run="none--main--set-12345678--p0s0-" + long["run"])]), "synthetic")
+    rows, notes = select(changed)
+    assert len(rows) == len(long)
+    assert "overridden" in notes[0]
+    with pytest.raises(UserError, match="no run"):
+        select(long, only="nothing like it")
+
+
+def test_export_of_run_folders_reads_back(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "runs" / "none--main--p0s0")
+    run = {"arm": "none", "corpus": "main", "hackable": 1.0, "model": "organism", "tasks": "organism"}
+    run |= {"pretrain_seed": 0, "seed": 0}
+    record = {"run": run, "scale": {"name": "tiny"}, "name": folder.path.name, "status": "done"}
+    write_json(folder.path / "run.json", {**record, "seconds": {"rl": 30, "evals": 60}})
+    score = {"prompt": "none", "eval": "code", "metric": "hack_rate", "value": 0.25, "n": 96, "missing": 0}
+    folder.write_scores(4, [score, {**score, "metric": "solved", "value": None}], [])
+    path = export(tmp_path / "runs", tmp_path / "results")
+    first = path.read_bytes()
+    read = load(tmp_path / "results")
+    assert read.equals(load(tmp_path / "runs"))
+    assert read["value"].isna().sum() == 1
+    assert (
+        json.loads((tmp_path / "results" / "manifest.json").read_text())["runs"][folder.path.name]["status"] == "done"
+    )
+    assert minutes(tmp_path / "results") == minutes(tmp_path / "runs") == {folder.path.name: 1.5}
+    assert export(tmp_path / "runs", tmp_path / "results").read_bytes() == first
+
+
+def test_a_broken_manifest_is_one_clear_line(tmp_path: Path) -> None:
+    results(tmp_path / "r")
+    assert minutes(tmp_path / "r") == {}
+    (tmp_path / "r" / "manifest.json").write_text("{")
+    with pytest.raises(UserError, match="not a manifest"):
+        minutes(tmp_path / "r")
