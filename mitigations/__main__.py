@@ -8,7 +8,7 @@ examples:
   python -m mitigations --experiment core --jobs 2                every arm of the first figures
   python -m mitigations none --model PATH_OR_ID --tasks mbpp.jsonl --scale hub   a Hugging Face model on MBPP
   python -m mitigations none --set rl.steps=40 --set rl.trainer.epsilon=0.3      override any setting of the scale
-  torchrun --nproc-per-node 8 -m mitigations none --scale hub --model ...        several processes
+  torchrun --standalone --nproc-per-node 8 -m mitigations none --scale hub --model ...        several processes
 """
 
 from __future__ import annotations

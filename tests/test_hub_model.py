@@ -77,7 +77,7 @@ def test_two_ranks_lora_zero2_on_mbpp_tasks(model: Path, tasks: Path, tmp_path: 
     words += ["--tasks", str(tasks), "--runs", str(tmp_path)]
     words += [word for key, value in OVERRIDES.items() for word in ("--set", f"{key}={value}")]
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29611", *words],
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *words],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -1,0 +1,39 @@
+"""Pretraining: the organism from scratch, on the corpus's first-stage documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from base import models, runtime
+from base.config import EngineSettings, ModelSettings, SFTSettings
+from base.sft import Row, train_sft
+
+
+def pretrain(
+    *,
+    rows: Sequence[Row],
+    tokenizer: PreTrainedTokenizerBase,
+    model: ModelSettings,
+    settings: SFTSettings,
+    engine: EngineSettings,
+    seed: int,
+    out: Path,
+    name: str = "pretraining",
+) -> dict[str, Any]:
+    """Builds the organism, trains it on `rows` and writes the checkpoint, tokenizer included, to `out`."""
+    runtime.prepare(engine)
+    special = {key: getattr(tokenizer, key) for key in models.SPECIAL}
+    return train_sft(
+        start=models.build_organism(model, len(tokenizer), seed, special),
+        tokenizer=tokenizer,
+        rows=rows,
+        settings=settings,
+        engine=engine,
+        seed=seed,
+        out=out,
+        name=name,
+    )
