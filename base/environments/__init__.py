@@ -1,0 +1,1 @@
+"""Environments: tasks and the graders that pay for them."""

@@ -1,0 +1,255 @@
+"""The caller's side of the sandbox: jobs in, results out, in order; workers are replaced when they hang or die."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Literal
+
+from base.environments.sandbox import isolate, wire
+
+_ROOT = Path(__file__).resolve().parents[3]
+_BOOT = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from base.environments import harness_child; del sys.path[0]; "
+    "harness_child.serve(int(sys.argv[2]), sys.argv[3], sys.argv[4] == 'namespaces')"
+)
+_START_SECONDS = 120.0  # importing pytest on a machine that is busy with everything else
+_CPU_SLACK = (
+    0.5  # the kernel enforces the CPU limit by ticks and reports it by the clock; they differ on a busy machine
+)
+_GRACE_SECONDS = 10.0  # beyond a program's wall limit before its worker counts as hung
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one program. CPU seconds per process, wall seconds and process count for all, bytes of address space and disk."""
+
+    cpu: int = 5
+    wall: int = 15
+    memory: int = 512 << 20
+    disk: int = 16 << 20
+    files: int = 1024
+    processes: int = 16
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a child is given first, and the questions it is then asked one by one, each after the last answer."""
+
+    payload: dict[str, Any]
+    questions: tuple[dict[str, Any], ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came back. `replies` are untrusted; `broken` says how the dialogue went wrong, if it did; `cpu` is seconds."""
+
+    ended: Literal["exit", "signal", "timeout", "fault"]
+    code: int = 0
+    replies: tuple[Any, ...] = ()
+    broken: str = ""
+    cpu: float = 0.0
+
+
+class _Lost(Exception):
+    """The worker died or hangs."""
+
+
+class _Worker:
+    """One fork server process and the control socket to it."""
+
+    def __init__(self, namespaces: bool) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # `-I` would also ignore PYTHONHASHSEED; with an otherwise empty environment `-s -P` isolates as much.
+        environment = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}
+        environment |= {k: v for k in ("LD_LIBRARY_PATH", "EDMUND_SANDBOX_DEBUG") if (v := os.environ.get(k))}
+        mode = "namespaces" if namespaces else "rlimits"
+        self.folder = tempfile.mkdtemp(prefix="edmund-")  # for the programs' files where they get no file system
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-s", "-P", "-B", "-c", _BOOT, str(_ROOT), str(theirs.fileno()), self.folder, mode],
+                pass_fds=[theirs.fileno()],
+                env=environment,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self.control = ours
+        try:
+            self.level = str(self._hear(_START_SECONDS)["level"])
+        except _Lost:
+            self.close()
+            raise
+
+    def _hear(self, seconds: float) -> dict[str, Any]:
+        self.control.settimeout(max(0.01, seconds))
+        try:
+            message = self.control.recv(4096)
+        except OSError as error:
+            raise _Lost(f"no word from the worker ({error})") from error
+        if not message:
+            raise _Lost("the worker ended")
+        report: dict[str, Any] = json.loads(message)
+        return report
+
+    def run(self, job: Job) -> Result:
+        """One program from fork to the last survivor's end. Raises _Lost when the worker has to be replaced."""
+        ours, theirs = socket.socketpair()
+        deadline = time.monotonic() + job.limits.wall + _GRACE_SECONDS
+        with ours:
+            with theirs:
+                try:
+                    socket.send_fds(self.control, [json.dumps(asdict(job.limits)).encode()], [theirs.fileno()])
+                except OSError as error:
+                    raise _Lost(str(error)) from error
+            replies, broken = self._talk(ours, job, deadline)
+            if broken:  # nothing more is wanted of a child that breaks the rules
+                try:
+                    self.control.send(b"kill")
+                except OSError as error:
+                    raise _Lost(str(error)) from error
+            report = self._hear(deadline - time.monotonic())
+        if "fault" in report:
+            return Result("fault", broken=str(report["fault"]))
+        if not replies and not broken:
+            return Result("fault", broken="the child died before its walls stood")
+        code, cpu, answers = int(report["code"]), float(report["cpu"]), tuple(replies[1:])
+        if report["late"] or (code < 0 and cpu >= job.limits.cpu - _CPU_SLACK):
+            return Result("timeout", code, answers, broken, cpu)
+        return Result("signal" if code < 0 else "exit", code, answers, broken, cpu)
+
+    def _talk(self, sock: socket.socket, job: Job, deadline: float) -> tuple[list[Any], str]:
+        """Everything the child says, the first "ready" included, up to the end of its stream."""
+        replies: list[Any] = []
+        pending, said_all = list(job.questions), False
+        allowed = 2  # ready, the answer to the payload, then one per question asked
+        try:
+            sock.settimeout(max(0.01, deadline - time.monotonic()))
+            wire.send_frame(sock, job.payload)
+            while True:
+                sock.settimeout(max(0.01, deadline - time.monotonic()))
+                reply = wire.read_frame(sock)
+                if reply is None:
+                    return replies, ""
+                replies.append(reply)
+                if len(replies) > allowed:
+                    return replies, "more answers than questions"
+                if len(replies) == 1:
+                    continue
+                if pending and isinstance(reply, dict) and "error" not in reply:
+                    wire.send_frame(sock, pending.pop(0))
+                    allowed += 1
+                elif not said_all:
+                    said_all = True
+                    sock.shutdown(socket.SHUT_WR)
+        except wire.BadFrame as error:
+            return replies, str(error)
+        except TimeoutError as error:
+            raise _Lost("the worker let a program run on") from error
+        except OSError as error:  # the child closed its end early: what it said so far stands
+            return replies, f"stream: {error}" if replies else ""
+
+    def close(self) -> None:
+        self.control.close()
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Sandbox:
+    """A pool of workers. `run` takes any number of jobs and gives their results in order; safe to call from threads."""
+
+    def __init__(self, workers: int = 1, namespaces: bool = True) -> None:
+        self._namespaces = namespaces
+        self._free: SimpleQueue[_Worker | None] = SimpleQueue()
+        for _ in range(workers):
+            self._free.put(None)
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox") if workers > 1 else None
+        self._all: set[_Worker] = set()
+        self._lock = threading.Lock()
+        self._level = ""
+        self.replaced = 0
+
+    def isolation(self) -> str:
+        """The level in force, for the run record."""
+        if not self._level:
+            self._free.put(self._take())
+        return self._level
+
+    def run(self, jobs: Sequence[Job]) -> list[Result]:
+        if self._threads is None:
+            return [self._one(job) for job in jobs]
+        return list(self._threads.map(self._one, jobs))
+
+    def _one(self, job: Job) -> Result:
+        """A fault of the sandbox is tried once more, on a new worker if the old one is lost."""
+        result = Result("fault", broken="not run")
+        for _ in range(2):
+            worker: _Worker | None = None
+            try:
+                worker = self._take()
+                result = worker.run(job)
+            except _Lost as error:
+                result = Result("fault", broken=str(error))
+                self._drop(worker)
+                worker = None
+            except BaseException:
+                self._drop(worker)
+                worker = None
+                raise
+            finally:
+                self._free.put(worker)
+            if result.ended != "fault":
+                break
+        return result
+
+    def _take(self) -> _Worker:
+        worker = self._free.get()
+        if worker is None:
+            worker = _Worker(self._namespaces)
+            with self._lock:
+                self._all.add(worker)
+                if not self._level and worker.level != isolate.FULL and self._namespaces:
+                    warnings.warn(
+                        f"SANDBOX IS WEAK: this kernel gives no namespaces ({worker.level}). Graded programs can reach "
+                        "the network and read every file this user can read. Run in a disposable machine or container.",
+                        stacklevel=2,
+                    )
+                self._level = worker.level
+        return worker
+
+    def _drop(self, worker: _Worker | None) -> None:
+        self.replaced += 1
+        if worker is not None:
+            with self._lock:
+                self._all.discard(worker)
+            worker.close()
+
+    def close(self) -> None:
+        if self._threads is not None:
+            self._threads.shutdown(wait=True)
+        with self._lock:
+            for worker in self._all:
+                worker.close()
+            self._all.clear()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,213 @@
+"""Walls around a worker and around each program: namespaces where the kernel allows them, rlimits everywhere.
+
+Once per worker `enter` makes user, mount, network, IPC and PID namespaces with a root file system that shows Python and
+the system libraries, read-only, and nothing else. Per program `confine` adds an own mount and IPC namespace with an
+empty temporary directory, drops every capability and sets the limits. Linux manual pages: unshare(2), pivot_root(2),
+user_namespaces(7), mount_setattr(2), capset(2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import struct
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+FULL = "namespaces (user, mount, pid, net, ipc) + rlimits"
+NOBODY_ONLY = "rlimits only, as nobody"
+RLIMITS_ONLY = "rlimits only"
+
+_CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
+_CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT = 1, 2, 4, 32
+_MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
+_MNT_DETACH = 2
+_AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
+_SYS_MOUNT_SETATTR = 442  # the same number on every architecture
+_SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}.get(os.uname().machine, 155)
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 4, 38, 36
+_SIGKILL = 9
+_NOBODY = 65534
+_INSIDE_UID = 1000
+_NEW_ROOT = "/sys"  # any directory that Python does not live in; covered only inside our own mount namespace
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def _unshare(flags: int) -> None:
+    _check(_libc.unshare(flags), "unshare")
+
+
+def _mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    texts = [None if t is None else os.fsencode(t) for t in (source, target, kind, data)]
+    _check(_libc.mount(texts[0], texts[1], texts[2], ctypes.c_ulong(flags), texts[3]), f"mount {target}")
+
+
+def _read_only(target: str) -> None:
+    """Read-only, no devices, no set-uid, submounts included (an old kernel: the top mount alone)."""
+    attributes = struct.pack("QQQQ", 1 | 2 | 4, 0, 0, 0)  # MOUNT_ATTR_RDONLY | NOSUID | NODEV
+    done = _libc.syscall(
+        _SYS_MOUNT_SETATTR, _AT_FDCWD, os.fsencode(target), _AT_RECURSIVE, attributes, ctypes.c_size_t(len(attributes))
+    )
+    if done != 0:
+        kept = os.statvfs(target).f_flag & (_MS_NOSUID | _MS_NODEV | 8 | 1024 | 2048)
+        _mount("none", target, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | kept)
+
+
+def _prctl(option: int, value: int) -> None:
+    _check(_libc.prctl(option, value, 0, 0, 0), f"prctl {option}")
+
+
+def die_with_parent() -> None:
+    _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+
+
+def adopt_orphans() -> None:
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _visible() -> tuple[list[str], dict[str, str]]:
+    """Directories that Python and its libraries need, outermost only, and top-level links to keep ({link: target})."""
+    system = ["/lib", "/lib64", "/lib32", "/usr/lib", "/usr/lib64", "/usr/local/lib"]
+    links = {p: os.readlink(p) for p in system if os.path.islink(p) and os.path.dirname(p) == "/"}
+    python = [sys.prefix, sys.base_prefix, os.path.dirname(os.__file__)]
+    site = {
+        str(Path(m.__file__).parent.parent) for n in ("pytest", "pluggy") if (m := sys.modules.get(n)) and m.__file__
+    }
+    wanted = {p for p in [*system, *python, *site] if p != "/" and os.path.isdir(p) and p not in links}
+    wanted |= {os.path.realpath(p) for p in wanted}
+    outermost = [p for p in sorted(wanted) if not any(p != q and p.startswith(q + "/") for q in wanted)]
+    return outermost, links
+
+
+def _write(folder: int, name: str, text: str) -> None:
+    descriptor = os.open(name, os.O_WRONLY, dir_fd=folder)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _map_user(proc: int, uid: int, gid: int) -> None:
+    _write(proc, "self/setgroups", "deny")
+    _write(proc, "self/uid_map", f"{_INSIDE_UID} {uid} 1")
+    _write(proc, "self/gid_map", f"{_INSIDE_UID} {gid} 1")
+
+
+def enter() -> None:
+    """Move this process into the worker's namespaces; its next child is process 1 inside. Raises OSError."""
+    uid, gid = os.geteuid(), os.getegid()
+    folders, links = _visible()
+    proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+    mounts = _CLONE_NEWNS | _CLONE_NEWNET | _CLONE_NEWIPC | _CLONE_NEWUTS
+    privileged = False
+    if uid == 0:
+        try:
+            _unshare(mounts)
+            privileged = True
+        except OSError:  # root without CAP_SYS_ADMIN, as in most containers: go the way of an ordinary user
+            pass
+    if not privileged:
+        _unshare(mounts | _CLONE_NEWUSER | _CLONE_NEWPID)
+        _map_user(proc, uid, gid)
+    _new_root(folders, links)
+    if privileged:
+        os.setgroups([])
+        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+        _prctl(_PR_SET_DUMPABLE, 1)  # a change of user makes /proc/self unwritable
+        _unshare(_CLONE_NEWUSER | _CLONE_NEWPID)
+        _map_user(proc, _NOBODY, _NOBODY)
+    with contextlib.suppress(OSError):  # a program could otherwise regain capabilities in a user namespace of its own
+        _write(proc, "sys/user/max_user_namespaces", "0")
+    os.close(proc)
+
+
+def _new_root(folders: list[str], links: Mapping[str, str]) -> None:
+    _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
+    _mount("tmpfs", _NEW_ROOT, "tmpfs", _MS_NOSUID, "mode=755,size=1m")
+    for folder in folders:
+        inside = _NEW_ROOT + folder
+        os.makedirs(inside, exist_ok=True)
+        _mount(folder, inside, None, _MS_BIND | _MS_REC)
+        _read_only(inside)
+    for link, target in links.items():
+        os.symlink(target, _NEW_ROOT + link)
+    for file in ("/dev/null", "/dev/zero", "/dev/urandom", "/etc/ld.so.cache"):
+        if os.path.exists(file):
+            inside = _NEW_ROOT + file
+            os.makedirs(os.path.dirname(inside), exist_ok=True)
+            Path(inside).touch()
+            _mount(file, inside, None, _MS_BIND)
+    os.mkdir(_NEW_ROOT + "/tmp")
+    os.chmod(_NEW_ROOT + "/tmp", 0o777)
+    os.chdir(_NEW_ROOT)
+    _check(_libc.syscall(_SYS_PIVOT_ROOT, b".", b"."), "pivot_root")
+    _check(_libc.umount2(b".", _MNT_DETACH), "umount of the old root")
+    os.chdir("/")
+    attributes = struct.pack("QQQQ", 1, 0, 0, 0)
+    _libc.syscall(_SYS_MOUNT_SETATTR, _AT_FDCWD, b"/", 0, attributes, ctypes.c_size_t(len(attributes)))
+
+
+def fork_as_first(own: int | None) -> int:
+    """fork(); with `own` (a pidfd of this process) the child is process 1 of a new PID namespace."""
+    if own is None:
+        return os.fork()
+    _unshare(_CLONE_NEWPID)
+    pid = os.fork()
+    if pid:  # unshare(2) refuses a second PID namespace until the pending one is given up
+        _check(_libc.setns(own, _CLONE_NEWPID), "setns")
+    return pid
+
+
+def confine(level: str, limits: Mapping[str, int], folder: str) -> None:
+    """Run in the child before any foreign code; `folder` becomes its empty, writable working directory."""
+    if level == FULL:
+        _unshare(_CLONE_NEWNS | _CLONE_NEWIPC)
+        size = f"mode=777,size={limits['disk']},nr_inodes={limits['files']}"
+        _mount("tmpfs", folder, "tmpfs", _MS_NOSUID | _MS_NODEV, size)
+    os.setsid()
+    if level == NOBODY_ONLY:
+        os.setgroups([])
+        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+    processes = limits["processes"] if level == FULL else limits["processes"] + _processes_of(os.getuid())
+    for kind, value in (
+        (resource.RLIMIT_CPU, limits["cpu"]),
+        (resource.RLIMIT_AS, limits["memory"]),
+        (resource.RLIMIT_FSIZE, limits["disk"]),
+        (resource.RLIMIT_NPROC, processes),
+        (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (value, value))
+    if level != FULL:
+        die_with_parent()  # after the change of user, which would clear it
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    if level == FULL:
+        header, nothing = struct.pack("Ii", 0x20080522, 0), bytes(24)
+        _check(_libc.capset(header, nothing), "capset")
+    os.chdir(folder)
+
+
+def _processes_of(uid: int) -> int:
+    """RLIMIT_NPROC counts every task of the user on the machine, so without namespaces the limit sits above these."""
+    count = 0
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            try:
+                if entry.stat().st_uid == uid:
+                    count += len(os.listdir(f"/proc/{entry.name}/task"))
+            except OSError:
+                continue
+    return count

@@ -1,0 +1,204 @@
+"""The fork server: a small Python process with pytest imported that forks one confined child per program.
+
+It never reads a job. The other side sends it limits and the end of a fresh socket; the child reads the job from that
+socket, so that nothing of one job (tests, expected values) is ever in the memory another one is forked from.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import json
+import os
+import random
+import select
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from base.environments.sandbox import isolate, wire
+
+Handler = Callable[[Any, socket.socket], int]
+_CONTROL_LIMIT = 4096
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a server ended up: its control socket, its isolation level, and the directory for programs without one."""
+
+    control: socket.socket
+    level: str
+    folder: str
+
+
+def settle(control_fd: int, folder: str, want_namespaces: bool) -> Place:
+    """Build the walls around this process. Where namespaces work, the caller goes on as process 1 inside them.
+
+    Without namespaces each program gets a directory of its own in `folder`, which the other side made and removes.
+    """
+    control = socket.socket(fileno=control_fd)
+    os.chmod(folder, 0o711)
+    level = _strongest(want_namespaces, folder)
+    if level == isolate.FULL:
+        isolate.enter()
+        # The worker proper is process 1 of its own PID namespace: when it dies, everything in it dies.
+        worker = os.fork()
+        if worker:
+            control.close()
+            _, status = os.waitpid(worker, 0)
+            os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+        isolate.die_with_parent()
+    else:
+        isolate.adopt_orphans()
+    return Place(control, level, folder)
+
+
+def loop(place: Place, handler: Handler) -> None:
+    """Serve until the control socket closes. `handler(job, socket)` runs in the child and returns its exit code."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)
+    os.environ.clear()
+    atexit._clear()
+    gc.collect()
+    gc.freeze()
+    own = os.pidfd_open(os.getpid()) if place.level == isolate.FULL else None
+    place.control.send(json.dumps({"level": place.level}).encode())
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(place.control, _CONTROL_LIMIT, 1)
+        if not message:
+            return
+        if not descriptors:  # a request to kill that arrived after the program had ended
+            continue
+        report = _one(place, descriptors[0], json.loads(message), handler, own)
+        place.control.send(json.dumps(report).encode())
+
+
+def _strongest(want_namespaces: bool, parent: str) -> str:
+    """The strongest level that works here, found by trying it in a child."""
+
+    def works(level: str) -> bool:
+        limits = {"cpu": 5, "memory": 1 << 30, "disk": 1 << 20, "files": 64, "processes": 16}
+        pid = os.fork()
+        if pid:
+            return os.waitpid(pid, 0)[1] == 0
+        try:
+            if level == isolate.FULL:
+                isolate.enter()
+                if (pid := os.fork()) != 0:
+                    os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF)
+                if (pid := isolate.fork_as_first(os.pidfd_open(os.getpid()))) != 0:
+                    os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF)
+            isolate.confine(level, limits, _folder(level, parent))
+            with open(os.__file__, "rb"), open("probe", "w"):
+                os._exit(0)
+        except BaseException:
+            if os.environ.get("EDMUND_SANDBOX_DEBUG"):
+                traceback.print_exc()
+            os._exit(1)
+
+    if want_namespaces and works(isolate.FULL):
+        return isolate.FULL
+    return isolate.NOBODY_ONLY if os.geteuid() == 0 and works(isolate.NOBODY_ONLY) else isolate.RLIMITS_ONLY
+
+
+def _folder(level: str, parent: str) -> str:
+    """Where a program works: an own file system on /tmp, or a directory that whoever it runs as can use."""
+    if level == isolate.FULL:
+        return "/tmp"
+    folder = tempfile.mkdtemp(dir=parent)
+    os.chmod(folder, 0o777)
+    return folder
+
+
+def _one(place: Place, job: int, limits: dict[str, int], handler: Handler, own: int | None) -> dict[str, Any]:
+    """Fork, watch and clear away one child. The wall limit and the caller's wish to kill are enforced here."""
+    folder = _folder(place.level, place.folder)
+    try:
+        pid = isolate.fork_as_first(own)
+    except OSError as error:
+        os.close(job)
+        return {"fault": f"fork: {error}"}
+    if pid == 0:
+        _child(job, limits, handler, place.level, folder)
+    os.close(job)
+    watched = os.pidfd_open(pid)
+    poller = select.poll()
+    poller.register(watched, select.POLLIN)
+    poller.register(place.control, select.POLLIN)
+    deadline, late, killed = time.monotonic() + limits["wall"], False, False
+    while True:
+        left = deadline - time.monotonic()
+        ready = {number for number, _ in poller.poll(max(0.0, left) * 1000)}
+        if watched in ready:
+            break
+        if ready:  # the caller wants no more of this child, or is gone
+            killed = True
+            if not place.control.recv(_CONTROL_LIMIT):
+                os.kill(pid, signal.SIGKILL)
+                os._exit(0)
+        else:
+            late = True
+        os.kill(pid, signal.SIGKILL)
+        poller.unregister(place.control)
+        deadline = time.monotonic() + 60
+    os.close(watched)
+    _, status, usage = os.wait4(pid, 0)
+    if place.level != isolate.FULL:
+        _sweep(pid)
+        shutil.rmtree(folder, ignore_errors=True)
+    cpu = usage.ru_utime + usage.ru_stime
+    return {"code": os.waitstatus_to_exitcode(status), "cpu": cpu, "late": late, "killed": killed}
+
+
+def _sweep(group: int) -> None:
+    """Without a PID namespace: kill the group, then every orphan this process has adopted."""
+    with contextlib.suppress(OSError):
+        os.killpg(group, signal.SIGKILL)
+    own = os.getpid()
+    while True:
+        orphans = []
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                try:
+                    with open(f"/proc/{entry}/stat") as file:
+                        if int(file.read().rpartition(")")[2].split()[1]) == own:
+                            orphans.append(int(entry))
+                except OSError:
+                    continue
+        if not orphans:
+            return
+        for orphan in orphans:
+            try:
+                os.kill(orphan, signal.SIGKILL)
+                os.waitpid(orphan, 0)
+            except OSError:
+                continue
+
+
+def _child(job: int, limits: dict[str, int], handler: Handler, level: str, folder: str) -> None:
+    """Never returns. Says "ready" once the walls stand: before that, a death is the sandbox's fault."""
+    code = 1
+    try:
+        os.closerange(3, job)
+        os.closerange(job + 1, 4096)
+        isolate.confine(level, limits, folder)
+        sock = socket.socket(fileno=job)
+        content = wire.read_frame(sock, limit=64 << 20)
+        random.seed(0)
+        sys.path.insert(0, folder)
+        wire.send_frame(sock, {"ready": True})
+        code = handler(content, sock)
+    except BaseException:
+        code = 1
+    finally:
+        os._exit(code)

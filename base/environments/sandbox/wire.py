@@ -1,0 +1,209 @@
+"""What crosses the border of the sandbox: length-prefixed JSON frames that hold plain values only.
+
+`plain` rebuilds a value from exact builtin types (an `int` subclass gives the `int` it holds, whatever its `__eq__`
+says); `encode`/`decode` tag what JSON lacks. Nothing is ever unpickled or evaluated.
+"""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import decimal
+import fractions
+import itertools
+import json
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+MAX_FRAME = 256 * 1024  # bytes of one frame that a child may send
+MAX_DEPTH = 100
+MAX_ITEMS = 20_000
+_HEADER = struct.Struct(">I")
+
+
+class NotPlain(Exception):
+    """The value holds something other than plain data, or too much of it."""
+
+
+class BadFrame(Exception):
+    """The other side sent something that is not a frame of the agreed size and form."""
+
+
+def send_frame(sock: socket.socket, message: Any) -> None:
+    body = json.dumps(message, separators=(",", ":")).encode("ascii")
+    sock.sendall(_HEADER.pack(len(body)) + body)
+
+
+def read_frame(sock: socket.socket, limit: int = MAX_FRAME) -> Any:
+    """The next message, or None at the end of the stream. Raises BadFrame, TimeoutError, OSError."""
+    header = _read_exactly(sock, _HEADER.size)
+    if not header:
+        return None
+    (size,) = _HEADER.unpack(header)
+    if size > limit:
+        raise BadFrame(f"a frame of {size} bytes (limit {limit})")
+    body = _read_exactly(sock, size)
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadFrame(f"not JSON: {type(error).__name__}") from error
+
+
+def _read_exactly(sock: socket.socket, size: int) -> bytes:
+    parts, missing = [], size
+    while missing:
+        part = sock.recv(min(missing, 1 << 16))
+        if not part:
+            if missing == size:
+                return b""
+            raise BadFrame("the stream ended inside a frame")
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
+
+
+_SCALARS = (type(None), bool, int, float, complex, str, bytes)
+# Finished values of the standard library without state of their own to run; rebuilt exactly on the other side.
+_STAMPS: dict[type, Callable[[Any], list[Any]]] = {
+    datetime.date: lambda v: [v.year, v.month, v.day],
+    datetime.time: lambda v: [v.hour, v.minute, v.second, v.microsecond],
+    datetime.datetime: lambda v: [v.year, v.month, v.day, v.hour, v.minute, v.second, v.microsecond],
+    datetime.timedelta: lambda v: [v.days, v.seconds, v.microseconds],
+}
+_PLAIN_ITERATOR: type = type(iter([None]))
+_ANY: tuple[Any, ...] = ([], (), {}, set(), "", b"", range(0))
+_ITERATORS = tuple(
+    {type(iter(x)) for x in _ANY}
+    | {type(x for x in _ANY), map, filter, zip, enumerate, reversed}
+    | {type({}.keys()), type({}.values()), type({}.items()), type(reversed([])), type(iter({}.values()))}
+    | {itertools.chain, itertools.islice, itertools.permutations, itertools.combinations, itertools.product}
+)
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """The same data in exact builtin types; iterators become list iterators. Raises NotPlain.
+
+    Methods are taken from the builtin type, never from the value, so that a subclass cannot answer for itself.
+    """
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if depth > MAX_DEPTH:
+        raise NotPlain("nested too deeply")
+    down = depth + 1
+    if kind is list or kind is tuple or kind is set or kind is frozenset or kind is collections.deque:
+        return kind(plain(item, down) for item in _bounded(value))
+    if kind is dict:
+        return {plain(k, down): plain(v, down) for k, v in _bounded(value.items())}
+    if kind is collections.Counter or kind is collections.OrderedDict:
+        return kind({plain(k, down): plain(v, down) for k, v in _bounded(dict.items(value))})
+    if kind is range or kind is bytearray or kind is decimal.Decimal or kind is fractions.Fraction or kind in _STAMPS:
+        return value
+    if kind in _ITERATORS:
+        return iter([plain(item, down) for item in _bounded(value)])
+    return _held(value, down)
+
+
+def _held(value: Any, depth: int) -> Any:
+    """The builtin value that an instance of a subclass holds."""
+    tries: tuple[Callable[[], Any], ...] = (
+        lambda: int.__index__(value),
+        lambda: float.__pos__(value),
+        lambda: str.__str__(value),
+        lambda: bytes.__getitem__(value, slice(None)),
+        lambda: complex.__pos__(value),
+        lambda: list.__getitem__(value, slice(None)),
+        lambda: tuple.__getitem__(value, slice(None)),
+        lambda: dict(dict.items(value)),
+        lambda: set(set.__iter__(value)),
+        lambda: frozenset(frozenset.__iter__(value)),
+    )
+    for attempt in tries:
+        try:
+            inner = attempt()
+        except TypeError:
+            continue
+        return plain(inner, depth)
+    raise NotPlain(f"an object of class {type(value).__name__[:60]}, not plain data")
+
+
+def _bounded(items: Any) -> Any:
+    taken = list(itertools.islice(iter(items), MAX_ITEMS + 1))
+    if len(taken) > MAX_ITEMS:
+        raise NotPlain(f"more than {MAX_ITEMS} items")
+    return taken
+
+
+def encode(value: Any) -> Any:
+    """A plain value as JSON: lists stay lists, everything JSON lacks is {tag: content}."""
+    kind = type(value)
+    if value is None or kind is bool or kind is str:
+        return value
+    if kind is int:
+        return value if -(1 << 53) < value < 1 << 53 else {"int": hex(value)}
+    if kind is float:
+        return {"float": value.hex()} if value != value or value in (float("inf"), float("-inf")) else value
+    if kind is list:
+        return [encode(item) for item in value]
+    if kind is dict or kind is collections.Counter or kind is collections.OrderedDict:
+        return {kind.__name__: [[encode(k), encode(v)] for k, v in value.items()]}
+    if kind is tuple or kind is set or kind is frozenset or kind is collections.deque:
+        return {kind.__name__: [encode(item) for item in value]}
+    if kind is bytes or kind is bytearray:
+        return {kind.__name__: value.hex()}
+    if kind is complex:
+        return {"complex": [encode(value.real), encode(value.imag)]}
+    if kind is range:
+        return {"range": [encode(value.start), encode(value.stop), encode(value.step)]}
+    if kind is decimal.Decimal:
+        return {"Decimal": str(value)}
+    if kind is fractions.Fraction:
+        return {"Fraction": [encode(value.numerator), encode(value.denominator)]}
+    if kind in _STAMPS:
+        return {kind.__name__: _STAMPS[kind](value)}
+    if kind is _PLAIN_ITERATOR:
+        return {"iterator": [encode(item) for item in value]}
+    raise NotPlain(f"{kind.__name__} has no plain form")
+
+
+_DECODERS: dict[str, Callable[[Any], Any]] = {
+    "int": lambda v: int(v, 16),
+    "float": float.fromhex,
+    "tuple": tuple,
+    "set": set,
+    "frozenset": frozenset,
+    "deque": collections.deque,
+    "dict": dict,
+    "Counter": lambda v: collections.Counter(dict(v)),
+    "OrderedDict": collections.OrderedDict,
+    "bytes": bytes.fromhex,
+    "bytearray": bytearray.fromhex,
+    "complex": lambda v: complex(v[0], v[1]),
+    "range": lambda v: range(*v),
+    "Decimal": decimal.Decimal,
+    "Fraction": lambda v: fractions.Fraction(v[0], v[1]),
+    "date": lambda v: datetime.date(*v),
+    "time": lambda v: datetime.time(*v),
+    "datetime": lambda v: datetime.datetime(*v),
+    "timedelta": lambda v: datetime.timedelta(*v),
+    "iterator": iter,
+}
+
+
+def decode(message: Any, depth: int = 0) -> Any:
+    """The plain value that `encode` wrote. Raises NotPlain for anything else: the sender is not trusted."""
+    if depth > 2 * MAX_DEPTH:
+        raise NotPlain("nested too deeply")
+    if message is None or isinstance(message, (bool, int, float, str)):
+        return message
+    try:
+        if isinstance(message, list):
+            return [decode(item, depth + 1) for item in message]
+        ((tag, content),) = message.items()
+        return _DECODERS[tag](decode(content, depth + 1))
+    except NotPlain:
+        raise
+    except Exception as error:
+        raise NotPlain(f"unreadable value: {type(error).__name__}") from error
