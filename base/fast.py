@@ -1,0 +1,267 @@
+"""Log-probabilities of completions on CPUs: no padding, every prompt computed once, only scored positions in the head.
+
+A micro-batch is laid out as one row of tokens, first the distinct prompts, then all completions. Linear layers and norms
+see no padding; attention, the only place where tokens meet, is taken over by `_shared_attention`, in which the
+completions of a group read the same keys and values of their prompt. Mathematically the same as one padded row each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+ATTENTION = "shared_prompt"
+SHARED_PROMPT_MODELS = ("starcoder2", "llama", "qwen2", "qwen3")
+_ROWS_IN_CACHE = 256  # rows of logits handled at a time, so that they stay in the processor's cache
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the tokens of a micro-batch lie.
+
+    U prompts, S slots for completions per prompt, P and C the longest prompt and completion; N tokens in all, of which
+    n belong to completions. Indices into padded shapes point at any token where there is none.
+    """
+
+    tokens: Tensor  # [1, N]
+    positions: Tensor  # [1, N]
+    scored: Tensor  # [n] position in N whose logits predict each completion token
+    targets: Tensor  # [n]
+    prompt_index: Tensor  # [U*P] -> N
+    prompt_place: Tensor  # [tokens of prompts] -> U*P
+    completion_index: Tensor  # [U*S*C] -> N
+    completion_place: Tensor  # [n] -> U*S*C
+    bias: Tensor  # [U*S or 1, 1, share*C, P+C], -inf on the prompt's padding and on later tokens
+    shape: tuple[int, int, int, int]  # U, S, P, C
+
+
+def layout(input_ids: Tensor, attention_mask: Tensor, completion_width: int, share: int) -> Layout:
+    """From TRL's rows [B, prompt padded on the left + completion padded on the right] of `completion_width`.
+
+    `share` query heads read the same key head.
+    """
+    rows, width = input_ids.shape
+    split = width - completion_width
+    real = attention_mask.bool()
+    lengths = real[:, split:].sum(1)  # [B]
+    unique: dict[tuple[int, ...], int] = {}
+    owner_list = []
+    for ids, used in zip(input_ids[:, :split].tolist(), real[:, :split].sum(1).tolist(), strict=True):
+        owner_list.append(unique.setdefault(tuple(ids[split - used :]), len(unique)))
+    owner = torch.tensor(owner_list)
+    prompts = list(unique)
+    sizes = torch.tensor([len(p) for p in prompts])
+    U, P, C = len(prompts), int(sizes.max()), max(1, int(lengths.max()))
+    counts = torch.bincount(owner, minlength=U)
+    S = int(counts.max())
+    in_prompts = int(sizes.sum())
+
+    starts = sizes.cumsum(0) - sizes
+    column = torch.arange(P)
+    there = column < sizes[:, None]  # [U, P]
+    prompt_index = torch.where(there, starts[:, None] + column, 0).flatten()
+    prompt_place = there.flatten().nonzero()[:, 0]
+
+    order = torch.argsort(owner, stable=True)
+    slot = torch.empty(rows, dtype=torch.long)
+    slot[order] = owner[order] * S + torch.arange(rows) - (counts.cumsum(0) - counts)[owner[order]]
+    column = torch.arange(C)
+    inside = column < lengths[:, None]  # [B, C]
+    row_of, column_of = inside.nonzero(as_tuple=True)  # row by row, as TRL's mask reads
+    completion_place = slot[row_of] * C + column_of
+    n = len(row_of)
+    completion_index = torch.zeros(U * S * C, dtype=torch.long)
+    completion_index[completion_place] = in_prompts + torch.arange(n)
+
+    padding = ~there[:1] if bool(there.all()) else (~there).repeat_interleave(S, 0)
+    later = torch.ones(C, C, dtype=torch.bool).triu(1).expand(len(padding), 1, C, C)
+    hidden = torch.cat([padding[:, None, None].expand(-1, 1, C, P), later], -1).repeat(1, 1, share, 1)
+
+    targets = input_ids[:, split : split + C][inside]
+    last_of_prompt = (starts + sizes - 1)[owner[row_of]]
+    return Layout(
+        tokens=torch.cat([torch.tensor([t for p in prompts for t in p]), targets])[None],
+        positions=torch.cat([torch.arange(P).expand(U, P)[there], sizes[owner[row_of]] + column_of])[None],
+        scored=torch.where(column_of == 0, last_of_prompt, in_prompts + torch.arange(n) - 1),
+        targets=targets,
+        prompt_index=prompt_index,
+        prompt_place=prompt_place,
+        completion_index=completion_index,
+        completion_place=completion_place,
+        bias=torch.zeros(hidden.shape).masked_fill_(hidden, float("-inf")),
+        shape=(U, S, P, C),
+    )
+
+
+class _Rearrange(torch.autograd.Function):
+    """x[index]; `inverse` says where each row of x ended up, so that the gradient is a plain gather as well.
+
+    Rows of the result beyond `inverse` are padding: nothing reads them, so they carry no gradient.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, index: Tensor, inverse: Tensor, before: int, after: int) -> Tensor:
+        ctx.save_for_backward(inverse)
+        ctx.around = before, after
+        return x[index]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+        (inverse,) = ctx.saved_tensors
+        before, after = ctx.around
+        rows = gradient[inverse]
+        if before or after:
+            shape = rows.shape[1:]
+            rows = torch.cat([rows.new_zeros(before, *shape), rows, rows.new_zeros(after, *shape)])
+        return rows, None, None, None, None
+
+
+def _shared_attention(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, *, scaling: float, **kwargs: Any
+) -> tuple[Tensor, None]:
+    """query [1, heads, N, size], key and value [1, kv heads, N, size] -> [1, N, heads, size]."""
+    where: Layout = kwargs["layout"]
+    U, S, P, C = where.shape
+    heads, _, size = query.shape[1:]
+    kv = key.shape[1]
+    share, attend = heads // kv, torch.nn.functional.scaled_dot_product_attention
+    at_prompt, at_completion = (
+        (where.prompt_index, where.prompt_place, 0, len(where.completion_place)),
+        (where.completion_index, where.completion_place, len(where.prompt_place), 0),
+    )
+    query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))  # [N, heads, size]
+
+    def pick(x: Tensor, at: tuple[Tensor, Tensor, int, int]) -> Tensor:
+        return _Rearrange.apply(x, *at)  # type: ignore[no-any-return, no-untyped-call]
+
+    prompt_q, prompt_k, prompt_v = (
+        pick(x, at_prompt).view(U, P, -1, size).transpose(1, 2) for x in (query, key, value)
+    )
+    # A completion's queries lie along one axis per key head, so that keys need no repeating.
+    own_q = pick(query, at_completion).view(U * S, C, kv, share, size).permute(0, 2, 3, 1, 4)
+    own_q = own_q.reshape(U * S, kv, share * C, size)
+
+    def with_prompt(prompt: Tensor, x: Tensor) -> Tensor:
+        """Keys or values of each completion behind those of its prompt [U*S, kv, P+C, size]."""
+        own = pick(x, at_completion).view(U * S, C, kv, size).transpose(1, 2)
+        return torch.cat([prompt[:, None].expand(-1, S, -1, -1, -1).flatten(0, 1), own], 2)
+
+    # Prompts are padded on the right, where the causal mask hides padding from every token that is read.
+    prompt_out = attend(prompt_q, prompt_k, prompt_v, is_causal=True, scale=scaling, enable_gqa=share > 1)
+    keys, values = with_prompt(prompt_k, key), with_prompt(prompt_v, value)
+    out = attend(own_q, keys, values, attn_mask=where.bias, scale=scaling)
+    out = out.view(U * S, kv, share, C, size).permute(0, 3, 1, 2, 4).reshape(U * S * C, heads, size)
+    prompt_rows = prompt_out.transpose(1, 2).reshape(U * P, heads, size)
+    return torch.cat([prompt_rows[where.prompt_place], out[where.completion_place]])[None], None
+
+
+ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _shared_attention)
+
+
+@contextmanager
+def shared_attention(config: Any) -> Iterator[None]:
+    """The model of this config attends by `Layout` inside the block."""
+    before = config._attn_implementation
+    config._attn_implementation = ATTENTION
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+
+
+def supports_shared_prompts(config: Any) -> bool:
+    """Whether every layer of this architecture is plain causal attention through the common interface."""
+    windows = getattr(config, "sliding_window", None) is not None and getattr(config, "use_sliding_window", True)
+    return config.model_type in SHARED_PROMPT_MODELS and not windows and not getattr(config, "attention_dropout", 0.0)
+
+
+class _TokenLogprobs(torch.autograd.Function):
+    """logits [n, V], targets [n] -> log-probabilities and entropies [n] at a temperature, in one pass over the logits.
+
+    The gradient flows through the log-probabilities only; entropies are for the log.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, temperature: float, entropy: bool) -> tuple[Tensor, Tensor]:
+        n = len(logits)
+        logprobs, entropies = (torch.zeros(n, dtype=torch.float32) for _ in range(2))
+        keep = ctx.needs_input_grad[0]
+        shares = torch.empty(logits.shape, dtype=torch.float32) if keep else None
+        for start in range(0, n, _ROWS_IN_CACHE):
+            rows = slice(start, start + _ROWS_IN_CACHE)
+            scores = logits[rows].float() if temperature == 1.0 else logits[rows].float() / temperature
+            scores = scores.log_softmax(-1)
+            logprobs[rows] = scores.gather(1, targets[rows, None])[:, 0]
+            if keep or entropy:
+                p = scores.exp() if shares is None else torch.exp(scores, out=shares[rows])
+                entropies[rows] = torch.linalg.vecdot(p, scores).neg_()
+        if shares is not None:
+            ctx.save_for_backward(shares, targets)
+            ctx.temperature, ctx.dtype = temperature, logits.dtype
+        ctx.mark_non_differentiable(entropies)
+        return logprobs, entropies
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:
+        shares, targets = ctx.saved_tensors
+        scale = gradient.float() / -ctx.temperature
+        result = shares * scale[:, None]
+        result[torch.arange(len(targets)), targets] -= scale
+        return result.to(ctx.dtype), None, None, None
+
+
+def token_logprobs(logits: Tensor, targets: Tensor, temperature: float, entropy: bool = True) -> tuple[Tensor, Tensor]:
+    """(log-probabilities, entropies), both [n], of targets [n] under logits [n, V].
+
+    Entropies carry no gradient; without `entropy` they may be left at 0.
+    """
+    return _TokenLogprobs.apply(logits, targets, temperature, entropy)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def heads_per_key(config: Any) -> int:
+    return int(config.num_attention_heads // config.num_key_value_heads)
+
+
+def score_shared(
+    model: Any, ids: Tensor, mask: Tensor, width: int, temperature: float, entropy: bool = True, *, share: int
+) -> tuple[Tensor, Tensor]:
+    """(log-probabilities, entropies) of the real completion tokens, row by row [n], each prompt computed once.
+
+    `share` query heads read the same key head (`heads_per_key`).
+    """
+    where = layout(ids, mask, width, share)
+    logits = model(
+        input_ids=where.tokens,
+        position_ids=where.positions,
+        attention_mask=None,
+        logits_to_keep=where.scored,
+        use_cache=False,
+        layout=where,
+    ).logits[0]
+    return token_logprobs(logits, where.targets, temperature, entropy)
+
+
+def score_padded(
+    model: Any, ids: Tensor, mask: Tensor, width: int, temperature: float, entropy: bool = True
+) -> tuple[Tensor, Tensor]:
+    """The same for any causal language model: rows trimmed to the longest prompt and completion among them."""
+    real = mask.bool()
+    split = ids.shape[1] - width
+    first = int(real[:, :split].any(0).int().argmax())
+    used = max(1, int(real[:, split:].sum(1).max()))
+    ids, real = ids[:, first : split + used], real[:, first : split + used]
+    logits = model(
+        input_ids=ids,
+        attention_mask=real.long(),
+        position_ids=(real.cumsum(-1) - 1).clamp_min(0),
+        logits_to_keep=used + 1,
+        use_cache=False,
+    ).logits[:, :-1]
+    scored = real[:, -used:]
+    return token_logprobs(logits[scored], ids[:, -used:][scored], temperature, entropy)
