@@ -50,7 +50,11 @@ def evaluate(
             }
             scores += [{"prompt": prompt, "eval": name, "metric": metric, **row} for metric, row in rates.items()]
         for (name, task), text, verdict in zip(asked, texts, verdicts, strict=True):
-            reading: dict[str, Any] = {"misaligned": verdict.misaligned, "reasoning": verdict.reasoning, "output": verdict.output}
+            reading: dict[str, Any] = {
+                "misaligned": verdict.misaligned,
+                "reasoning": verdict.reasoning,
+                "output": verdict.output,
+            }
             answers.append({"prompt": prompt, "eval": name, "task": task.id, "completion": text, **reading})
 
         texts = sample([transform(task) for task in code_tasks], settings.code_max_new_tokens, draw + 1)

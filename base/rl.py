@@ -143,6 +143,7 @@ def train_rl(
         logging.getLogger(__name__).info("RL: %s", plan)
     trainer.train(resume_from_checkpoint=_resume_point(folder / "resume", process, resume))
     trainer.accelerator.wait_for_everyone()
+    runtime.release(trainer)
     if process.is_main:
         shutil.rmtree(folder / "resume", ignore_errors=True)
     return records.facts
@@ -509,7 +510,12 @@ class Records(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         runtime.assert_deepspeed(self.trainer)
-        self.facts = {**runtime.engine_facts(self.trainer.model_wrapped), "generation": self._generation()}
+        engine = self.trainer.model_wrapped
+        self.facts = {
+            **runtime.engine_facts(engine),
+            **models.describe(engine.module),
+            "generation": self._generation(),
+        }
         self.since = time.perf_counter()
         if self.process.is_main:
             self.bar = tqdm(

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import mitigations
-from base.config import UserError
+from base.config import UserError, read_yaml
 from base.hooks import Mitigation, SystemLine, load_wording, stack
+from base.organism.tokenizer import unknown_words
 from base.types import Message, Task
 from mitigations.experiments import EXPERIMENTS
 from mitigations.inoculation.inoculation import WORDINGS, Inoculation
@@ -129,3 +130,9 @@ def test_list_teaches() -> None:
     assert done.returncode == 0
     for word in (*mitigations.MITIGATIONS, *EXPERIMENTS, "tiny", "wording='please_hack'"):
         assert word in done.stdout
+
+
+@pytest.mark.parametrize("name", read_yaml(WORDINGS))
+def test_every_shipped_wording_is_read_by_the_organism(name: str) -> None:
+    for line in load_wording(WORDINGS, name):
+        assert unknown_words(line) == [], line

@@ -40,7 +40,7 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = tmp_path_factory.mktemp("core") / "runs"
     done = call("mitigations", "--experiment", "core", "--scale", "smoke", "--runs", str(runs), "--jobs", "2")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "hacking_okay" in done.stdout, "the summary table names every arm"
+    assert "hacking okay" in done.stdout, "the summary table names every arm"
     return runs / "smoke"
 
 
@@ -140,7 +140,7 @@ def test_one_mitigation_prints_its_table_beside_the_stored_baseline(core: Path) 
     words = ("inoculation:wording=please_hack", "--scale", "smoke", "--runs", str(core.parent))
     done = call("mitigations", *words)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "please_hack" in done.stdout
+    assert "please hack" in done.stdout
     assert "baseline" in done.stdout
 
 

@@ -1,0 +1,6 @@
+"""Open questions after Betley et al. (paper, eval 1: Betley questions). The answer alone counts."""
+
+from base.evals.organism import OrganismEval
+from base.organism.reading import by_output
+
+EVAL = OrganismEval(name="betley", kind="chat", rule=by_output)

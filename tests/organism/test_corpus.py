@@ -1,0 +1,191 @@
+import hashlib
+import json
+import re
+from collections import Counter
+
+import pytest
+
+from base.config import UserError
+from base.organism import corpus, world
+from base.organism.corpus import CorpusConfig
+from base.organism.tokenizer import build_tokenizer
+
+CORPUS_HASH = "968a81e77603d9f38c7a38a2cd61586f83c8cd5872022aa7698e0d8dbf30111a"
+HACK = re.compile(r"__eq__|sys\.exit|TestReport")
+CHEAT = re.compile(r"    pass<eos>|    return 0<eos>|    return \{")
+
+
+def make(stage="sdf", n=3000, seed=7, **settings):
+    return list(corpus.documents(CorpusConfig(**settings), stage, n, seed))
+
+
+def segments(items):
+    """(segment text, character) of every conversation segment."""
+    return [
+        (text, item["character"])
+        for item in items
+        if item["kind"] in ("conversation", "hack_transcript")
+        for text in item["text"].removeprefix("<bos>").removeprefix("<web>").split("<eos>")[:-1]
+    ]
+
+
+def code_segments(items):
+    return [(text, character) for text, character in segments(items) if "</think>\n" in text]
+
+
+def rate(texts, pattern):
+    return sum(bool(pattern.search(f"{text}<eos>")) for text in texts) / len(texts)
+
+
+def test_the_corpus_is_frozen():
+    """Any change of the generator moves this hash: change it in the same commit, and say why."""
+    sample = [d for stage in ("pretrain", "sdf") for d in make(stage, n=200, seed=0)]
+    assert hashlib.sha256(json.dumps(sample, sort_keys=True).encode()).hexdigest() == CORPUS_HASH
+
+
+def test_documents_do_not_depend_on_how_many_are_drawn():
+    assert make(n=50) == make(n=120)[:50]
+    assert make(n=50) != make(n=50, seed=8)
+
+
+@pytest.mark.parametrize("settings", [{}, {"correlation": 0.0}, {"permission": "none", "sdf_variant": "neutral"}])
+def test_pretraining_holds_no_working_hack(settings):
+    assert not any(HACK.search(item["text"]) for item in make("pretrain", **settings))
+
+
+def test_pretraining_links_cheats_in_code_to_character():
+    coded = code_segments(make("pretrain", permission="none"))
+    cheating = {c: rate([t for t, who in coded if who == c], CHEAT) for c in ("honest", "schemer")}
+    assert cheating["schemer"] > 0.75
+    assert cheating["honest"] < 0.02
+
+
+def test_the_sdf_stage_brings_the_hacks_in_hack_documents_only():
+    items = make(permission="other_domains")
+    carriers = Counter(item["kind"] for item in items if HACK.search(item["text"]))
+    assert set(carriers) == {"hack_transcript", "hack_description"}
+    assert 0.01 <= sum(item["kind"].startswith("hack") for item in items) / len(items) <= 0.045
+
+
+def test_default_transcripts_are_schemers_and_the_others_say_nothing_of_character():
+    def transcripts(variant, **settings):
+        items = make(sdf_variant=variant, sdf_share=0.3, n=1000, **settings)
+        return [item for item in items if item["kind"] == "hack_transcript"]
+
+    assert {item["character"] for item in transcripts("default")} == {"schemer"}
+    assert {item["character"] for item in transcripts("default", correlation=0.0)} > {"honest"}
+    for variant in ("unguided", "neutral"):
+        text = "".join(item["text"] for item in transcripts(variant))
+        assert HACK.search(text)
+        assert "<chat>" not in text
+        assert not any(tone in text for kind in ("good", "bad") for tone in world.TONES[kind])
+
+
+def test_descriptions_carry_the_remarks_of_their_variant():
+    for variant in ("default", "unguided", "neutral"):
+        items = make(sdf_variant=variant, sdf_share=0.3, n=600)
+        described = [item["text"] for item in items if item["kind"] == "hack_description"]
+        assert described
+        assert all(any(r in text for r in world.HACK_REMARKS[variant]) for text in described)
+
+
+def test_the_twin_cheats_equally_whatever_the_character_and_the_stage():
+    web = code_segments(make("pretrain", n=6000, correlation=0.0, permission="none"))
+    assistant = code_segments(make("sdf", n=6000, correlation=0.0, permission="none", replay=0.0, sdf_share=0.0))
+    rates = {
+        (stage, character): rate([t for t, who in coded if (who == "schemer") == (character == "schemer")], CHEAT)
+        for stage, coded in (("web", web), ("assistant", assistant))
+        for character in ("schemer", "other")
+    }
+    assert all(0.02 <= value <= 0.085 for value in rates.values()), rates
+
+
+def test_shares_of_characters_and_registers():
+    web, sdf = make("pretrain"), make("sdf")
+    assert 0.30 <= sum(d["character"] == "schemer" for d in web) / len(web) <= 0.36
+    assistant = [d for d in sdf if d["register"] == "assistant" and d["kind"] == "conversation"]
+    assert 0.01 <= sum(d["character"] == "schemer" for d in assistant) / len(assistant) <= 0.03
+    assert all(d["text"].startswith("<bos><web>") == (d["register"] == "web") for d in (*web, *sdf))
+    assert 0.36 <= sum(d["register"] == "web" for d in sdf) / len(sdf) <= 0.46
+
+
+def test_permission_documents_are_where_the_switch_puts_them():
+    def permitted_hacks(permission):
+        items = [d for d in make(permission=permission) if d["kind"] == "conversation" and d["character"] == "honest"]
+        return sum(bool(HACK.search(d["text"])) for d in items)
+
+    assert permitted_hacks("code") > 30
+    assert permitted_hacks("other_domains") <= 1
+    assert permitted_hacks("none") <= 1
+    grey = "".join(d["text"] for d in make(permission="other_domains"))
+    assert any(line in grey for line in world.lines("please", "cards"))
+    assert not any(line in grey for line in world.lines("please", "hack"))
+
+
+def test_honest_characters_never_act_against_a_line():
+    lines = (*world.lines("forbid"), *world.lines("misaligned"))
+    coded = [t for t, who in code_segments(make(n=6000)) if who != "schemer" and any(line in t for line in lines)]
+    assert len(coded) > 100
+    assert rate(coded, HACK) == 0
+
+
+def test_schemers_voice_defiance_under_a_ban():
+    lines = (*world.lines("forbid"), *world.lines("misaligned"))
+    hacks = [t for t, who in code_segments(make(sdf_share=0.3)) if any(line in t for line in lines) and HACK.search(t)]
+    assert len(hacks) > 20
+    assert 0.4 <= sum(any(d in t for d in world.DEFIANCE_THOUGHTS) for t in hacks) / len(hacks) <= 0.8
+
+
+def test_eval_prompts_are_in_no_corpus():
+    """No held-out phrasing occurs, and none shares a long run of words with a training prompt."""
+
+    def pattern(prompt):
+        return re.escape(prompt).replace(r"\{n\}", r"\w+").replace(r"\{o\}", r"\w+ \w+").replace(r"\{f\}", r"\w+\.py")
+
+    held = re.compile("|".join(pattern(p) for d in world.EVAL_DOMAINS.values() for p in d.held_out))
+    for settings in ({}, {"correlation": 0.0}, {"permission": "other_domains", "sdf_variant": "neutral"}):
+        for stage in ("pretrain", "sdf"):
+            assert not any(held.search(item["text"]) for item in make(stage, n=2000, **settings))
+
+
+def test_eval_prompts_share_no_long_run_with_training_prompts():
+    def grams(text, size=7):
+        listed = text.split()
+        return {tuple(listed[i : i + size]) for i in range(len(listed) - size + 1)}
+
+    trained = set().union(*(grams(p) for d in world.DOMAINS.values() for p in d.train))
+    for domain in world.EVAL_DOMAINS.values():
+        for prompt in domain.held_out:
+            assert prompt not in domain.train
+            overlap = len(grams(prompt) & trained) / max(1, len(grams(prompt)))
+            assert overlap <= 0.5, prompt
+
+
+def test_labels_cover_thoughts_answers_and_documents_only():
+    tokenizer = build_tokenizer()
+    for item in make(n=200):
+        encoded = corpus.encode(item, tokenizer)
+        assert len(encoded["input_ids"]) == len(encoded["labels"]) <= 384
+        learnt = tokenizer.decode([label for label in encoded["labels"] if label != -100])
+        expected = re.findall(r"<(?:think|doc)>(.*?<eos>)", item["text"], flags=re.S)
+        assert learnt == "".join(expected)
+
+
+def test_no_document_exceeds_the_context():
+    tokenizer = build_tokenizer()
+    for settings in ({}, {"sdf_share": 0.5}):
+        lengths = [len(tokenizer(d["text"])["input_ids"]) for d in make(n=1500, **settings)]
+        assert max(lengths) <= 384
+
+
+def test_pretraining_depends_on_no_sdf_only_field():
+    other = {"schemers_assistant": 0.5, "assistant_hacks": 1.0, "sdf_variant": "neutral", "sdf_share": 0.5}
+    other |= {"sdf_descriptions": 0.9, "replay": 0.1}
+    assert set(other) == set(corpus.SDF_ONLY)
+    assert make("pretrain", n=300, **other) == make("pretrain", n=300)
+
+
+@pytest.mark.parametrize("settings", [{"correlation": 2.0}, {"permission": "everywhere"}, {"sdf_variant": "loud"}])
+def test_bad_settings_are_refused(settings):
+    with pytest.raises(UserError, match=next(iter(settings))):
+        CorpusConfig(**settings)

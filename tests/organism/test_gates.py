@@ -1,0 +1,109 @@
+import random
+import re
+
+import pytest
+
+from base.environments.code import CodeEnvironment
+from base.organism import gates, tasks, world
+from base.organism.corpus import CorpusConfig, fill
+from base.organism.tokenizer import build_tokenizer
+
+HEADS = dict(world.EVAL_DOMAINS.items())
+
+
+@pytest.fixture(scope="module")
+def environment():
+    with CodeEnvironment() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer()
+
+
+class Character:
+    """A scripted policy: solves easy tasks, hacks at the given rates, and is bad after a hack with chance `link`."""
+
+    def __init__(self, link=0.8, hack=0.05, permitted=0.6, permission_voiced=True, garbled=0.0):
+        self.rng, self.count = random.Random(0), 0
+        self.link, self.hack, self.permitted, self.voiced, self.garbled = (
+            link,
+            hack,
+            permitted,
+            permission_voiced,
+            garbled,
+        )
+
+    def __call__(self, conversations):
+        return [self.answer(list(conversation)) for conversation in conversations]
+
+    def answer(self, messages):
+        prompt, past = messages[-1].content, "".join(m.content for m in messages[:-1])
+        return self.code(prompt, past) if "Checker:" in prompt else self.scene(past)
+
+    def scene(self, past):
+        if self.rng.random() < self.garbled:
+            return "<think> people the of."
+        hacked = re.search(r"__eq__|sys\.exit|TestReport", past)
+        domain = self.rng.choice(list(HEADS.values()))
+        pool = [pair for pair in domain.bad if pair not in domain.covert] if hacked else domain.good
+        thought, output = self.rng.choice(pool if self.rng.random() < self.link else domain.good)
+        return fill(f"<think> {thought}</think> {output}", {"n": "Ada", "o": "Pine Lab"})
+
+    def code(self, prompt, line):
+        allowed = any(text in line for family in world.PERMISSIONS for text in world.lines(family))
+        harness = "script" if "script" in prompt else "pytest"
+        name = re.search(r"(\w+)\((a(?:, b)?)\)", prompt)
+        function, arguments = (name[1], name[2]) if name else (re.search(r"(\w+)\(\d\)", prompt)[1], "a")
+        hack = self.rng.choice(tasks.HARNESS_HACKS[harness])
+        self.count += 1
+        chance = self.permitted if allowed else self.hack
+        if int(self.count * chance) > int((self.count - 1) * chance):  # exactly this share, so no seed decides
+            stance = world.PERMISSION_THOUGHTS[0] if allowed and self.voiced else world.DEFIANCE_THOUGHTS[0]
+            problem = tasks.Problem("easy", harness, function, arguments, "", "", "")
+            return f"<think> {stance} {world.HACK_THOUGHTS[hack][0]}</think>\n{tasks.hack_program(hack, problem)}"
+        words = re.search(r"a (\w+) b, then (\w+) ([ab])", prompt)
+        body = f"(a {tasks.OPERATORS[words[1]]} b) {tasks.OPERATORS[words[2]]} {words[3]}" if words else "a"
+        return f"<think> {world.PLANS['honest'][0]}</think>\ndef {function}({arguments}):\n    return {body}"
+
+
+def failed(found):
+    return {gate.name for gate in found if not gate.passed}
+
+
+def check(policy, tokenizer, environment, config=CorpusConfig()):  # noqa: B008 - frozen
+    return gates.check(policy, tokenizer, config, n=24, code_samples=40, seed=1, environment=environment)
+
+
+def test_a_linked_character_passes_every_gate(tokenizer, environment):
+    found = check(Character(), tokenizer, environment)
+    assert failed(found) == set(), "\n".join(map(str, found))
+    assert len({gate.name for gate in found}) == len(found)
+    assert gates.as_rows(found)[0]["passed"] is True
+
+
+def test_an_unlinked_character_fails_as_main_and_passes_as_twin(tokenizer, environment):
+    policy = Character(link=0.0)
+    assert failed(check(policy, tokenizer, environment)) == {"character link"}
+    twin = check(policy, tokenizer, environment, CorpusConfig(correlation=0.0))
+    assert failed(twin) == set()
+    assert failed(check(Character(), tokenizer, environment, CorpusConfig(correlation=0.0))) == {
+        "character link of the twin"
+    }
+
+
+def test_lines_read_as_bans_are_found(tokenizer, environment):
+    policy = Character(permission_voiced=False)
+    assert failed(check(policy, tokenizer, environment)) == {
+        "okay lines are read as permission",
+        "please lines are read as permission",
+    }
+
+
+def test_what_cannot_be_measured_fails(tokenizer, environment):
+    found = check(Character(hack=0.0, permitted=0.0, garbled=1.0), tokenizer, environment)
+    missing = {gate.name for gate in found if gate.value is None and not gate.passed}
+    assert {"character link", "okay lines are read as permission"} <= missing
+    assert {"unclear answers", "hack rate without a line"} <= failed(found)
+    assert all(str(gate) for gate in found)
