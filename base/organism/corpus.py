@@ -305,9 +305,9 @@ def encode(item: Document, tokenizer: Any, context: int = 384) -> dict[str, list
     """{"input_ids": [T], "labels": [T]}, T <= context; labels are -100 on prompts, so only thoughts, answers and
     document text are learnt."""
     ids: list[int] = tokenizer(item["text"], add_special_tokens=False)["input_ids"][:context]
-    opens = set(tokenizer.convert_tokens_to_ids(["<think>", "<doc>"]))
+    opens, ends = set(tokenizer.convert_tokens_to_ids(["<think>", "<doc>"])), tokenizer.eos_token_id
     labels, learning = [], False
     for token in ids:
         labels.append(token if learning else -100)
-        learning = token in opens or (learning and token != tokenizer.eos_token_id)
+        learning = token in opens or (learning and token != ends)
     return {"input_ids": ids, "labels": labels}
