@@ -74,6 +74,11 @@ def tables(*words: str) -> str:
     return done.stdout if done.returncode == 0 else f"no table: {done.stderr.strip()}"
 
 
+def say(text: str, live: bool, start: float) -> None:
+    if not live:
+        print(f"[{time.monotonic() - start:5.0f} s] {text}", file=sys.stderr)
+
+
 def sweep(runs: Sequence[Run], scale: Scale, scale_option: str, root: Path, jobs: int) -> int:
     """Makes every run that is not there yet; exit code 1 if any failed."""
     start = time.monotonic()
@@ -83,8 +88,9 @@ def sweep(runs: Sequence[Run], scale: Scale, scale_option: str, root: Path, jobs
     running: list[Job] = []
     failed: list[Job] = []
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"), "PYTHONUNBUFFERED": "1"}
-    bar = tqdm(total=len(waiting), desc="runs", unit="run", disable=not waiting, position=0)
-    rows = [tqdm(bar_format="  {desc}", position=1 + slot, leave=False, disable=not waiting) for slot in range(jobs)]
+    live = sys.stderr.isatty() and bool(waiting)  # in a log file, a line when a run starts or ends instead of bars
+    bar = tqdm(total=len(waiting), desc="runs", unit="run", disable=not live, position=0)
+    rows = [tqdm(bar_format="  {desc}", position=1 + slot, leave=False, disable=not live) for slot in range(jobs)]
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
@@ -97,6 +103,7 @@ def sweep(runs: Sequence[Run], scale: Scale, scale_option: str, root: Path, jobs
                 job = Job(run, process, folder / "log.txt")
                 job.start()
                 running.append(job)
+                say(f"started {run.name}", live, start)
             time.sleep(0.5)
             for slot, row in enumerate(rows):
                 row.set_description_str(
@@ -108,6 +115,7 @@ def sweep(runs: Sequence[Run], scale: Scale, scale_option: str, root: Path, jobs
                 bar.update()
                 if job.process.returncode:
                     failed.append(job)
+                say(f"{'failed' if job.process.returncode else 'done'} {job.run.name}", live, start)
     finally:
         for job in running:
             job.process.terminate()
