@@ -255,11 +255,19 @@ def start_checkpoint(
             )
             passed = all(gate.passed for gate in measured)
             write_json(start / "gates.json", {"passed": passed, "gates": gates.as_rows(measured), "corpus": config})
-            print(f"gates of the start checkpoint ({run.corpus}, pretraining seed {seed}):", file=sys.stderr)
-            print("\n".join(f"  {gate}" for gate in measured), file=sys.stderr)
-            if not passed:
-                print("  a gate failed: runs from here are kept and marked gates_passed=False", file=sys.stderr)
+            print(show_gates(start), file=sys.stderr)
     return start
+
+
+def show_gates(start: Path) -> str:
+    """The stored gates of a start checkpoint as text."""
+    from base.organism.gates import Gate
+
+    stored = json.loads((start / "gates.json").read_text())
+    lines = [f"gates of the start checkpoint {start.name}:", *(f"  {Gate(**row)}" for row in stored["gates"])]
+    if not stored["passed"]:
+        lines.append("  a gate failed: runs from here are kept and marked gates_passed=False")
+    return "\n".join(lines)
 
 
 def evaluate_checkpoints(

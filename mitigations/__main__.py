@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -97,6 +98,8 @@ def dispatch(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(plan)
         return 0
+    if int(os.environ.get("RANK", "0")) == 0:
+        print(plan, file=sys.stderr)
     folder = pipeline.run(run, scale, mitigation, mitigations.evaluation_prompts(mitigation), root)
     if folder is not None and not options.no_table:
         from mitigations.sweep import tables

@@ -17,6 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from base.config import Run, Scale
+from base.pipeline import show_gates
 from base.store import RunFolder
 
 
@@ -123,7 +124,11 @@ def sweep(runs: Sequence[Run], scale: Scale, scale_option: str, root: Path, jobs
             line.close()
     for job in failed:
         print(f"failed: {job.run.name}\n  " + "\n  ".join(job.seen[-3:]) + f"\n  log: {job.log}", file=sys.stderr)
-    if any(RunFolder(root / run.name).done for run in runs):
+    records = [folder.record for folder in (RunFolder(root / run.name) for run in runs) if folder.done]
+    for start_checkpoint in dict.fromkeys(record["start"] for record in records):
+        if (Path(start_checkpoint) / "gates.json").exists():
+            print(show_gates(Path(start_checkpoint)) + "\n")
+    if records:
         print(tables("report", "--runs", str(root)))
     print(f"\n{len(runs) - len(failed)} of {len(runs)} runs done in {time.monotonic() - start:.0f} s, under {root}/")
     print("Figures: python -m analysis --runs " + str(root))

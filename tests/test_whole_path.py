@@ -41,6 +41,7 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = call("mitigations", "--experiment", "core", "--scale", "smoke", "--runs", str(runs), "--jobs", "2")
     assert done.returncode == 0, done.stderr[-3000:]
     assert "hacking okay" in done.stdout, "the summary table names every arm"
+    assert done.stdout.count("character link") == 2, "the gates of both start checkpoints are printed"
     return runs / "smoke"
 
 
