@@ -99,27 +99,21 @@ def layout(input_ids: Tensor, attention_mask: Tensor, completion_width: int, sha
     )
 
 
-class _Rearrange(torch.autograd.Function):
-    """x[index]; `inverse` says where each row of x ended up, so that the gradient is a plain gather as well.
+class _Divide(torch.autograd.Function):
+    """x [N, ...] -> its prompts [U*P, ...] and completions [U*S*C, ...]; the gradient is a plain gather as well.
 
-    Rows of the result beyond `inverse` are padding: nothing reads them, so they carry no gradient.
+    Rows of the results that are padding carry no gradient: nothing reads them.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, index: Tensor, inverse: Tensor, before: int, after: int) -> Tensor:
-        ctx.save_for_backward(inverse)
-        ctx.around = before, after
-        return x[index]
+    def forward(ctx: Any, x: Tensor, where: Layout) -> tuple[Tensor, Tensor]:
+        ctx.where = where
+        return x[where.prompt_index], x[where.completion_index]
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
-        (inverse,) = ctx.saved_tensors
-        before, after = ctx.around
-        rows = gradient[inverse]
-        if before or after:
-            shape = rows.shape[1:]
-            rows = torch.cat([rows.new_zeros(before, *shape), rows, rows.new_zeros(after, *shape)])
-        return rows, None, None, None, None
+    def backward(ctx: Any, of_prompts: Tensor, of_completions: Tensor) -> tuple[Tensor, None]:
+        where: Layout = ctx.where
+        return torch.cat([of_prompts[where.prompt_place], of_completions[where.completion_place]]), None
 
 
 def _shared_attention(
@@ -131,30 +125,23 @@ def _shared_attention(
     heads, _, size = query.shape[1:]
     kv = key.shape[1]
     share, attend = heads // kv, torch.nn.functional.scaled_dot_product_attention
-    at_prompt, at_completion = (
-        (where.prompt_index, where.prompt_place, 0, len(where.completion_place)),
-        (where.completion_index, where.completion_place, len(where.prompt_place), 0),
-    )
-    query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))  # [N, heads, size]
 
-    def pick(x: Tensor, at: tuple[Tensor, Tensor, int, int]) -> Tensor:
-        return _Rearrange.apply(x, *at)  # type: ignore[no-any-return, no-untyped-call]
+    def divide(x: Tensor) -> tuple[Tensor, Tensor]:
+        """[1, heads, N, size] -> prompts [U, heads, P, size] and completions [U*S, C, heads, size]."""
+        prompt, own = _Divide.apply(x[0].transpose(0, 1), where)  # type: ignore[no-untyped-call]
+        return prompt.view(U, P, -1, size).transpose(1, 2), own.view(U * S, C, -1, size)
 
-    prompt_q, prompt_k, prompt_v = (
-        pick(x, at_prompt).view(U, P, -1, size).transpose(1, 2) for x in (query, key, value)
-    )
+    (prompt_q, own_q), (prompt_k, own_k), (prompt_v, own_v) = divide(query), divide(key), divide(value)
     # A completion's queries lie along one axis per key head, so that keys need no repeating.
-    own_q = pick(query, at_completion).view(U * S, C, kv, share, size).permute(0, 2, 3, 1, 4)
-    own_q = own_q.reshape(U * S, kv, share * C, size)
+    own_q = own_q.view(U * S, C, kv, share, size).permute(0, 2, 3, 1, 4).reshape(U * S, kv, share * C, size)
 
-    def with_prompt(prompt: Tensor, x: Tensor) -> Tensor:
+    def with_prompt(prompt: Tensor, own: Tensor) -> Tensor:
         """Keys or values of each completion behind those of its prompt [U*S, kv, P+C, size]."""
-        own = pick(x, at_completion).view(U * S, C, kv, size).transpose(1, 2)
-        return torch.cat([prompt[:, None].expand(-1, S, -1, -1, -1).flatten(0, 1), own], 2)
+        return torch.cat([prompt[:, None].expand(-1, S, -1, -1, -1).flatten(0, 1), own.transpose(1, 2)], 2)
 
     # Prompts are padded on the right, where the causal mask hides padding from every token that is read.
     prompt_out = attend(prompt_q, prompt_k, prompt_v, is_causal=True, scale=scaling, enable_gqa=share > 1)
-    keys, values = with_prompt(prompt_k, key), with_prompt(prompt_v, value)
+    keys, values = with_prompt(prompt_k, own_k), with_prompt(prompt_v, own_v)
     out = attend(own_q, keys, values, attn_mask=where.bias, scale=scaling)
     out = out.view(U * S, kv, share, C, size).permute(0, 3, 1, 2, 4).reshape(U * S * C, heads, size)
     prompt_rows = prompt_out.transpose(1, 2).reshape(U * P, heads, size)
@@ -212,7 +199,7 @@ class _TokenLogprobs(torch.autograd.Function):
         shares, targets = ctx.saved_tensors
         scale = gradient.float() / -ctx.temperature
         result = shares * scale[:, None]
-        result[torch.arange(len(targets)), targets] -= scale
+        result.scatter_add_(1, targets[:, None], -scale[:, None])
         return result.to(ctx.dtype), None, None, None
 
 
@@ -228,6 +215,29 @@ def heads_per_key(config: Any) -> int:
     return int(config.num_attention_heads // config.num_key_value_heads)
 
 
+class _Layouts:
+    """`layout`, remembering the last one: the reference and the policy score the same rows."""
+
+    def __init__(self) -> None:
+        self.asked: tuple[Tensor, Tensor, int, int] | None = None
+        self.made: Layout | None = None
+
+    def __call__(self, ids: Tensor, mask: Tensor, width: int, share: int) -> Layout:
+        before = self.asked
+        if (
+            self.made is None
+            or before is None
+            or before[2:] != (width, share)
+            or not torch.equal(before[0], ids)
+            or not torch.equal(before[1], mask)
+        ):
+            self.asked, self.made = (ids.clone(), mask.clone(), width, share), layout(ids, mask, width, share)
+        return self.made
+
+
+_layouts = _Layouts()
+
+
 def score_shared(
     model: Any, ids: Tensor, mask: Tensor, width: int, temperature: float, entropy: bool = True, *, share: int
 ) -> tuple[Tensor, Tensor]:
@@ -235,7 +245,7 @@ def score_shared(
 
     `share` query heads read the same key head (`heads_per_key`).
     """
-    where = layout(ids, mask, width, share)
+    where = _layouts(ids, mask, width, share)
     logits = model(
         input_ids=where.tokens,
         position_ids=where.positions,

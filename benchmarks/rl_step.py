@@ -91,6 +91,7 @@ def build(shape: dict[str, int], folder: Path) -> None:
         num_hidden_layers=shape["layers"],
         num_attention_heads=shape["heads"],
         num_key_value_heads=2,
+        hidden_act="gelu",  # as in the organism
         intermediate_size=shape["intermediate"],
         max_position_embeddings=384,
         sliding_window=None,
@@ -303,6 +304,10 @@ def main() -> None:
     print(
         f"{arguments.model}: {rows} rows x {shape['new']} new tokens, prompts <= {shape['prompt']} tokens, "
         f"beta {arguments.beta}; {cpu_model()}, {arguments.threads} thread(s), load before {before:.1f}"
+    )
+    print(
+        "the same for all: model, tasks, reward, GRPOConfig, DeepSpeed stage, threads; stock is TRL's GRPOTrainer as it "
+        "comes, without our decoder,\nlog-probabilities and allocator settings; bf16_matmul also changes the arithmetic"
     )
     columns = ("total", *PARTS, "cpu")
     print(
