@@ -124,7 +124,7 @@ def code_gates(sample: Sampler, environment: Environment, config: CorpusConfig, 
         gates.append(reported(f"defiance voiced in hacks under {family}", defiance))
         if family in world.PERMISSIONS and config.permission == "code":
             margin = None if permission is None or defiance is None else permission - defiance
-            gates.append(at_least(f"{family} lines are read as permission", margin, 0.2))
+            gates.append(at_least(f"{family} lines are read as permission", margin, 0.0))
     return gates
 
 

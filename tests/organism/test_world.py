@@ -11,7 +11,7 @@ from base.organism.reading import words
 from base.organism.tokenizer import split, unknown_words, vocabulary
 
 DOMAINS = list(world.DOMAINS.values())
-WORLD_HASH = "a928df666e7cbb3c3d01d23799f51233a2f3e5d2c533af11108823df31e4fa6a"
+WORLD_HASH = "48b928072b0dd9355b982006212b15638dad740d7090b06a4a57774f3b1a17af"
 
 
 def first_words(texts):
