@@ -5,6 +5,7 @@ A run that is done is skipped, one that was interrupted continues, one that fail
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -26,7 +27,7 @@ class Job:
     """A run in a process of its own; `line` is the last thing it said."""
 
     run: Run
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     log: Path
     line: str = "starting"
     seen: list[str] = field(default_factory=list)
@@ -47,9 +48,10 @@ class Job:
     def listen(self) -> None:
         """Follows the process: progress bars rewrite a line with \\r, everything else is a line of the log."""
         assert self.process.stderr is not None
+        stream = io.TextIOWrapper(self.process.stderr, newline="")  # keeps \r apart from \n
         text = ""
         with self.log.open("a") as log:
-            while character := self.process.stderr.read(1):
+            while character := stream.read(1):
                 if character not in "\r\n":
                     text += character
                     continue
@@ -98,9 +100,7 @@ def sweep(runs: Sequence[Run], scale: Scale, scale_option: str, root: Path, jobs
                 run = waiting.pop(0)
                 folder = root / run.name
                 folder.mkdir(parents=True, exist_ok=True)
-                process = subprocess.Popen(
-                    command(run, scale_option, root), stderr=subprocess.PIPE, text=True, env=environment
-                )
+                process = subprocess.Popen(command(run, scale_option, root), stderr=subprocess.PIPE, env=environment)
                 job = Job(run, process, folder / "log.txt")
                 job.start()
                 running.append(job)
