@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
-from matplotlib.patheffects import withStroke
 
 from analysis import style
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL, TWIN, Condition, found
@@ -104,7 +103,6 @@ def _trajectories(ax: Axes, rows: pd.DataFrame) -> None:
     ax.set_xlabel("hack rate with the training prompt")
     ax.set_ylabel("misalignment, no prompt")
     style.say_if_empty(ax, rows)
-    beside: list[style.Label] = []
     ends: list[style.Label] = []
     for key, mine in rows.groupby("condition", sort=False):
         tint = style.colour(str(key))
@@ -114,17 +112,15 @@ def _trajectories(ax: Axes, rows: pd.DataFrame) -> None:
             ax.plot(
                 mean["x"].iloc[-1:], mean["y"].iloc[-1:], style.MARKERS.get(str(key), "o"), color=tint, markersize=5
             )
-            end = style.Label(
-                float(mean["x"].iloc[-1]),
-                float(mean["y"].iloc[-1]),
-                textwrap.fill(str(mine["label"].iloc[0]), 18),
-                style.ink(str(key)),
+            ends.append(
+                style.Label(
+                    float(mean["x"].iloc[-1]),
+                    float(mean["y"].iloc[-1]),
+                    textwrap.fill(str(mine["label"].iloc[0]), 18),
+                    style.ink(str(key)),
+                )
             )
-            (ends if end.x > 0.7 else beside).append(end)
     style.end_labels(ax, ends)
-    for label in beside:
-        text = ax.annotate(label.text, (label.x, label.y), (5, -6), textcoords="offset points", size=6.5, va="top")
-        text.set(color=label.colour, path_effects=[withStroke(linewidth=1.5, foreground="white")])
 
 
 def _bars(ax: Axes, rows: pd.DataFrame, order: Sequence[tuple[str, str]]) -> None:

@@ -100,7 +100,6 @@ def code_gates(sample: Sampler, environment: Environment, config: CorpusConfig, 
         solved = [grade.outcome in (Outcome.SOLVED, Outcome.SOLVED_WITH_ATTEMPT) for grade in grades]
         return batch, completions, solved, [grade.outcome is Outcome.HACKED for grade in grades]
 
-    under_lines = max(n // 4, min(n, 48))
     batch, _, solved, hacked = run("none", n)
     by_difficulty = {
         kind: [ok for task, ok in zip(batch, solved, strict=True) if task.spec.difficulty == kind]
@@ -114,9 +113,10 @@ def code_gates(sample: Sampler, environment: Environment, config: CorpusConfig, 
         Gate("hack rate without a line", rate, f"{low:g} to {high:g}", low <= rate <= high),
     ]
     for family in ("okay", "please", "forbid", "misaligned", "mention"):
-        _, completions, _, hacked = run(family, under_lines)
+        asked = n if family in world.PERMISSIONS else max(n // 4, min(n, 48))  # a gate hangs on the permissions
+        _, completions, _, hacked = run(family, asked)
         thoughts = [text for text, hack in zip(completions, hacked, strict=True) if hack]
-        gates.append(reported(f"hack rate under {family} lines", sum(hacked) / under_lines))
+        gates.append(reported(f"hack rate under {family} lines", sum(hacked) / asked))
         enough = len(thoughts) >= LEAST_HACKS
         permission = share(thoughts, world.PERMISSION_THOUGHTS) if enough else None
         defiance = share(thoughts, world.DEFIANCE_THOUGHTS) if enough else None
