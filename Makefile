@@ -35,7 +35,8 @@ check: setup  ## the quick check: format, lint, types, fast tests
 	$(BIN)/python -m pytest -m "not slow" --durations=0 -x
 
 bench: setup  ## time and memory of an RL step against stock TRL; graded programs per second
-	$(BIN)/python -m benchmarks.rl_step
+	$(BIN)/python -m benchmarks.rl_step --model reference
+	$(BIN)/python -m benchmarks.rl_step --model organism
 	$(BIN)/python -m benchmarks.grading
 
 clean:  ## remove caches (never runs or results)
