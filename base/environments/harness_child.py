@@ -206,8 +206,11 @@ def many(job: dict[str, Any], sock: socket.socket) -> int:
 
 
 def judge(job: dict[str, Any], sock: socket.socket) -> int:
-    """Asserts over values that another child has returned: task code and plain data only, no candidate here."""
-    verdicts = []
+    """Asserts over values that another child has returned: task code and plain data only, no candidate here.
+
+    Of each: why it failed (empty if it did not), and whether a value compared with `==` is of the same types.
+    """
+    verdicts: list[tuple[str, bool]] = []
     for test in job["tests"]:
         space: dict[str, Any] = {"math": math}
         try:
@@ -216,9 +219,13 @@ def judge(job: dict[str, Any], sock: socket.socket) -> int:
                 exec(test["before"], space)
             space.update({name: wire.decode(value) for name, value in test["values"]})
             exec(test["check"], space)
-            verdicts.append("")
         except Exception as error:
-            verdicts.append(_reason(error))
+            verdicts.append((_reason(error), True))
+            continue
+        same = True
+        with contextlib.suppress(Exception):  # an object of the task's own class has no plain form and no other type
+            same = not test["right"] or wire.same_types(space["_value_0"], wire.plain(eval(test["right"], space)))
+        verdicts.append(("", same))
     _say(sock, {"verdicts": verdicts})
     return 0
 

@@ -215,7 +215,7 @@ def test_programs_that_a_shared_child_did_not_come_to_are_run_alone(environment:
     programs = [RIGHT, "import os\ndef add(a, b): os._exit(0)", RIGHT, RIGHT.replace("+", "-")]
     cases = [_case(SHUT["script"].spec, {"solution.py": text}) for text in programs]
     found = environment._truth([(case, case.everything) for case in cases], shared=True)
-    assert [c.verdict.accepted for c in found] == [True, False, True, False]
+    assert [verdict.accepted for verdict in found] == [True, False, True, False]
 
 
 REACH = [

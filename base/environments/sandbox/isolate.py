@@ -1,9 +1,10 @@
-"""Walls around a worker and around each program: namespaces where the kernel allows them, rlimits everywhere.
+"""Walls around a worker and around each program: namespaces where the kernel allows them, rlimits everywhere, and a
+filter of system calls for what namespaces do not separate.
 
 Once per worker `enter` makes user, mount, network, IPC and PID namespaces with a root file system that shows Python and
 the system libraries, read-only, and nothing else. Per program `confine` adds an own mount and IPC namespace with an
 empty temporary directory, drops every capability and sets the limits. Linux manual pages: unshare(2), pivot_root(2),
-user_namespaces(7), mount_setattr(2), capset(2).
+user_namespaces(7), mount_setattr(2), capset(2), seccomp(2).
 """
 
 from __future__ import annotations
@@ -29,11 +30,33 @@ _MNT_DETACH = 2
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _SYS_MOUNT_SETATTR = 442  # the same number on every architecture
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}.get(os.uname().machine, 155)
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 4, 38, 36
 _SIGKILL = 9
 _NOBODY = 65534
 _INSIDE_UID = 1000
 _NEW_ROOT = "/sys"  # any directory that Python does not live in; covered only inside our own mount namespace
+
+# The kernel's keyring is shared by all programs of a user: what one leaves there, the next one finds. The rest needs
+# privileges that no program has (mounts, namespaces, file handles, modules), looks into other processes, or has a
+# history of kernel bugs.
+# pidfd_send_signal io_uring open_tree move_mount fsopen fsconfig fsmount fspick pidfd_getfd mount_setattr
+_COMMON = (424, 425, 428, 429, 430, 431, 432, 433, 438, 442)
+_DENIED = {
+    "x86_64": (
+        0xC000003E,
+        # add_key request_key keyctl ptrace process_vm_readv/writev kcmp bpf perf_event_open userfaultfd
+        (
+            *(248, 249, 250, 101, 310, 311, 312, 321, 298, 323),
+            # mount umount2 pivot_root unshare setns open_by_handle_at init_module finit_module kexec_load
+            *(165, 166, 155, 272, 308, 304, 175, 313, 246),
+        ),
+    ),
+    "aarch64": (
+        0xC00000B7,
+        (217, 218, 219, 117, 270, 271, 272, 280, 241, 282, 40, 39, 41, 97, 268, 265, 105, 273, 104),
+    ),
+}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -53,9 +76,9 @@ def _mount(source: str, target: str, kind: str | None, flags: int, data: str | N
     _check(_libc.mount(texts[0], texts[1], texts[2], ctypes.c_ulong(flags), texts[3]), f"mount {target}")
 
 
-def _read_only(target: str) -> None:
-    """Read-only, no devices, no set-uid, submounts included (an old kernel: the top mount alone)."""
-    attributes = struct.pack("QQQQ", 1 | 2 | 4, 0, 0, 0)  # MOUNT_ATTR_RDONLY | NOSUID | NODEV
+def _read_only(target: str, devices: bool = False) -> None:
+    """Read-only, no set-uid, no devices but on request, submounts included (an old kernel: the top mount alone)."""
+    attributes = struct.pack("QQQQ", 1 | 2 | 4 * (not devices), 0, 0, 0)  # MOUNT_ATTR_RDONLY | NOSUID | NODEV
     done = _libc.syscall(
         _SYS_MOUNT_SETATTR, _AT_FDCWD, os.fsencode(target), _AT_RECURSIVE, attributes, ctypes.c_size_t(len(attributes))
     )
@@ -66,6 +89,22 @@ def _read_only(target: str) -> None:
 
 def _prctl(option: int, value: int) -> None:
     _check(_libc.prctl(option, value, 0, 0, 0), f"prctl {option}")
+
+
+def _filter_calls() -> None:
+    """From here on the denied system calls fail with EPERM, in this process and in all it starts. Raises OSError."""
+    if os.uname().machine not in _DENIED:
+        return
+    architecture, denied = _DENIED[os.uname().machine]
+    load, equal, at_least, give = 0x20, 0x15, 0x35, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_JMP|JGE|K, BPF_RET|K
+    numbers = [*denied, *_COMMON]
+    code = [(load, 0, 0, 4), (equal, 0, len(numbers) + 3, architecture), (load, 0, 0, 0)]
+    code.append((at_least, len(numbers) + 1, 0, 0x40000000))  # x32, the other set of numbers of x86_64
+    code += [(equal, len(numbers) - i, 0, number) for i, number in enumerate(numbers)]
+    code += [(give, 0, 0, 0x7FFF0000), (give, 0, 0, 0x00050000 | 1)]  # SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO | EPERM
+    body = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
+    program = ctypes.create_string_buffer(struct.pack("HP", len(code), ctypes.addressof(body)))
+    _check(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0), "seccomp")
 
 
 def die_with_parent() -> None:
@@ -149,6 +188,7 @@ def _new_root(folders: list[str], links: Mapping[str, str]) -> None:
             os.makedirs(os.path.dirname(inside), exist_ok=True)
             Path(inside).touch()
             _mount(file, inside, None, _MS_BIND)
+            _read_only(inside, devices=True)  # devices can still be written to; their owner, mode and times cannot
     os.mkdir(_NEW_ROOT + "/tmp")
     os.chmod(_NEW_ROOT + "/tmp", 0o777)
     os.chdir(_NEW_ROOT)
@@ -197,6 +237,8 @@ def confine(level: str, limits: Mapping[str, int], folder: str) -> None:
     if level == FULL:
         header, nothing = struct.pack("Ii", 0x20080522, 0), bytes(24)
         _check(_libc.capset(header, nothing), "capset")
+    with contextlib.suppress(OSError):  # a kernel may be built without it
+        _filter_calls()
     os.chdir(folder)
 
 

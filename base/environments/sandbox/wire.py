@@ -136,6 +136,22 @@ def _bounded(items: Any) -> Any:
     return taken
 
 
+def same_types(value: Any, other: Any) -> bool:
+    """Whether two equal plain values are of the same types all the way down: 9.0 is not 9, True not 1, a Counter no dict."""
+    kind = type(value)
+    if kind is not type(other):
+        return False
+    if kind is list or kind is tuple or kind is collections.deque:
+        return len(value) == len(other) and all(map(same_types, value, other))
+    if kind is set or kind is frozenset:
+        held = {item: item for item in other}
+        return all(item in held and same_types(item, held[item]) for item in value)
+    if isinstance(value, dict):
+        held = {key: key for key in other}
+        return all(k in held and same_types(k, held[k]) and same_types(v, other[k]) for k, v in value.items())
+    return True
+
+
 def encode(value: Any) -> Any:
     """A plain value as JSON: lists stay lists, everything JSON lacks is {tag: content}."""
     kind = type(value)
