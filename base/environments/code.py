@@ -220,6 +220,8 @@ class CodeEnvironment:
             values = harness.returned(self._run([job])[0], len(tests))
             if values is None:
                 return None
+            if len(self._references) > self._cache_size:
+                self._references.clear()
             self._references.update(zip(keys, values, strict=True))
         return [self._references[key] for key in keys]
 

@@ -9,7 +9,7 @@ import pytest
 
 from base.environments import sandbox
 from base.environments.__main__ import main
-from base.environments.attacks import ATTACKS, FAMILIES, LOOK_ALIKES, SPEC, LookAlike
+from base.environments.attacks import ATTACKS, FAMILIES, LOOK_ALIKES, SPEC, WALLS, LookAlike
 from base.environments.attacks.attack import NOTHING
 from base.environments.attacks.host import Host
 from base.environments.attacks.matrix import LIMITS, Cell, Matrix, attack, graders
@@ -19,8 +19,6 @@ from base.environments.sandbox import Limits, isolate
 from base.types import CodeSpec, Harness, Outcome
 
 QUICK = Limits(cpu=1, wall=3)
-# What only namespaces keep in.
-WALLS = {"caches", "network", "reading the host", "writing outside", "symlinks", "signals", "tracing", "privileges"}
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +57,20 @@ def test_the_host_is_as_before(host: Host) -> None:
     """After all the above, and with a sandbox of its own that is closed again."""
     with Host() as inner:
         with CodeEnvironment(limits=QUICK) as environment:
-            answers = [one.answer(inner.names) for one in ATTACKS if one.family in ("daemons", "signals")]
+            families = {"daemons", "signals"} if environment.isolation() == isolate.FULL else {"daemons"}
+            answers = [one.answer(inner.names) for one in ATTACKS if one.family in families]
             environment.truth([SPEC] * len(answers), answers)
         assert inner.changes() == []
     assert not any("canary" in change or "signals" in change or "connected" in change for change in host.changes())
+
+
+def test_without_namespaces_the_attacks_on_the_walls_are_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = [one for one in ATTACKS if one.name in ("to every process there is", "hard-coded table")]
+    monkeypatch.setattr(CodeEnvironment, "isolation", lambda self: isolate.RLIMITS_ONLY)
+    matrix = attack(chosen, columns=graders()[-1:])
+    assert {cell.attack.family for cell in matrix.cells} == {"visible tests"}
+    assert not matrix.ok
+    assert "not run without namespaces" in str(matrix)
 
 
 def test_the_host_check_sees_changes() -> None:

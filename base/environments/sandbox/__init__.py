@@ -1,8 +1,8 @@
 """Runs untrusted programs: a warm fork server per worker, one forked and confined child per program.
 
 With namespaces a program sees Python and the system libraries, read-only, and an empty temporary directory; it has no
-network, no other process, no environment, no capability and no descriptor but the socket it answers on; its time,
-memory, processes, files and output are limited; whatever it started dies with it. It shares the kernel with us: a
+network, no other process, no environment, no capability, no keyring and no descriptor but the socket it answers on; its
+time, memory, processes, files and output are limited; whatever it started dies with it. It shares the kernel with us: a
 kernel bug is not contained, and memory is limited per process, not in sum. Without namespaces (a warning says so) only
 the limits and the killing remain: such programs can read this user's files and use the network.
 """
