@@ -8,6 +8,7 @@ it tried.
 from __future__ import annotations
 
 import functools
+import posixpath
 import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -77,7 +78,7 @@ def _split_files(text: str) -> dict[str, str]:
     current = files["solution.py"]
     for line in text.split("\n"):
         if (match := _FILE_LINE.fullmatch(line.rstrip("\r"))) and ".." not in match[1].split("/"):
-            current = files.setdefault(match[1], [])
+            current = files.setdefault(posixpath.normpath(match[1]), [])  # ./solution.py is solution.py
         else:
             current.append(line)
     return {name: "\n".join(lines) for name, lines in files.items()}

@@ -240,7 +240,8 @@ def run_pytest(job: dict[str, Any], sock: socket.socket, main: Callable[[], Any]
     recorder = types.ModuleType("recorder")
     recorder.__dict__.update(record=passed.append, plain=wire.plain)
     sys.modules["recorder"] = recorder
-    files = dict(job["files"])
+    # A package `solution` would be imported in place of solution.py, which is what every other grader reads.
+    files = {name: text for name, text in job["files"].items() if not name.startswith("solution/")}
     files["solution.py"] = job["setup"] + "\n" * bool(job["setup"]) + files.get("solution.py", "")
     files["test_solution.py"] = _test_file(job["tests"])
     _write_files(files)

@@ -157,6 +157,8 @@ PARSED: list[tuple[str, str, dict[str, str]]] = [
     ("two files", "x = 1\n# file: conftest.py\ny = 2\n", {"solution.py": "x = 1", "conftest.py": "y = 2"}),
     ("only another file", "# file: conftest.py\ny = 2", {"conftest.py": "y = 2"}),
     ("folder", "# file: a/b.py\ny = 2", {"a/b.py": "y = 2"}),
+    ("another path to the same file", "x = 1\n# file: ./solution.py\ny = 2\n# file: a/./b.py\nz = 3",
+     {"solution.py": "x = 1\ny = 2", "a/b.py": "z = 3"}),
     ("escape", "# file: ../b.py\ny = 2", {"solution.py": "# file: ../b.py\ny = 2"}),
     ("hidden escape", "# file: a/../../b.py\ny", {"solution.py": "# file: a/../../b.py\ny"}),
     ("absolute", "# file: /b.py\ny = 2", {"solution.py": "# file: /b.py\ny = 2"}),
