@@ -22,7 +22,8 @@ QUICK = Limits(cpu=1, wall=3)
 
 
 @pytest.fixture(scope="module")
-def host() -> Iterator[Host]:
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    tmp_path_factory.getbasetemp()  # made before the host moves the directory for temporary files
     with Host() as made:
         yield made
 
