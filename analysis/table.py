@@ -28,6 +28,7 @@ EVALS = {
 CHAT = tuple(name for name, kind in EVALS.items() if kind == "chat")
 AGENTIC = tuple(name for name, kind in EVALS.items() if kind == "agentic")
 READINGS = ("overt", "covert", "unclear", "hack_attempt")
+GATES = {"True": 1.0, "1.0": 1.0, "1": 1.0, "False": 0.0, "0.0": 0.0, "0": 0.0}
 OVERRIDDEN = "--set-"  # part of the name of a run made with --set (base.config.Run.name)
 
 
@@ -62,7 +63,7 @@ def check(table: pd.DataFrame, source: str) -> pd.DataFrame:
         table[name] = pd.to_numeric(table[name]).astype(int)
     for name in ("run", "arm", "corpus", "scale", "model", "tasks", "prompt", "eval", "metric"):
         table[name] = table[name].astype(str)
-    table["gates_passed"] = table["gates_passed"].astype(str).map({"True": 1.0, "1.0": 1.0, "False": 0.0, "0.0": 0.0})
+    table["gates_passed"] = table["gates_passed"].astype(str).map(GATES)
     twice = table[table.duplicated(list(KEYS))]
     if len(twice):
         row = twice.iloc[0]

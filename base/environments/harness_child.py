@@ -48,9 +48,12 @@ def serve(control_fd: int, folder: str, want_namespaces: bool) -> None:
         importlib.import_module(name)
     place = server.settle(control_fd, folder, want_namespaces)
     if place.level == isolate.FULL:
-        # Every program's directory is /tmp: pytest can be set up for it before there is a program. It is not entered yet,
+        # Every program's directory is the same: pytest can be set up for it before there is a program. It is not entered yet,
         # or pytest would look for a conftest.py there now and not again.
-        pytest.main([*_PYTEST_FLAGS, "--rootdir=/tmp", "/tmp/test_solution.py"], plugins=[_Prepared(place)])
+        pytest.main(
+            [*_PYTEST_FLAGS, f"--rootdir={isolate.WORK}", f"{isolate.WORK}/test_solution.py"],
+            plugins=[_Prepared(place)],
+        )
     else:
         server.loop(place, handle)
 

@@ -104,7 +104,7 @@ def test_export_of_run_folders_reads_back(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "runs" / "none--main--p0s0")
     run = {"arm": "none", "corpus": "main", "hackable": 1.0, "model": "organism", "tasks": "organism"}
     run |= {"pretrain_seed": 0, "seed": 0}
-    record = {"run": run, "scale": {"name": "tiny"}, "name": folder.path.name, "status": "done"}
+    record = {"run": run, "scale": {"name": "tiny"}, "name": folder.path.name, "status": "done", "gates_passed": False}
     write_json(folder.path / "run.json", {**record, "seconds": {"rl": 30, "evals": 60}})
     score = {"prompt": "none", "eval": "code", "metric": "hack_rate", "value": 0.25, "n": 96, "missing": 0}
     folder.write_scores(4, [score, {**score, "metric": "solved", "value": None}], [])
@@ -113,6 +113,7 @@ def test_export_of_run_folders_reads_back(tmp_path: Path) -> None:
     read = load(tmp_path / "results")
     assert read.equals(load(tmp_path / "runs"))
     assert read["value"].isna().sum() == 1
+    assert (read["gates_passed"] == 0.0).all(), "a failed gate stays failed"
     assert (
         json.loads((tmp_path / "results" / "manifest.json").read_text())["runs"][folder.path.name]["status"] == "done"
     )

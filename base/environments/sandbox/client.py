@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -168,7 +167,7 @@ class _Worker:
         self.control.close()
         self.process.kill()
         self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        isolate.remove(self.folder)
 
 
 class Sandbox:

@@ -13,7 +13,9 @@ import contextlib
 import ctypes
 import os
 import resource
+import shutil
 import struct
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +37,9 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAP
 _SIGKILL = 9
 _NOBODY = 65534
 _INSIDE_UID = 1000
+_PYTHON = (sys.prefix, sys.base_prefix, os.path.dirname(os.__file__))
+# Where a program works inside its walls; /tmp, unless that would cover the Python it runs on.
+WORK = "/box" if any(os.path.realpath(path).startswith("/tmp/") for path in _PYTHON) else "/tmp"
 _NEW_ROOT = "/sys"  # any directory that Python does not live in; covered only inside our own mount namespace
 
 # The kernel's keyring is shared by all programs of a user: what one leaves there, the next one finds. The rest needs
@@ -107,6 +112,14 @@ def _filter_calls() -> None:
     _check(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0), "seccomp")
 
 
+def remove(folder: str) -> None:
+    """Removes a tree of any depth: shutil gives up where a program nested directories deeper than Python recurses."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:
+        subprocess.run(["rm", "-rf", folder], check=False, stderr=subprocess.DEVNULL)
+
+
 def die_with_parent() -> None:
     _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
 
@@ -119,11 +132,10 @@ def _visible() -> tuple[list[str], dict[str, str]]:
     """Directories that Python and its libraries need, outermost only, and top-level links to keep ({link: target})."""
     system = ["/lib", "/lib64", "/lib32", "/usr/lib", "/usr/lib64", "/usr/local/lib"]
     links = {p: os.readlink(p) for p in system if os.path.islink(p) and os.path.dirname(p) == "/"}
-    python = [sys.prefix, sys.base_prefix, os.path.dirname(os.__file__)]
     site = {
         str(Path(m.__file__).parent.parent) for n in ("pytest", "pluggy") if (m := sys.modules.get(n)) and m.__file__
     }
-    wanted = {p for p in [*system, *python, *site] if p != "/" and os.path.isdir(p) and p not in links}
+    wanted = {p for p in [*system, *_PYTHON, *site] if p != "/" and os.path.isdir(p) and p not in links}
     wanted |= {os.path.realpath(p) for p in wanted}
     outermost = [p for p in sorted(wanted) if not any(p != q and p.startswith(q + "/") for q in wanted)]
     return outermost, links
@@ -189,8 +201,8 @@ def _new_root(folders: list[str], links: Mapping[str, str]) -> None:
             Path(inside).touch()
             _mount(file, inside, None, _MS_BIND)
             _read_only(inside, devices=True)  # devices can still be written to; their owner, mode and times cannot
-    os.mkdir(_NEW_ROOT + "/tmp")
-    os.chmod(_NEW_ROOT + "/tmp", 0o777)
+    os.mkdir(_NEW_ROOT + WORK)
+    os.chmod(_NEW_ROOT + WORK, 0o777)
     os.chdir(_NEW_ROOT)
     _check(_libc.syscall(_SYS_PIVOT_ROOT, b".", b"."), "pivot_root")
     _check(_libc.umount2(b".", _MNT_DETACH), "umount of the old root")

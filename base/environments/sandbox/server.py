@@ -13,7 +13,6 @@ import json
 import os
 import random
 import select
-import shutil
 import signal
 import socket
 import sys
@@ -112,9 +111,9 @@ def _strongest(want_namespaces: bool, parent: str) -> str:
 
 
 def _folder(level: str, parent: str) -> str:
-    """Where a program works: an own file system on /tmp, or a directory that whoever it runs as can use."""
+    """Where a program works: an own file system, or a directory that whoever it runs as can use."""
     if level == isolate.FULL:
-        return "/tmp"
+        return isolate.WORK
     folder = tempfile.mkdtemp(dir=parent)
     os.chmod(folder, 0o777)
     return folder
@@ -155,7 +154,7 @@ def _one(place: Place, job: int, limits: dict[str, int], handler: Handler, own: 
     _, status, usage = os.wait4(pid, 0)
     if place.level != isolate.FULL:
         _sweep(pid)
-        shutil.rmtree(folder, ignore_errors=True)
+        isolate.remove(folder)
     cpu = usage.ru_utime + usage.ru_stime
     return {"code": os.waitstatus_to_exitcode(status), "cpu": cpu, "late": late, "killed": killed}
 
