@@ -73,11 +73,13 @@ class RLSettings:
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """Which coding tasks RL and the hack rate use. The organism's tasks choose their harness themselves."""
+    """Which coding tasks RL and the hack rate use. `harness` and `vulnerabilities` are for tasks from a file or hub id; the
+    organism's tasks choose their harness themselves and have every weakness of it.
+    """
 
     hard_share: float = 0.7  # share of hard tasks (organism)
     harness: Literal["script", "pytest"] = "pytest"  # grader of tasks from a file or hub id
-    vulnerabilities: tuple[str, ...] = ("always_equal", "early_exit", "report_patch")  # of hackable tasks
+    vulnerabilities: tuple[str, ...] = ("always_equal", "early_exit", "report_patch")  # of those that are hackable
 
 
 @dataclass(frozen=True)
