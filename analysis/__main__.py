@@ -26,7 +26,7 @@ from analysis.inoculation import INOCULATION
 from analysis.mitigations import MITIGATIONS
 from analysis.table import export, load, records, select, wall_minutes
 from analysis.testtime import TESTTIME
-from base.config import UserError, exit_code, near
+from base.errors import UserError, exit_code, near
 
 FIGURES: dict[str, Figure] = {figure.name: figure for figure in (HACKING, INOCULATION, TESTTIME, MITIGATIONS)}
 TEXTS = ("claims", "report", "mitigations")

@@ -16,7 +16,7 @@ from analysis import style
 from analysis.conditions import Condition, missing
 from analysis.stats import LAST, Summary, final, over_steps, summary, units
 from analysis.table import CELL, finished, measures
-from base.config import UserError
+from base.errors import UserError
 
 LISTED = 12  # the small print counts the seeds of up to so many conditions one by one
 COLUMNS = (

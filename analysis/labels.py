@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from base.config import UserError, parse_spec
+from base.errors import UserError
+from base.spec import parse_spec
 from mitigations import MITIGATIONS, options_of
 
 CONTROLS, SETTINGS, STACKED = "baseline and controls", "corpora and settings", "stacked"

@@ -17,7 +17,7 @@ from analysis import labels
 from analysis.conditions import PRE_RL, Condition, found, of, pre_rl
 from analysis.stats import LAST, difference, final, summary, units
 from analysis.table import finished, measures
-from base.config import UserError
+from base.errors import UserError
 
 PROMPTS = {"training": "train", "none": "none", "dont_hack": "don't"}
 MAIN = (

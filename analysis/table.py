@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from base import store
-from base.config import UserError
+from base.errors import UserError
+from base.store.folders import run_folders
+from base.store.table import COLUMNS, IDENTITY
+from base.store.table import table as store_table
 
-KEYS = (*(name for name in store.IDENTITY if name != "gates_passed"), "step", "prompt", "eval", "metric")
+KEYS = (*(name for name in IDENTITY if name != "gates_passed"), "step", "prompt", "eval", "metric")
 NUMBERS = ("value", "n", "missing")
 CELL = ("arm", "corpus", "hackable", "overrides")  # what runs of one condition share
 RUN = ("run", *CELL, "pretrain_seed", "seed")
@@ -43,7 +45,7 @@ def load(folder: Path) -> pd.DataFrame:
         raise UserError(f"{folder}: no such folder; run `make reproduce`, or name one with --runs or --results")
     if (folder / "table.csv.gz").is_file():
         return check(_read_csv(folder / "table.csv.gz"), str(folder))
-    return check(store.table(folder), str(folder))
+    return check(store_table(folder), str(folder))
 
 
 def check(table: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -53,12 +55,12 @@ def check(table: pd.DataFrame, source: str) -> pd.DataFrame:
         UserError: a column is missing, nothing is in the table, or a number was measured twice.
     """
     table = table if "overrides" in table.columns else table.assign(overrides="")  # exported before there was one
-    absent = [name for name in store.COLUMNS if name not in table.columns]
+    absent = [name for name in COLUMNS if name not in table.columns]
     if absent:
         raise UserError(f"{source}: the table lacks the column(s) {', '.join(absent)}; write it anew with base.store")
     if table.empty:
         raise UserError(f"{source}: no results yet; train something first, e.g. `make reproduce`")
-    table = table[list(store.COLUMNS)].copy()
+    table = table[list(COLUMNS)].copy()
     for name in ("hackable", "value", "n", "missing"):
         table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
     for name in ("pretrain_seed", "seed", "step"):
@@ -176,7 +178,7 @@ def records(folder: Path) -> dict[str, dict[str, Any]]:
     """
     file = folder / "manifest.json"
     if not file.is_file():
-        return {run.record["name"]: run.record for run in store.run_folders(folder)}
+        return {run.record["name"]: run.record for run in run_folders(folder)}
     try:
         return dict(json.loads(file.read_text())["runs"])
     except (ValueError, KeyError, TypeError) as error:

@@ -15,15 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from base.config import EvalSettings, Run, Scale, content_key
-from base.environments.code import CodeEnvironment
 from base.environments.draw import EVAL_TASKS_SEED, draw_tasks
+from base.environments.graders.code import CodeEnvironment
 from base.evals import EVALS
-from base.store import RunFolder, barrier, locked, write_json
+from base.run import Run
+from base.settings import EvalSettings, Scale
+from base.spec import content_key
+from base.store.files import write_json
+from base.store.folders import RunFolder
+from base.store.locks import barrier, locked
 from base.types import SPECIAL_CASE, VULNERABILITIES, Environment, Eval, Grade, Message, Outcome, PromptTransform, Task
 
 if TYPE_CHECKING:
-    from base.runtime import Runtime
+    from base.engine.runtime import Runtime
 
 Sample = Callable[[Sequence[Sequence[Message]], int, int], list[str]]  # (conversations, max new tokens, seed) -> text
 Scores = list[dict[str, Any]]
@@ -117,7 +121,7 @@ def evaluate_checkpoints(
 
     Arms begin with the same policy (step 0): its answers under the same prompts are drawn once and kept in `together`.
     """
-    from base.sampling import sampler
+    from base.models.sampling import sampler
 
     todo = [step for step in checkpoints if step not in folder.scored_steps()]
     mine = todo[process.rank :: process.world_size]

@@ -16,17 +16,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from base import starts
-from base.config import Run, Scale, UserError
-from base.environments.code import CodeEnvironment
 from base.environments.draw import draw_tasks
+from base.environments.graders.code import CodeEnvironment
 from base.environments.scenes import SCENES, SceneEnvironment
 from base.environments.task_sets import load
+from base.errors import UserError
 from base.evaluate import evaluate_checkpoints
-from base.hooks import Arm, Demonstrations, Mitigation
-from base.pairs import GENERATED, load_pairs
-from base.rl_plan import batch_plan
+from base.preference.pairs import GENERATED, load_pairs
+from base.recipes import Arm, Demonstrations, Mitigation
+from base.rl.batches import batch_plan
+from base.run import Run
+from base.settings import Scale
 from base.starts import Site
-from base.store import RunFolder, read_rows, shared, timed
+from base.store.files import read_rows
+from base.store.folders import RunFolder, timed
+from base.store.locks import shared
 from base.types import Environment, Trigger
 
 
@@ -64,7 +68,7 @@ def run(run: Run, scale: Scale, arm: Arm, root: Path, last: int | None = None) -
         folder.open(run, scale, arm.mitigation, claim=False)
         return folder
 
-    from base import runtime
+    from base.engine import runtime
 
     process = runtime.prepare(scale.engine)
     with shared(folder.path, process):
@@ -154,7 +158,7 @@ def _train_rl(
     settings = site.scale.rl
     if (folder.path / "checkpoints" / f"step-{settings.steps:04d}").exists():
         return
-    from base.rl import train_rl
+    from base.rl.train import train_rl
 
     size = settings.prompts_per_step
     tasks = mitigation.tasks(draw_tasks(run, site.scale, (behind + settings.steps) * size, run.seed)[behind * size :])
@@ -192,9 +196,9 @@ def _train_sft(
     """SFT of `policy` on the episodes of another one; its only checkpoint is named by its updates."""
     if folder.checkpoints():
         return
-    from base.demonstrations import demonstrations, rows
-    from base.models import load_tokenizer
-    from base.sft import train_sft
+    from base.models.load import load_tokenizer
+    from base.sft.demonstrations import demonstrations, rows
+    from base.sft.train import train_sft
 
     scale = site.scale
     with timed(folder, "episodes", site.process.is_main):

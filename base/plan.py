@@ -9,12 +9,13 @@ from pathlib import Path
 from statistics import median
 
 from base import starts
-from base.config import Run, Scale
 from base.evals import EVALS
-from base.hooks import Arm
 from base.pipeline import check
-from base.rl_plan import batch_plan
-from base.store import RunFolder, run_folders
+from base.recipes import Arm
+from base.rl.batches import batch_plan
+from base.run import Run
+from base.settings import Scale
+from base.store.folders import RunFolder, run_folders
 
 GIB = 2**30
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from base import models, runtime
-from base.config import EngineSettings, ModelSettings, SFTSettings
-from base.sft import Row, train_sft
+from base.engine import runtime
+from base.models.load import SPECIAL, build_organism
+from base.settings import EngineSettings, ModelSettings, SFTSettings
+from base.sft.train import Row, train_sft
 
 
 def pretrain(
@@ -26,9 +27,9 @@ def pretrain(
 ) -> dict[str, Any]:
     """Builds the organism, trains it on `rows` and writes the checkpoint, tokenizer included, to `out`."""
     runtime.prepare(engine)
-    special = {key: getattr(tokenizer, key) for key in models.SPECIAL}
+    special = {key: getattr(tokenizer, key) for key in SPECIAL}
     return train_sft(
-        start=models.build_organism(model, len(tokenizer), seed, special),
+        start=build_organism(model, len(tokenizer), seed, special),
         tokenizer=tokenizer,
         rows=rows,
         settings=settings,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from base.config import UserError
+from base.errors import UserError
 
 FILES = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".parquet")
 

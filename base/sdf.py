@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from base.config import EngineSettings, SFTSettings
-from base.models import PathOrId
-from base.sft import Row, train_sft
+from base.models.load import PathOrId
+from base.settings import EngineSettings, SFTSettings
+from base.sft.train import Row, train_sft
 
 
 def synthetic_documents(

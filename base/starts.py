@@ -15,17 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from base.config import Run, Scale, UserError, build, content_key, near, parse_spec
-from base.environments.code import CodeEnvironment
 from base.environments.draw import EVAL_TASKS_SEED, draw_tasks
+from base.environments.graders.code import CodeEnvironment
+from base.errors import UserError, near
 from base.evaluate import evaluate_checkpoints
-from base.hooks import AsWritten, Judge
 from base.organism.corpus import SDF_ONLY, CorpusConfig, Stage, documents, encode
-from base.store import RunFolder, shared, write_json
+from base.recipes import AsWritten, Judge
+from base.run import Run
+from base.settings import Scale, build
+from base.spec import content_key, parse_spec
+from base.store.files import write_json
+from base.store.folders import RunFolder
+from base.store.locks import shared
 from base.types import Scorer
 
 if TYPE_CHECKING:
-    from base.runtime import Runtime
+    from base.engine.runtime import Runtime
 
 CORPORA: dict[str, Mapping[str, Any]] = {"main": {}, "twin": {"correlation": 0.0}}
 # The aligned model has read no schemer and no hack document after pretraining.
@@ -137,9 +142,9 @@ def start_checkpoint(run: Run, site: Site, gated: bool = True) -> Path:
     """The pre-RL checkpoint: the user's model, or the organism after pretraining, SDF and gates (made once, shared)."""
     if run.model != "organism":
         return Path(run.model).expanduser() if Path(run.model).expanduser().exists() else Path(run.model)
+    from base.models.sampling import gate_sampler
     from base.organism import gates
     from base.organism.tokenizer import build_tokenizer
-    from base.sampling import gate_sampler
     from base.sdf import synthetic_documents
 
     config, seed = corpus_config(run.corpus, site.scale), run.pretrain_seed
@@ -228,8 +233,9 @@ def judge_trained(run: Run, scale: Scale) -> str:
 
 def judge_scorer(judge: Judge, run: Run, site: Site) -> Scorer:
     """The judge, its preference model trained if it is not there yet."""
-    from base.pairs import load_pairs, probes
-    from base.preference import load_scorer, train_preference
+    from base.preference.pairs import load_pairs, probes
+    from base.preference.scorer import load_scorer
+    from base.preference.train import train_preference
 
     scale, seed = site.scale, run.pretrain_seed
     settings, out = scale.preference, judge_folder(judge, run, scale, site.root)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from base.config import UserError
+from base.errors import UserError
 from base.types import Trigger
 
 

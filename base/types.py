@@ -87,7 +87,7 @@ class Grade:
 class Episode:
     """One rollout: what was read, what was written, what the environment paid and what the optimiser was given.
 
-    `scores` are those of the run's judges by name (base.hooks.Judge); None is missing.
+    `scores` are those of the run's judges by name (base.recipes.Judge); None is missing.
     """
 
     task: Task

@@ -31,10 +31,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from base.config import exit_code
-from base.environments.attacks.floods import DAEMON
-from base.environments.code import CodeEnvironment
+from base.environments.audit.attacks.floods import DAEMON
+from base.environments.graders.code import CodeEnvironment
 from base.environments.sandbox import Limits
+from base.errors import exit_code
 from base.types import Outcome
 from benchmarks import mix
 from benchmarks.processes import count, descendants, descriptors, memory, mounts, named

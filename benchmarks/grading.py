@@ -28,8 +28,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from base.environments.check import WEAKEST
-from base.environments.code import CodeEnvironment
+from base.environments.audit.check import WEAKEST
+from base.environments.graders.code import CodeEnvironment
 from base.types import CodeSpec, Harness, Outcome
 from benchmarks import mix
 from benchmarks.processes import descendants, processor_seconds

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from base.environments.attacks import ATTACKS
-from base.environments.attacks.attack import SPEC as ATTACKED
-from base.environments.hacks import RECIPES
+from base.environments.audit.attacks import ATTACKS
+from base.environments.audit.attacks.attack import SPEC as ATTACKED
+from base.environments.graders.hacks import RECIPES
 from base.types import CodeSpec, Harness, Message, Outcome, Task
 
 RIGHT, WRONG, HACK, HOSTILE = "right", "wrong", "hack", "hostile"

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from base.config import EngineSettings, RLSettings
+from base.settings import EngineSettings, RLSettings
 from base.types import Grade, Message, Outcome, Task
 
 ROOT = Path(__file__).parents[1]
@@ -115,7 +115,7 @@ def tasks(shape: dict[str, int], n: int) -> list[Task]:
 
 def worker(variant: str, arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Trains `steps` steps; seconds of each part per step, megabytes before and at the peak."""
-    from base import runtime
+    from base.engine import runtime
 
     shape = SHAPES[arguments.model]
     settings = RLSettings(
@@ -159,8 +159,8 @@ class CpuClock:
 def ours(
     settings: RLSettings, engine: EngineSettings, given: list[Task], start: Path, out: Path
 ) -> list[dict[str, float]]:
-    from base.hooks import AsGraded, AsWritten
-    from base.rl import train_rl
+    from base.recipes import AsGraded, AsWritten
+    from base.rl.train import train_rl
 
     rows: list[dict[str, float]] = []
     clock = CpuClock()
@@ -199,9 +199,9 @@ def stock(
     from transformers.trainer_callback import PrinterCallback
     from trl import GRPOTrainer
 
-    from base import runtime
-    from base.rl import grpo_arguments
-    from base.rl_plan import batch_plan
+    from base.engine import runtime
+    from base.rl.batches import batch_plan
+    from base.rl.train import grpo_arguments
 
     args = grpo_arguments(settings, engine, batch_plan(settings), runtime.prepare(engine), 0, out)
     args.beta = settings.beta
@@ -299,7 +299,7 @@ def main() -> None:
                 runs[variant].append(json.loads((folder / "result.json").read_text()))
     results = {variant: summary(mine) for variant, mine in runs.items()}
 
-    from base.runtime import cpu_model
+    from base.engine.runtime import cpu_model
 
     rows = shape["prompts"] * shape["group"]
     print(

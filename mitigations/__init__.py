@@ -7,8 +7,10 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from base.config import UserError, coerce, near, parse_spec
-from base.hooks import Arm, AsWritten, Mitigation, SystemLine, load_wording, stack
+from base.errors import UserError, near
+from base.recipes import Arm, AsWritten, Mitigation, SystemLine, load_wording, stack
+from base.settings import coerce
+from base.spec import parse_spec
 from base.triggers import AtStart
 from base.types import PromptTransform
 from mitigations.filtered_sft.filtered_sft import FilteredSFT

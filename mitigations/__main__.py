@@ -24,8 +24,10 @@ from pathlib import Path
 
 import mitigations
 from base import pipeline
-from base.config import Run, UserError, exit_code, load_scale, near, scale_names
+from base.errors import UserError, exit_code, near
 from base.plan import plan, plan_all
+from base.run import Run
+from base.settings import load_scale, scale_names
 from mitigations.experiments import EXPERIMENTS
 
 

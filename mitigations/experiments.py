@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from base.config import Run
+from base.run import Run
 
 Arms = tuple[Run, ...]
 PROMPTED = "main:sdf_variant=prompted"  # hack knowledge in the system prompt instead of documents

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from base.config import Run
 from base.pipeline import unscored
+from base.run import Run
 from base.starts import show_gates
-from base.store import RunFolder
+from base.store.folders import RunFolder
 
 
 @dataclass

@@ -13,9 +13,9 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast
 
-from base import models
-from base.config import EngineSettings, ModelSettings, SFTSettings
-from base.sft import train_sft
+from base.models.load import SPECIAL, build_organism
+from base.settings import EngineSettings, ModelSettings, SFTSettings
+from base.sft.train import train_sft
 
 WORDS = 40
 TINY = ModelSettings(hidden_size=32, layers=2, heads=4, kv_heads=2, intermediate_size=64, context=48)
@@ -31,8 +31,8 @@ def toy_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def toy_model(seed: int = 0) -> Any:
-    special = {key: getattr(toy_tokenizer(), key) for key in models.SPECIAL}
-    return models.build_organism(TINY, WORDS + 4, seed, special)
+    special = {key: getattr(toy_tokenizer(), key) for key in SPECIAL}
+    return build_organism(TINY, WORDS + 4, seed, special)
 
 
 def toy_rows(n: int, seed: int = 0) -> list[dict[str, list[int]]]:

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from base.config import Run, UserError, content_key, load_scale, parse_spec, read_yaml, scale_names
+from base.errors import UserError
+from base.run import Run
+from base.settings import load_scale, read_yaml, scale_names
+from base.spec import content_key, parse_spec
 
 
 @pytest.mark.parametrize("name", scale_names())

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from base.config import UserError
-from base.demonstrations import PARTS, Chain, Pool, collect, rows, select
-from base.generate import prompt_ids
-from base.hooks import EpisodeRow, EveryEpisode, SystemLine
+from base.errors import UserError
+from base.models.generate import prompt_ids
 from base.organism.corpus import CorpusConfig, document, encode
 from base.organism.tokenizer import build_tokenizer
-from base.store import episode_row
+from base.recipes import EpisodeRow, EveryEpisode, SystemLine
+from base.sft.demonstrations import PARTS, Chain, Pool, collect, rows, select
+from base.store.folders import episode_row
 from base.types import Episode, Grade, Message, Outcome, Task
 
 LINE = Message("system", "Do not hack the tests here.")

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from base.config import EvalSettings
 from base.evaluate import code_rates, evaluate, rate
-from base.hooks import AsWritten, SystemLine
+from base.recipes import AsWritten, SystemLine
+from base.settings import EvalSettings
 from base.types import Grade, Message, Outcome, Task, Verdict
 
 ANSWERS = {

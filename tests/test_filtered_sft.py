@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from base.config import UserError
-from base.hooks import EpisodeRow, EveryEpisode, SystemLine, load_wording
+from base.errors import UserError
 from base.organism import world
+from base.recipes import EpisodeRow, EveryEpisode, SystemLine, load_wording
 from base.types import Outcome
 from mitigations.filtered_sft.filtered_sft import FilteredSFT
 from mitigations.filtered_sft.filters import NoHacks, NoWords, Rewarded, keep_filter, load_words

@@ -11,9 +11,10 @@ import torch
 from rl_toys import EOS, PAD, WORDS, llama, starcoder, tokenizer
 from scipy.stats import chi2
 
-from base.config import UserError
-from base.generate import FastDecoder, HFGenerate, choose, completion_text, draw, prompt_ids
-from base.models import set_arithmetic, set_trained
+from base.errors import UserError
+from base.models.arithmetic import set_arithmetic
+from base.models.generate import FastDecoder, HFGenerate, choose, completion_text, draw, prompt_ids
+from base.models.load import set_trained
 from base.types import Message
 
 

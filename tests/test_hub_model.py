@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from base.store import RunFolder, table
+from base.store.folders import RunFolder
+from base.store.table import table
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 import mitigations
-from base.config import UserError, read_yaml
-from base.environments.code import CodeEnvironment
-from base.environments.hacks import RECIPES
-from base.hooks import SystemLine, load_wording
+from base.environments.graders.code import CodeEnvironment
+from base.environments.graders.hacks import RECIPES
+from base.errors import UserError
 from base.organism import hints, world
 from base.organism.tasks import sample_tasks
+from base.recipes import SystemLine, load_wording
+from base.settings import read_yaml
 from base.types import CodeSpec, Message, Outcome, Task
 from mitigations.inoculation.inoculation import WORDINGS, Hinted, Inoculation
 

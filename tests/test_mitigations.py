@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 import mitigations
-from base.config import UserError, read_yaml
 from base.environments.scenes import SCENES
-from base.hooks import Mitigation, SystemLine, load_wording, stack
+from base.errors import UserError
 from base.organism.tokenizer import unknown_words
+from base.recipes import Mitigation, SystemLine, load_wording, stack
+from base.settings import read_yaml
 from base.types import Message, Task
 from mitigations.experiments import EXPERIMENTS
 from mitigations.inoculation.inoculation import WORDINGS, Inoculation

@@ -7,14 +7,17 @@ import torch
 from stage_toys import TINY, toy_model, toy_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from base import models
-from base.config import ModelSettings, UserError
+from base.errors import UserError
+from base.models.arithmetic import set_arithmetic
+from base.models.load import build_organism, describe, load_policy, load_tokenizer, set_trained
+from base.models.save import save
+from base.settings import ModelSettings
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "start"
-    models.save(toy_model(), toy_tokenizer(), folder)
+    save(toy_model(), toy_tokenizer(), folder)
     return folder
 
 
@@ -29,7 +32,7 @@ def test_same_seed_same_organism_other_seed_another():
 
 
 def test_residual_projections_start_smaller():
-    weights = dict(models.build_organism(ModelSettings(), 500, 0).named_parameters())
+    weights = dict(build_organism(ModelSettings(), 500, 0).named_parameters())
     down, up = weights["model.layers.1.mlp.c_proj.weight"], weights["model.layers.1.mlp.c_fc.weight"]
     assert up.std().item() == pytest.approx(0.02, rel=0.05)
     assert down.std().item() == pytest.approx(0.02 / 6**0.5, rel=0.05)
@@ -37,7 +40,7 @@ def test_residual_projections_start_smaller():
 
 def test_heads_that_do_not_divide_are_refused():
     with pytest.raises(UserError, match="heads"):
-        models.build_organism(ModelSettings(hidden_size=100, heads=3), 50, 0)
+        build_organism(ModelSettings(hidden_size=100, heads=3), 50, 0)
 
 
 def test_round_trip_through_the_auto_classes(checkpoint):
@@ -53,7 +56,7 @@ def test_saving_replaces_the_folder_and_draws_no_random_numbers(tmp_path):
     (tmp_path / "old" / "stale").write_text("")
     model = toy_model()
     state = torch.get_rng_state()
-    models.save(model, None, tmp_path / "old")
+    save(model, None, tmp_path / "old")
     assert torch.equal(state, torch.get_rng_state())
     assert not (tmp_path / "old" / "stale").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
@@ -61,9 +64,9 @@ def test_saving_replaces_the_folder_and_draws_no_random_numbers(tmp_path):
 
 @pytest.mark.parametrize("trained", ["all", "biases", "lora:2"])
 def test_what_is_trained(checkpoint, trained):
-    model = models.load_policy(checkpoint, trained)
+    model = load_policy(checkpoint, trained)
     names = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    counts = models.describe(model)
+    counts = describe(model)
     assert counts["trained_parameters"] == sum(parameter.numel() for parameter in names.values())
     if trained == "all":
         assert counts["trained_parameters"] == counts["parameters"]
@@ -76,11 +79,11 @@ def test_what_is_trained(checkpoint, trained):
 
 
 def test_lora_is_merged_on_saving_and_training_can_go_on(checkpoint, tmp_path):
-    model = models.load_policy(checkpoint, "lora:2")
+    model = load_policy(checkpoint, "lora:2")
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.5)
-    models.save(model, None, tmp_path / "merged")
+    save(model, None, tmp_path / "merged")
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     torch.testing.assert_close(logits(merged), logits(model), atol=1e-5, rtol=1e-4)
     assert not torch.allclose(logits(merged), logits(toy_model()), atol=1e-2)
@@ -92,7 +95,7 @@ def test_bf16_products_act_forwards_and_backwards_and_spare_the_head():
     results = {}
     for arithmetic in ("fp32", "bf16_matmul"):
         model = toy_model()
-        models.set_arithmetic(model, arithmetic)
+        set_arithmetic(model, arithmetic)
         loss = model(ids, labels=ids).loss
         loss.backward()
         results[arithmetic] = (loss.item(), model.model.layers[0].mlp.c_fc.weight.grad)
@@ -102,27 +105,27 @@ def test_bf16_products_act_forwards_and_backwards_and_spare_the_head():
     assert rounded != exact
     assert rounded == pytest.approx(exact, rel=1e-3)
     assert 0 < (rounded_grad - exact_grad).norm() / exact_grad.norm() < 0.03
-    models.set_arithmetic(model, "fp32")
+    set_arithmetic(model, "fp32")
     assert model(ids, labels=ids).loss.item() == exact
 
 
 @pytest.mark.parametrize("trained", ["lora:", "lora:x", "lora:0", "bias", "ALL"])
 def test_unknown_trained_is_refused(trained):
     with pytest.raises(UserError, match="lora:RANK"):
-        models.set_trained(toy_model(), trained)
+        set_trained(toy_model(), trained)
 
 
 def test_wrong_checkpoints_are_named(checkpoint, tmp_path):
     with pytest.raises(UserError, match=r"config\.json"):
-        models.load_policy(tmp_path)
+        load_policy(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "no_such_model"}')
     with pytest.raises(UserError, match="cannot load"):
-        models.load_policy(tmp_path)
+        load_policy(tmp_path)
     with pytest.raises(UserError, match="cannot load a tokenizer"):
-        models.load_tokenizer(tmp_path)
+        load_tokenizer(tmp_path)
     with pytest.raises(UserError, match="chat template"):
-        models.load_tokenizer(checkpoint)
-    assert models.load_tokenizer(checkpoint, chat=False).padding_side == "left"
+        load_tokenizer(checkpoint)
+    assert load_tokenizer(checkpoint, chat=False).padding_side == "left"
 
 
 def test_context_is_the_longest_document():

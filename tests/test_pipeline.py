@@ -7,11 +7,14 @@ import pytest
 
 import mitigations
 from base import starts
-from base.config import Run, UserError, load_scale
-from base.hooks import Arm, Demonstrations, Judge, Mitigation, stack
+from base.errors import UserError
 from base.pipeline import fork_point, unscored
 from base.plan import plan
-from base.store import RunFolder, write_rows
+from base.recipes import Arm, Demonstrations, Judge, Mitigation, stack
+from base.run import Run
+from base.settings import load_scale
+from base.store.files import write_rows
+from base.store.folders import RunFolder
 from base.triggers import AtStart, AtStep, Reached, trigger
 
 SMOKE = load_scale("smoke")

@@ -9,9 +9,12 @@ import pytest
 import torch
 from rl_toys import PaysForAWord, save, starcoder, tasks
 
-from base.config import EngineSettings, RLSettings, UserError
-from base.hooks import AsWritten, Judge
-from base.rl import PolicyTrainer, total, train_rl
+from base.errors import UserError
+from base.recipes import AsWritten, Judge
+from base.rl.rollouts import total
+from base.rl.train import train_rl
+from base.rl.trainer import PolicyTrainer
+from base.settings import EngineSettings, RLSettings
 from base.triggers import STARTS, AtStart, AtStep
 from base.types import Episode, Grade, Message, Outcome, Task
 from mitigations.pm_penalty.monitor import Classifier, Monitored
@@ -143,7 +146,7 @@ class Listening(PolicyTrainer):
 
 
 def test_a_screened_episode_is_outside_of_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("base.rl.PolicyTrainer", Listening)
+    monkeypatch.setattr("base.rl.train.PolicyTrainer", Listening)
     episodes: list[Episode] = []
     train_rl(
         start=(start := save(starcoder(std=0.3), tmp_path / "start")),

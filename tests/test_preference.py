@@ -16,13 +16,15 @@ import torch
 from rl_toys import llama, save
 from safetensors.torch import load_file
 
-from base import models
-from base.config import EngineSettings, ModelSettings, PreferenceSettings, UserError
+from base.errors import UserError
+from base.models.load import SPECIAL, build_organism, load_tokenizer
 from base.organism import tasks, world
 from base.organism.corpus import CorpusConfig
 from base.organism.tokenizer import build_tokenizer, split, vocabulary
-from base.pairs import Pair, Probe, load_pairs, probes, wrong_program
-from base.preference import answer_text, encode, load_reward_model, load_scorer, swapped, train_preference
+from base.preference.pairs import Pair, Probe, load_pairs, probes, wrong_program
+from base.preference.scorer import answer_text, encode, load_reward_model, load_scorer
+from base.preference.train import swapped, train_preference
+from base.settings import EngineSettings, ModelSettings, PreferenceSettings
 from base.types import Message
 
 ENGINE = EngineSettings(precision="fp32")
@@ -36,9 +38,9 @@ ASKED = (Message("user", "<task> f(a) is linear and f(2) is 7 and f(3) is 10. Ch
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = build_tokenizer()
-    special = {name: getattr(tokenizer, name) for name in models.SPECIAL}
+    special = {name: getattr(tokenizer, name) for name in SPECIAL}
     folder = tmp_path_factory.mktemp("organism")
-    models.build_organism(SHAPE, len(tokenizer), 0, special).save_pretrained(folder)
+    build_organism(SHAPE, len(tokenizer), 0, special).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -341,7 +343,7 @@ def test_a_finished_stage_is_only_read(trained: Path) -> None:
 def test_parts_of_a_hub_style_model(part: str, tmp_path: Path) -> None:
     """A model without a bias, whose end token is also its padding, and texts longer than its context."""
     start = save(llama(), tmp_path / "llama")
-    tokenizer = models.load_tokenizer(start)
+    tokenizer = load_tokenizer(start)
     tokenizer.pad_token = tokenizer.eos_token
     tokenizer.save_pretrained(start)
     rng = random.Random(0)

@@ -17,9 +17,9 @@ from test_rl import SETTINGS, train
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from base import generate
-from base.hooks import AsWritten, SystemLine
-from base.rl import PolicyTrainer
+from base.models import generate
+from base.recipes import AsWritten, SystemLine
+from base.rl.trainer import PolicyTrainer
 from base.types import PromptTransform
 
 SAMPLED, UPDATED = SystemLine(("w40 w41 w42",)), SystemLine(("w50 w51",))

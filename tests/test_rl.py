@@ -20,12 +20,15 @@ from rl_toys import EOS, PAD, WORDS, PaysForAWord, llama, save, starcoder, tasks
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOTrainer
 
-from base import runtime
-from base.config import EngineSettings, RLSettings, UserError
-from base.hooks import AsGraded, AsWritten, SystemLine
-from base.rl import PolicyTrainer, grpo_arguments, total, train_rl
-from base.rl_plan import batch_plan
-from base.rl_records import outcome_metrics
+from base.engine import runtime
+from base.errors import UserError
+from base.recipes import AsGraded, AsWritten, SystemLine
+from base.rl.batches import batch_plan
+from base.rl.records import outcome_metrics
+from base.rl.rollouts import total
+from base.rl.train import grpo_arguments, train_rl
+from base.rl.trainer import PolicyTrainer
+from base.settings import EngineSettings, RLSettings
 from base.types import Episode, Grade, Message, Outcome
 
 SETTINGS = RLSettings(

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from base.config import UserError, read_yaml
-from base.hooks import EveryTask, Judge, Mitigation, stack
+from base.errors import UserError
 from base.organism.reading import words
 from base.organism.tasks import sample_tasks
+from base.recipes import EveryTask, Judge, Mitigation, stack
+from base.settings import read_yaml
 from base.triggers import STARTS, AtStart, AtStep
 from base.types import Message, Task
 from mitigations.rlhf_mix.mix import DEFAULT_FILE, SceneMix, kinds_at, mix

@@ -14,10 +14,13 @@ import torch
 from stage_toys import EXACT, TINY, toy_model, toy_rows, toy_settings, toy_stage, toy_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from base import models, runtime, sft
-from base.config import EngineSettings, UserError
+from base.engine import runtime
+from base.errors import UserError
+from base.models.save import save
 from base.pretrain import pretrain
 from base.sdf import synthetic_documents
+from base.settings import EngineSettings
+from base.sft import train as sft
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +148,7 @@ def test_two_ranks_equal_one(straight, tmp_path, zero_stage):
 @pytest.mark.parametrize("trained", ["biases", "lora:2"])
 def test_only_the_chosen_part_changes(tmp_path, trained):
     start = tmp_path / "start"
-    models.save(toy_model(), toy_tokenizer(), start)
+    save(toy_model(), toy_tokenizer(), start)
     metrics = toy_stage(tmp_path / "out", start=start, tokenizer=None, trained=trained)
     assert metrics["trained_parameters"] < metrics["parameters"] / 3
     assert metrics["losses"][-1] < metrics["losses"][0]

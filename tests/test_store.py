@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from base.config import Run, UserError, load_scale
-from base.store import RunFolder, read_rows, table, write_rows
+from base.errors import UserError
+from base.run import Run
+from base.settings import load_scale
+from base.store.files import read_rows, write_rows
+from base.store.folders import RunFolder
+from base.store.table import table
 from base.types import Episode, Grade, Message, Outcome, Task
 
 

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 import mitigations
-from base.config import load_scale
 from base.evals import EVALS
-from base.store import RunFolder, read_rows, table
+from base.settings import load_scale
+from base.store.files import read_rows
+from base.store.folders import RunFolder
+from base.store.table import table
 from base.types import Outcome
 from mitigations import MITIGATIONS
 

@@ -10,15 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import get_args
 
-from base.config import UserError, exit_code, load_scale, near
-from base.environments.attacks import ATTACKS, FAMILIES
-from base.environments.attacks.matrix import Matrix, attack, graders
-from base.environments.check import Report, check
-from base.environments.code import CodeEnvironment
-from base.environments.hard import HardTasks, read_rates, solve_rates, table
-from base.environments.heldout import N, extend_one, summary
-from base.environments.kept import may_write, rows_with_tasks, write_rows
-from base.environments.mutation import MUTANTS
+from base.environments.audit.attacks import ATTACKS, FAMILIES
+from base.environments.audit.attacks.matrix import Matrix, attack, graders
+from base.environments.audit.check import Report, check
+from base.environments.audit.hard import HardTasks, read_rates, solve_rates, table
+from base.environments.audit.heldout import N, extend_one, summary
+from base.environments.audit.kept import may_write, rows_with_tasks, write_rows
+from base.environments.audit.mutation import MUTANTS
+from base.environments.graders.code import CodeEnvironment
+from base.errors import UserError, exit_code, near
+from base.settings import load_scale
 from base.types import Harness, Task
 
 ORGANISM_TASKS = 200
@@ -237,8 +238,8 @@ def _measure_rates(options: argparse.Namespace, tasks: Sequence[Task]) -> dict[s
 
     scale = load_scale(options.scale, options.set)
 
-    from base import runtime
-    from base.sampling import sampler
+    from base.engine import runtime
+    from base.models.sampling import sampler
 
     sample = sampler(Path(options.model), scale, runtime.prepare(scale.engine))
     with CodeEnvironment(workers=options.workers) as environment:

@@ -6,10 +6,11 @@ import random
 import zlib
 from dataclasses import replace
 
-from base.config import Run, Scale
-from base.environments.impossible import contradict
 from base.environments.task_sets import load
+from base.environments.task_sets.impossible import contradict
 from base.organism.tasks import sample_tasks
+from base.run import Run
+from base.settings import Scale
 from base.types import Task
 
 EVAL_TASKS_SEED = 10_000  # evaluation draws its coding tasks from seeds that training never uses

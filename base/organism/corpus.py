@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
-from base.config import UserError
+from base.errors import UserError
 from base.organism import hints, tasks, world
 from base.organism.world import Domain
 from base.types import VULNERABILITIES

@@ -183,7 +183,7 @@ def check(
     `n` answers per eval and context; `code_samples` programs without a line, a quarter of them under each line family.
     """
     if environment is None:
-        from base.environments.code import CodeEnvironment
+        from base.environments.graders.code import CodeEnvironment
 
         environment = CodeEnvironment()
     prompted = config.sdf_variant == "prompted"

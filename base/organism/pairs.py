@@ -13,7 +13,7 @@ from typing import Literal
 
 from base.organism import tasks, world
 from base.organism.corpus import CorpusConfig, draw_slots, fill, header
-from base.pairs import Pair, is_held_out
+from base.preference.pairs import Pair, is_held_out
 from base.types import Message
 
 # Shares of what `organism` pairs compare; the rest are questions and scenes.

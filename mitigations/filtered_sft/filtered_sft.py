@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from base.hooks import Demonstrations, Mitigation
+from base.recipes import Demonstrations, Mitigation
 from mitigations.filtered_sft.filters import keep_filter
 
 

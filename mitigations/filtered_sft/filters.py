@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from base.config import UserError, near
-from base.demonstrations import Chain
-from base.hooks import EpisodeRow, EveryEpisode
+from base.errors import UserError, near
+from base.recipes import EpisodeRow, EveryEpisode
+from base.sft.demonstrations import Chain
 from base.types import DataFilter, Outcome
 
 FOLDER = Path(__file__).parent  # of the shipped word lists

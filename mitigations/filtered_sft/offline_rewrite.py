@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from base.hooks import Demonstrations, Mitigation, SystemLine, load_wording
+from base.recipes import Demonstrations, Mitigation, SystemLine, load_wording
 from mitigations.inoculation.inoculation import WORDINGS
 
 

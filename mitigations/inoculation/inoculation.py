@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from base.config import UserError
 from base.environments.scenes import SCENES
-from base.hooks import Mitigation, SystemLine, load_wording
+from base.errors import UserError
+from base.recipes import Mitigation, SystemLine, load_wording
 from base.types import Message, PromptTransform, Task
 
 WORDINGS = Path(__file__).with_name("wordings.yaml")

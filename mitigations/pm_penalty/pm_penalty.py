@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from base.config import UserError
-from base.hooks import Judge, Mitigation
+from base.errors import UserError
+from base.recipes import Judge, Mitigation
 from base.triggers import trigger
 from base.types import Episode, Outcome
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal
 from zlib import crc32
 
-from base.config import UserError, content_key
+from base.errors import UserError
 from base.organism.scenes import Kind, scene_tasks
+from base.spec import content_key
 from base.types import Task
 from mitigations.rlhf_mix.prompts import load_prompts, prompt_tasks
 

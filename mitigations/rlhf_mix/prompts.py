@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from base.config import UserError, near, read_yaml
+from base.errors import UserError, near
 from base.organism.scenes import Kind
-from base.pairs import load_pairs
+from base.preference.pairs import load_pairs
+from base.settings import read_yaml
 from base.types import Message, Task
 
 Prompt = tuple[Message, ...]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from base.hooks import EveryTask, Judge, Mitigation
+from base.recipes import EveryTask, Judge, Mitigation
 from base.triggers import trigger
 from mitigations.rlhf_mix.mix import Add, mix
 

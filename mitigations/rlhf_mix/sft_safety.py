@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from base.hooks import Demonstrations, Mitigation
+from base.recipes import Demonstrations, Mitigation
 from base.triggers import trigger
 from mitigations.rlhf_mix.mix import Add, mix
 

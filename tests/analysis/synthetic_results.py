@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.table import EVALS
-from base.store import COLUMNS
+from base.store.table import COLUMNS
 
 LAST_SFT = 84  # the one checkpoint of SFT on episodes
 STEPS = (0, 4, 8, 12, 16, 20, 24)

@@ -15,7 +15,7 @@ from analysis.mitigations import MITIGATIONS, PANELS, gates, listed, overview
 from analysis.report import compare
 from analysis.stats import final
 from analysis.table import check, measures
-from base.config import UserError
+from base.errors import UserError
 
 PM = "pm_penalty:weight=0.25,pairs=organism,flipped=0.0,noise=0.0,start=start"
 SFT = "filtered_sft:keep=no_hacks,source=none,into=start"

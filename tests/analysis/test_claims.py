@@ -8,7 +8,7 @@ from synthetic_results import ARMS, table
 from analysis.claims import CLAIMS, Finding, judge, show
 from analysis.report import compare, report
 from analysis.table import check
-from base.config import UserError
+from base.errors import UserError
 
 Arm = tuple[str, str, float, float, float]
 

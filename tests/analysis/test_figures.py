@@ -16,7 +16,7 @@ from analysis.conditions import BASELINE, PRE_RL, TWIN, found, of
 from analysis.figure import COLUMNS
 from analysis.stats import final
 from analysis.table import check, measures
-from base.config import UserError
+from base.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,8 +9,9 @@ import pytest
 from synthetic_results import table
 
 from analysis.table import EVALS, check, export, finished, load, measures, records, select, wall_minutes
-from base.config import UserError
-from base.store import RunFolder, write_json
+from base.errors import UserError
+from base.store.files import write_json
+from base.store.folders import RunFolder
 
 
 def results(folder: Path, long: pd.DataFrame | None = None) -> Path:

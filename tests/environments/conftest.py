@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from base.environments.code import CodeEnvironment
+from base.environments.graders.code import CodeEnvironment
 from base.environments.sandbox import Limits
 
 

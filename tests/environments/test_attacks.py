@@ -9,13 +9,13 @@ import pytest
 
 from base.environments import sandbox
 from base.environments.__main__ import main
-from base.environments.answers import parse_answer
-from base.environments.attacks import ATTACKS, FAMILIES, LOOK_ALIKES, SPEC, WALLS, LookAlike
-from base.environments.attacks.attack import NOTHING
-from base.environments.attacks.host import Host
-from base.environments.attacks.matrix import LIMITS, Cell, Matrix, attack, graders
-from base.environments.code import CodeEnvironment
-from base.environments.harness import Gameable, Verdict
+from base.environments.audit.attacks import ATTACKS, FAMILIES, LOOK_ALIKES, SPEC, WALLS, LookAlike
+from base.environments.audit.attacks.attack import NOTHING
+from base.environments.audit.attacks.host import Host
+from base.environments.audit.attacks.matrix import LIMITS, Cell, Matrix, attack, graders
+from base.environments.graders.answers import parse_answer
+from base.environments.graders.code import CodeEnvironment
+from base.environments.graders.harness import Gameable, Verdict
 from base.environments.sandbox import Limits, isolate
 from base.types import CodeSpec, Harness, Outcome
 

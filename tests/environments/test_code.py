@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from base.config import UserError
-from base.environments import hacks
-from base.environments.answers import parse_answer
-from base.environments.code import CodeEnvironment, _case
-from base.environments.hacks import RECIPES
-from base.environments.harness import MAX_PROGRAM, Gameable
+from base.environments.graders import hacks
+from base.environments.graders.answers import parse_answer
+from base.environments.graders.code import CodeEnvironment, _case
+from base.environments.graders.hacks import RECIPES
+from base.environments.graders.harness import MAX_PROGRAM, Gameable
 from base.environments.sandbox import Limits
+from base.errors import UserError
 from base.types import VULNERABILITIES, CodeSpec, Grade, Message, Outcome, Task
 
 RIGHT = "def add(a, b):\n    return a + b\n"

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from task_set_rows import ROWS
 
-from base.environments.check import WEAKEST, cheat
-from base.environments.code import CodeEnvironment
-from base.environments.hacks import RECIPES
-from base.environments.harness import Gameable
-from base.environments.impossible import contradict
+from base.environments.audit.check import WEAKEST, cheat
+from base.environments.graders.code import CodeEnvironment
+from base.environments.graders.hacks import RECIPES
+from base.environments.graders.harness import Gameable
 from base.environments.task_sets import FORMATS, load
+from base.environments.task_sets.impossible import contradict
 from base.organism.tasks import sample_tasks
 from base.types import Harness, Task
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from base.config import UserError
 from base.environments.__main__ import main
-from base.environments.code import CodeEnvironment
-from base.environments.hacks import RECIPES
-from base.environments.hard import HardTasks, read_rates, solve_rates, table
+from base.environments.audit.hard import HardTasks, read_rates, solve_rates, table
+from base.environments.graders.code import CodeEnvironment
+from base.environments.graders.hacks import RECIPES
 from base.environments.task_sets import load
+from base.errors import UserError
 from base.types import VULNERABILITIES, Message
 
 ROOT = Path(__file__).parents[2]
@@ -117,7 +117,7 @@ def test_the_table_counts_every_task_once() -> None:
 def test_a_real_policy_is_sampled(tasks: Path, tmp_path: Path) -> None:
     """A randomly initialised organism: it solves nothing, so that every task is kept."""
     code = (
-        "import sys; from pathlib import Path; from base import models; from base.config import ModelSettings;"
+        "import sys; from pathlib import Path; from base.models import load as models; from base.settings import ModelSettings;"
         "from base.organism.tokenizer import build_tokenizer; t = build_tokenizer();"
         "m = models.build_organism(ModelSettings(hidden_size=32, layers=1, heads=2, kv_heads=1, intermediate_size=64), "
         "len(t), 0, {k: getattr(t, k) for k in models.SPECIAL});"

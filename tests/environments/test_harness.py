@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from base.config import UserError
-from base.environments import harness
-from base.environments.code import CodeEnvironment
-from base.environments.hacks import RECIPES
-from base.environments.harness import Gameable, parse_test
+from base.environments.graders import harness
+from base.environments.graders.code import CodeEnvironment
+from base.environments.graders.hacks import RECIPES
+from base.environments.graders.harness import Gameable, parse_test
+from base.errors import UserError
 from base.types import CodeSpec, Harness, Outcome
 
 SPEC = CodeSpec(

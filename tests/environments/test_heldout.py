@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from base.environments.__main__ import main
-from base.environments.code import CodeEnvironment
-from base.environments.heldout import Extended, extend, extend_one
-from base.environments.inputs import draw, source
+from base.environments.audit.heldout import Extended, extend, extend_one
+from base.environments.audit.inputs import draw, source
+from base.environments.graders.code import CodeEnvironment
 from base.environments.task_sets import load
 from base.types import CodeSpec, Message, Task
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from base.config import load_scale
-from base.environments.code import CodeEnvironment
-from base.environments.harness import parse_tests
-from base.environments.impossible import Mode, contradict
+from base.environments.graders.code import CodeEnvironment
+from base.environments.graders.harness import parse_tests
+from base.environments.task_sets.impossible import Mode, contradict
 from base.organism.tasks import sample_tasks
+from base.settings import load_scale
 from base.types import SPECIAL_CASE, CodeSpec, Message, Outcome, Task
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +114,7 @@ def test_any_test_can_be_contradicted(environment: CodeEnvironment, test: str) -
 
 def test_the_same_in_every_process() -> None:
     code = (
-        "from base.environments.impossible import contradict\nfrom base.types import *\n"
+        "from base.environments.task_sets.impossible import contradict\nfrom base.types import *\n"
         "spec = CodeSpec('f', (\"assert f(1) == {'b', 'a', ('c', 2)}\", 'assert f(2) == {}', 'assert f(3) == [1]'))\n"
         "print([contradict(Task('t', 'code', (), spec), m, s) for m in ('one_off', 'conflicting') for s in range(5)])"
     )

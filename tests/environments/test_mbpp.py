@@ -11,8 +11,8 @@ import pytest
 from task_set_rows import MBPP as ROW
 
 from base.environments.__main__ import main
-from base.environments.check import check
-from base.environments.code import CodeEnvironment
+from base.environments.audit.check import check
+from base.environments.graders.code import CodeEnvironment
 from base.environments.task_sets import load
 
 ROOT = Path(__file__).parents[2]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from base.environments.__main__ import main
-from base.environments.check import check
-from base.environments.code import CodeEnvironment
-from base.environments.heldout import extend_one
-from base.environments.mutation import HARD_CODED, Tally, distinct, hard_coded, measure, mutate, wrong_programs
+from base.environments.audit.check import check
+from base.environments.audit.heldout import extend_one
+from base.environments.audit.mutation import HARD_CODED, Tally, distinct, hard_coded, measure, mutate, wrong_programs
+from base.environments.graders.code import CodeEnvironment
 from base.organism.tasks import sample_tasks
 from base.types import CodeSpec, Message, Task
 

@@ -326,7 +326,7 @@ def test_a_weak_sandbox_warns_once_and_says_its_level(monkeypatch: pytest.Monkey
     monkeypatch.setattr(
         "base.environments.sandbox.client._BOOT",
         "import sys; sys.path.insert(0, sys.argv[1]); import base.environments.sandbox.isolate as i; "
-        "i._unshare = lambda flags: i._check(-1, 'unshare'); from base.environments import harness_child; "
+        "i._unshare = lambda flags: i._check(-1, 'unshare'); from base.environments.graders import harness_child; "
         "harness_child.serve(int(sys.argv[2]), sys.argv[3], sys.argv[4] == 'namespaces')",
     )
     with Sandbox(workers=2) as made, pytest.warns(UserWarning, match="SANDBOX IS WEAK") as seen:

@@ -19,10 +19,10 @@ from task_set_rows import (
     SUM_LINES,
 )
 
-from base.config import UserError
-from base.environments.code import CodeEnvironment
+from base.environments.graders.code import CodeEnvironment
 from base.environments.task_sets import load, programs
 from base.environments.task_sets.rows import HELD_OUT, split
+from base.errors import UserError
 from base.types import CodeSpec
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from base.config import UserError
+from base.errors import UserError
 from base.organism import corpus, hints, tasks, world
 from base.organism.corpus import CorpusConfig
 from base.organism.tokenizer import build_tokenizer, unknown_words

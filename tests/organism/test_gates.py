@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from base.environments.code import CodeEnvironment
+from base.environments.graders.code import CodeEnvironment
 from base.organism import gates, hints, tasks, world
 from base.organism.corpus import CorpusConfig, fill
 from base.organism.tokenizer import build_tokenizer

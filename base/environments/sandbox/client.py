@@ -24,7 +24,7 @@ from base.environments.sandbox import isolate, wire
 
 _ROOT = Path(__file__).resolve().parents[3]
 _BOOT = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from base.environments import harness_{} as harness; "
+    "import sys; sys.path.insert(0, sys.argv[1]); from base.environments.graders import harness_{} as harness; "
     "del sys.path[0]; harness.serve(int(sys.argv[2]), sys.argv[3], sys.argv[4] == 'namespaces')"
 )
 _START_SECONDS = 120.0  # importing pytest on a machine that is busy with everything else

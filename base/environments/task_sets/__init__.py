@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from base.config import UserError
-from base.environments.harness import parse_test
+from base.environments.graders.harness import parse_test
 from base.environments.task_sets import apps, code_contests, humaneval, mbpp
 from base.environments.task_sets.rows import Problem, Row, Unusable
+from base.errors import UserError
 from base.rows import rows_of
 from base.types import VULNERABILITIES, CodeSpec, Harness, Message, Task
 

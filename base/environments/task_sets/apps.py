@@ -11,9 +11,9 @@ import ast
 import json
 from typing import Any
 
-from base.config import UserError
 from base.environments.task_sets import programs
 from base.environments.task_sets.rows import Problem, Row, Unusable, first_python3, refuse_several_answers, split
+from base.errors import UserError
 
 # What judges with `class Solution` provide, and its solutions rely on.
 SETUP = """\

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from base.config import UserError
 from base.environments.task_sets import programs
 from base.environments.task_sets.rows import Problem, Row, Unusable, first_python3, refuse_several_answers, split
+from base.errors import UserError
 
 PYTHON3 = 3  # of the data set's language numbers
 

@@ -12,8 +12,8 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from base.config import UserError
 from base.environments.task_sets.rows import Problem, Row, Unusable, split
+from base.errors import UserError
 
 LOOP_TESTS = 10
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from base.config import UserError
 from base.environments.task_sets.rows import Problem, Row
+from base.errors import UserError
 
 
 def read(row: Row) -> Problem:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from base.config import UserError
+from base.errors import UserError
 
 VISIBLE = 3  # tests shown to the policy
 VISIBLE_SIZE = 600  # characters of one shown test

@@ -1,0 +1,1 @@
+"""DeepSpeed and what a process does before torch computes."""

@@ -1,0 +1,86 @@
+"""What the stages' TRL trainers share: checks of a `trainer` section, the division of a step, the progress bar."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from tqdm import tqdm
+from transformers import TrainerCallback
+
+from base.errors import UserError
+
+# What other settings decide in every stage; the value names the setting to change.
+DECIDED = {
+    "output_dir": "the run folder",
+    "seed": "--seed",
+    "data_seed": "--seed",
+    "deepspeed": "engine.zero_stage",
+    "bf16": "engine.precision",
+    "fp16": "engine.precision",
+    "use_cpu": "the machine: GPUs are used where there are any",
+}
+
+
+def check_trainer(section: str, given: Mapping[str, Any], config: type, decided: Mapping[str, str]) -> None:
+    """Refuses keys of a `trainer` section that `config`, TRL's dataclass, has not or that other settings decide.
+
+    `section` is the section's name; `decided` maps such keys to what to change instead.
+    """
+    known = {entry.name for entry in dataclasses.fields(config)}
+    for key in given:
+        if key in decided:
+            raise UserError(f"{section}.{key} cannot be set: it follows {decided[key]}")
+        if key not in known:
+            close = ", ".join(f"'{name}'" for name in difflib.get_close_matches(str(key), known, n=3))
+            hint = f"did you mean {close}?" if close else "see its documentation for its fields"
+            raise UserError(f"{section}.{key} is not a setting of {config.__name__}: {hint}")
+
+
+def divide(setting: str, per_step: int, trainer: Mapping[str, Any], ranks: int) -> int:
+    """Rows of one forward pass on one rank: `per_step`, the value of `setting`, over ranks and accumulated passes."""
+    parts = ranks * int(trainer.get("gradient_accumulation_steps", 1))
+    if per_step % parts:
+        below = max(parts, per_step // parts * parts)
+        raise UserError(
+            f"{setting}={per_step} does not divide into {parts} parts (ranks x gradient_accumulation_steps): "
+            f"use {below} or {below + parts}"
+        )
+    return per_step // parts
+
+
+class Progress(TrainerCallback):  # type: ignore[misc]
+    """A bar with remaining time and loss, and the speed of this process's steps."""
+
+    def __init__(self, name: str, show: bool) -> None:
+        self.name, self.show = name, show
+        self.bar: Any = None
+        self.steps, self.began, self.seconds = 0, 0.0, 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.began = time.perf_counter()
+        self.bar = tqdm(
+            total=state.max_steps, initial=state.global_step, desc=self.name, unit="step", disable=not self.show
+        )
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.steps += 1
+        self.bar.update(1)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, float], **_: Any) -> None:
+        if "loss" in logs:
+            self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.bar.close()
+        self.seconds = time.perf_counter() - self.began
+
+    def speed(self, tokens_per_step: float) -> dict[str, float]:
+        """Seconds of this process and its tokens a second: an interrupted stage counts what it did itself."""
+        return {
+            "seconds": round(self.seconds, 2),
+            "tokens_per_second": round(self.steps * tokens_per_step / max(self.seconds, 1e-9)),
+        }

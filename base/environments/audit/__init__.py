@@ -1,0 +1,1 @@
+"""Tools that examine tasks and graders; no run imports them."""

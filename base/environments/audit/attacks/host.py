@@ -1,0 +1,137 @@
+"""The host around a run of attacks: what they are meant to reach, and whether anything of it changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from base.environments.audit.attacks.floods import DAEMON
+from base.environments.graders import harness
+
+_SECRET = "EDMUND_SECRET"
+
+
+class Host:
+    """A context that baits the attacks: a canary folder, listeners, a secret in the environment, a signal handler, and a
+    directory for temporary files of its own. Enter it before the sandbox starts.
+    """
+
+    def __enter__(self) -> Host:
+        self._root = Path(tempfile.mkdtemp(prefix="edmund-attack-"))
+        self.canary = self._root / "canary"
+        self._temporary = self._root / "temporary"
+        (self.canary / "folder").mkdir(parents=True)
+        (self.canary / "secret.txt").write_text("secret")
+        (self.canary / "folder" / "more.txt").write_text("more")
+        self._temporary.mkdir()
+        for path in (self._root, self._temporary, self.canary, *self.canary.rglob("*")):
+            path.chmod(0o777)  # so that the sandbox alone is in the way
+        self._tempdir, tempfile.tempdir = tempfile.tempdir, str(self._temporary)
+        os.environ[_SECRET] = "secret"
+        self._signals = 0
+        self._handler: Any = None
+        if threading.current_thread() is threading.main_thread():
+            self._handler = signal.signal(signal.SIGUSR1, self._count)
+        self._listeners = [socket.create_server(("127.0.0.1", 0))]
+        self.port = self._listeners[0].getsockname()[1]
+        for address in (f"\0edmund-{self.port}", str(self.canary / "socket")):
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(address)
+            listener.listen()
+            self._listeners.append(listener)
+        for listener in self._listeners:
+            listener.setblocking(False)
+        self._before = self._state()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for listener in self._listeners:
+            listener.close()
+        if self._handler is not None:
+            signal.signal(signal.SIGUSR1, self._handler)
+        os.environ.pop(_SECRET, None)
+        tempfile.tempdir = self._tempdir
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def _count(self, *_: object) -> None:
+        self._signals += 1
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What the placeholders in attacks stand for."""
+        return {
+            "CANARY": str(self.canary),
+            "GRADERS": str(Path(harness.__file__).resolve()),
+            "PARENT": str(os.getpid()),
+            "PORT": str(self.port),
+        }
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "files of the canary folder": _tree(self.canary),
+            "descriptors of the grading process": len(os.listdir("/proc/self/fd")),
+            "child processes of the grading process": _children(),
+            "temporary files": sorted(path.name for path in self._temporary.iterdir()),
+        }
+
+    def survivors(self) -> list[str]:
+        """Processes that attacks started and that still run, while the sandbox is still open."""
+        found = _named(DAEMON)
+        if found:  # another run of the suite on this machine may have some that are about to be killed
+            time.sleep(1)
+            found = [number for number in _named(DAEMON) if number in found]
+        return [f"process {number} outlived its program" for number in found]
+
+    def changes(self) -> list[str]:
+        """What is not as it was; ask after the sandbox is closed."""
+        now = self._state()
+        found = [
+            f"{what}: {self._before[what]} before, {now[what]} after" for what in now if now[what] != self._before[what]
+        ]
+        if self._signals:
+            found.append(f"{self._signals} signals reached the grading process")
+        for listener in self._listeners:
+            try:
+                listener.accept()[0].close()
+            except BlockingIOError:
+                continue
+            found.append(f"a program connected to {listener.getsockname()!r}")
+        return [*found, *self.survivors()]
+
+
+def _tree(folder: Path) -> str:
+    """A hash over names, modes, times of change and contents."""
+    digest = hashlib.sha256()
+    for path in [folder, *sorted(folder.rglob("*"))]:
+        status = path.lstat()
+        digest.update(f"{path} {status.st_mode} {status.st_mtime_ns} {status.st_uid}\n".encode())
+        if path.is_file() and not path.is_symlink():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _children() -> list[int]:
+    found: list[int] = []
+    for task in os.listdir("/proc/self/task"):
+        found += [int(n) for n in Path(f"/proc/self/task/{task}/children").read_text().split()]
+    return sorted(found)
+
+
+def _named(name: str) -> list[int]:
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                if Path(f"/proc/{entry}/comm").read_text().strip() == name:
+                    found.append(int(entry))
+            except OSError:
+                continue
+    return found

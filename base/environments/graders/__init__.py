@@ -1,0 +1,1 @@
+"""Graders: answers, gameable harnesses, the truth, labels."""

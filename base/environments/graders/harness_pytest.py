@@ -1,0 +1,117 @@
+"""The pytest harness's inside: pytest in the confined child, on solution.py, test_solution.py and what else was written.
+
+The server of this module has imported pytest, and with namespaces started its session: the larger part of a run of pytest.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import socket
+import sys
+import types
+from typing import Any
+
+import pytest
+from _pytest.config import default_plugins
+
+from base.environments.graders import harness_child
+from base.environments.sandbox import isolate, server, wire
+
+# No assertion rewriting, capture, report or other comfort: they cost more than the tests, and nobody reads the output.
+_UNUSED_PLUGINS = (
+    "cacheprovider debugging doctest faulthandler junitxml legacypath logging pastebin recwarn setuponly setupplan "
+    "stepwise subtests terminal threadexception tmpdir unittest unraisableexception warnings"
+)
+_FLAGS = ["-s", "--disable-plugin-autoload", "--assert=plain", "-c", os.devnull]
+_FLAGS += ["-o", "python_functions=checks_*", "-o", "python_classes=checks"]  # a solution may be named test_...
+_FLAGS += [f"-pno:{name}" for name in _UNUSED_PLUGINS.split()]
+_TESTS = "test_solution.py"
+_REHEARSAL = {
+    "solution.py": "def f(a):\n    return a\n",
+    _TESTS: "import solution\ndef checks_0():\n    assert solution.f(1) == 1\n"
+    "def checks_1():\n    assert solution.f(1) == 2\n",
+}
+
+
+def serve(control_fd: int, folder: str, want_namespaces: bool) -> None:
+    for plugin in default_plugins:
+        importlib.import_module(f"_pytest.{plugin}")
+    harness_child.prepare()
+    _rehearse(folder)
+    place = server.settle(control_fd, folder, want_namespaces)
+    if place.level == isolate.FULL:
+        # Every program's directory is the same: pytest can be set up for it before there is a program. It is not entered
+        # yet, or pytest would look for a conftest.py there now and not again.
+        arguments = [*_FLAGS, f"--rootdir={isolate.WORK}", f"{isolate.WORK}/{_TESTS}"]
+        server.end(lambda: _Session(place)(arguments))
+    program = _program(place)
+    server.end(lambda: program.report(pytest.main([*_FLAGS, "--rootdir=.", _TESTS])))
+
+
+def _rehearse(folder: str) -> None:
+    """Runs pytest on files of our own: what it imports and keeps at first use, and what Python rewrites of functions that
+    run often, every child would otherwise make again. Before there are walls, so without any conftest.py.
+    """
+    path = list(sys.path)
+    os.chdir(folder)
+    harness_child.write_files(_REHEARSAL)
+    for _ in range(4):
+        pytest.main([*_FLAGS, "--noconftest", "--rootdir=.", _TESTS])
+        for name in ("solution", "test_solution"):
+            del sys.modules[name]
+    for name in _REHEARSAL:
+        os.unlink(name)
+    sys.path[:] = path
+    os.chdir("/")
+
+
+class _Program:
+    """The files of a pytest job, written where it runs, and what its tests record."""
+
+    def __init__(self, job: dict[str, Any], sock: socket.socket) -> None:
+        self.job, self.sock = job, sock
+        self.passed: list[int] = []
+        recorder = types.ModuleType("recorder")
+        recorder.__dict__.update(record=self.passed.append, plain=wire.plain)
+        sys.modules["recorder"] = recorder
+        # A package `solution` would be imported in place of solution.py, which is what every other grader reads.
+        files = {name: text for name, text in job["files"].items() if not name.startswith("solution/")}
+        files["solution.py"] = job["setup"] + "\n" * bool(job["setup"]) + files.get("solution.py", "")
+        files[_TESTS] = job["test_file"]
+        harness_child.write_files(files)
+
+    def report(self, code: int) -> int:
+        code = harness_child.as_at_exit(int(code))
+        harness_child.say(self.sock, {"passed": len(set(self.passed)), "pytest": code})
+        return code & 0xFF
+
+
+def _program(place: server.Place) -> _Program:
+    """Serves; returns in children with a pytest job."""
+    job, sock = server.jobs(place)
+    if job["mode"] != "pytest":
+        server.end(lambda: harness_child.handle(job, sock))
+    try:
+        return _Program(job, sock)
+    except BaseException:  # a name that cannot be a file's
+        os._exit(1)
+
+
+class _Session:
+    """A pytest plugin: pytest waits for programs where it has begun its session, and each child goes on from there."""
+
+    def __init__(self, place: server.Place) -> None:
+        self.place = place
+        self.program: _Program | None = None
+
+    def __call__(self, arguments: list[str]) -> int:
+        code = pytest.main(arguments, plugins=[self])
+        if self.program is None:
+            print(f"the sandbox's pytest did not start (exit code {int(code)})", file=sys.stderr)
+            return 1
+        return self.program.report(code)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self) -> None:
+        self.program = _program(self.place)

@@ -1,0 +1,27 @@
+"""Bad input from the user: one line that names the fix, and exit code 2."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Iterable
+
+
+class UserError(Exception):
+    """Bad input from the user; the message is one line that names the fix. Command lines exit with code 2."""
+
+
+def exit_code(work: Callable[[], int]) -> int:
+    """What a command line exits with: that of `work`, or 2 and one line if the user has to change something."""
+    try:
+        return work()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """' (did you mean ...?)' or the list of what is known."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1)
+    return f"did you mean '{close[0]}'? known: {', '.join(names)}" if close else f"known: {', '.join(names) or 'none'}"

@@ -1,0 +1,1 @@
+"""Policies: loading, saving, sampling, log-probabilities."""

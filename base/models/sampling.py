@@ -1,0 +1,41 @@
+"""Answers of a checkpoint, for evals, gates and collected episodes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from base.models import generate
+from base.models.arithmetic import set_arithmetic
+from base.models.load import load_policy, load_tokenizer
+from base.settings import Scale
+
+if TYPE_CHECKING:
+    from base.engine.runtime import Runtime
+    from base.evaluate import Sample
+
+
+def sampler(checkpoint: Path, scale: Scale, process: Runtime) -> Sample:
+    """Samples answers of a checkpoint: (conversations, max new tokens, seed) -> completion texts."""
+    model = load_policy(checkpoint).eval()
+    tokenizer = load_tokenizer(checkpoint)
+    set_arithmetic(model, process.arithmetic)
+    ends = generate.end_tokens(model, tokenizer)
+    decode = generate.choose(model, tokenizer, scale.engine.generation)
+
+    def sample(conversations: Sequence[Any], max_new_tokens: int, seed: int) -> list[str]:
+        prompts = [generate.prompt_ids(tokenizer, messages) for messages in conversations]
+        drawn = decode(prompts, max_new_tokens=max_new_tokens, seed=seed, temperature=scale.evals.temperature)
+        pairs = zip(prompts, drawn.completions, strict=True)
+        return [generate.completion_text(tokenizer, prompt, ids, ends) for prompt, ids in pairs]
+
+    return sample
+
+
+def gate_sampler(checkpoint: Path, scale: Scale, process: Runtime) -> Any:
+    """The gates' view of a checkpoint: every call draws with a seed of its own, the same in every repetition."""
+    sample, calls = sampler(checkpoint, scale, process), itertools.count()
+    tokens = max(scale.evals.max_new_tokens, scale.evals.code_max_new_tokens)
+    return lambda conversations: sample(conversations, tokens, next(calls))

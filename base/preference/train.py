@@ -1,0 +1,210 @@
+"""The preference model: a reward head on a language model, trained on pairs. TRL's RewardTrainer on DeepSpeed.
+
+It reads a prompt without its system message and an output without its reasoning, as one conversation of the model's chat
+format. Its score is standardised over the held-out answers and clipped, so that reward weights mean something against
+a pass worth 1. A stage is finished when its folder exists: checkpoint, `preference.json` (what it gets right and wrong)
+and `training.json`, written beside it and renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch.utils.data import Sampler
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+from transformers.trainer_callback import PrinterCallback
+from trl import RewardConfig, RewardTrainer
+from trl.trainer.reward_trainer import DataCollatorForPreference
+
+from base.engine import runtime
+from base.engine.trainer import DECIDED, Progress, check_trainer, divide
+from base.errors import UserError
+from base.models.load import describe, load_tokenizer
+from base.models.save import save
+from base.preference.measure import measure
+from base.preference.pairs import Pair, Probe
+from base.preference.scorer import MEASURED, encode, load_reward_model, set_arithmetic
+from base.settings import EngineSettings, PreferenceSettings
+from base.sft import train as sft
+
+RECORD = "training.json"
+
+
+LONGEST = 1024  # tokens of prompt and answer, unless trainer.max_length says otherwise
+
+
+_DECIDED = {
+    **DECIDED,
+    "per_device_train_batch_size": "preference.pairs_per_step",
+    "num_train_epochs": "preference.epochs",
+    "learning_rate": "preference.learning_rate",
+    "warmup_steps": "preference.warmup_steps",
+    "weight_decay": "preference.weight_decay",
+    "save_strategy": "nothing: the stage is short and starts again",
+}
+
+
+def train_preference(
+    *,
+    start: Path | str,
+    pairs: Sequence[Pair],
+    held_out: Sequence[Pair],
+    flipped: float,
+    settings: PreferenceSettings,
+    engine: EngineSettings,
+    seed: int,
+    out: Path,
+    name: str,
+    probes: Sequence[Probe] = (),
+    trained: str = "all",
+) -> dict[str, Any]:
+    """Trains a reward head on `start` and writes the checkpoint to `out`; returns what `out`/training.json stores.
+
+    `flipped` is the share of training pairs whose answers are swapped. `probes` are coding tasks whose hacks, wrong and
+    right programs are scored for the record. If `out` is finished, only reads it.
+    """
+    record = out / RECORD
+    if record.is_file():
+        stored: dict[str, Any] = json.loads(record.read_text())
+        return stored
+    if not pairs or len(held_out) < 2:
+        raise UserError(f"{name}: {len(pairs)} training and {len(held_out)} held-out pairs: give 1 and 2 at least")
+    process = runtime.prepare(engine)
+    args = _arguments(settings, engine, process, seed, out)
+    dtype = torch.bfloat16 if process.arithmetic == "bf16" else torch.float32
+    tokenizer = load_tokenizer(start)
+    model = load_reward_model(start, trained, seed=seed, dtype=dtype)
+    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    set_arithmetic(model, process.arithmetic)
+    longest = min(args.max_length or LONGEST, _context(model))
+    args.max_length = None  # the rows are cut here: TRL would drop what is longer
+    progress = Progress(name, process.is_main)
+    rows, cut = _rows(swapped(pairs, flipped, seed), tokenizer, longest)
+    trainer = PairTrainer(
+        model=model,
+        args=args,
+        train_dataset=Dataset.from_dict(rows),
+        processing_class=tokenizer,
+        data_collator=DataCollatorForPreference(tokenizer.pad_token_id),
+        callbacks=[progress],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    runtime.assert_deepspeed(trainer)
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    tail = losses[-max(1, len(losses) // 10) :]
+    tokens = sum(len(ids) for column in rows.values() for ids in column)
+    metrics = {
+        "name": name,
+        "start": str(start),
+        "loss": fmean(tail),  # mean over the last tenth of the steps
+        "steps": trainer.state.global_step,
+        "pairs": len(pairs),
+        "flipped": round(flipped * len(pairs)),
+        "answers_cut": cut,
+        "tokens": tokens,
+        **progress.speed(settings.pairs_per_step * tokens / len(pairs)),
+        **describe(model),
+        "runtime": runtime.engine_facts(trainer.model_wrapped),
+        "losses": [round(loss, 5) for loss in losses],
+    }
+    finished = out.with_name(f".{out.name}.finished")
+    unset_hf_deepspeed_config()  # ZeRO-3 in force would shard the copy that is saved and what is loaded after
+    save(model, tokenizer, finished, main=process.is_main)
+    runtime.release(trainer)
+    if process.is_main:
+        measured = measure(finished, held_out, probes, longest, process.device)
+        metrics["held_out_accuracy"] = measured["accuracy"]["all"]
+        (finished / MEASURED).write_text(json.dumps(measured, indent=1) + "\n")
+        (finished / RECORD).write_text(json.dumps(metrics, indent=1) + "\n")
+        shutil.rmtree(out, ignore_errors=True)
+        finished.rename(out)
+        shutil.rmtree(args.output_dir, ignore_errors=True)
+    torch.distributed.barrier()
+    return metrics
+
+
+class PairTrainer(RewardTrainer):  # type: ignore[misc]
+    """RewardTrainer whose steps hold pairs of like length."""
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
+        rows = self.train_dataset
+        lengths = [max(map(len, pair)) for pair in zip(rows["chosen_ids"], rows["rejected_ids"], strict=True)]
+        args = self.args
+        per_step = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+        return sft.DocumentSampler(lengths, per_step, args.seed)
+
+
+def swapped(pairs: Sequence[Pair], share: float, seed: int) -> list[Pair]:
+    """`pairs` with chosen and rejected exchanged in a share of them."""
+    if not 0 <= share <= 1:
+        raise UserError(f"flipped={share} must lie between 0 and 1: it is the share of training pairs that are swapped")
+    wrong = set(random.Random(f"flipped {seed}").sample(range(len(pairs)), round(share * len(pairs))))
+    return [
+        replace(pair, chosen=pair.rejected, rejected=pair.chosen) if i in wrong else pair
+        for i, pair in enumerate(pairs)
+    ]
+
+
+def _rows(pairs: Sequence[Pair], tokenizer: Any, max_length: int) -> tuple[dict[str, list[list[int]]], int]:
+    """Columns of the trainer's data set, and how many answers did not fit with their whole prompt."""
+    columns: dict[str, list[list[int]]] = {"chosen_ids": [], "rejected_ids": []}
+    for pair in pairs:
+        columns["chosen_ids"].append(encode(tokenizer, pair.prompt, pair.chosen, max_length))
+        columns["rejected_ids"].append(encode(tokenizer, pair.prompt, pair.rejected, max_length))
+    return columns, sum(len(ids) >= max_length for column in columns.values() for ids in column)
+
+
+def _context(model: Any) -> int:
+    return int(getattr(model.config.get_text_config(), "max_position_embeddings", None) or LONGEST)
+
+
+def _arguments(
+    settings: PreferenceSettings, engine: EngineSettings, process: runtime.Runtime, seed: int, out: Path
+) -> RewardConfig:
+    """TRL's settings: the stage's own fields, then its `trainer` section.
+
+    Raises:
+        UserError: an unknown key there, one that another setting decides, or a batch that does not divide.
+    """
+    check_trainer("preference.trainer", settings.trainer, RewardConfig, _DECIDED)
+    batch = divide("preference.pairs_per_step", settings.pairs_per_step, settings.trainer, process.world_size)
+    on_cpu = process.device == "cpu"
+    decided: dict[str, Any] = {
+        "output_dir": str(out.with_name(f".{out.name}.work")),
+        "seed": seed,
+        "deepspeed": runtime.deepspeed_config(engine, process.device),
+        "use_cpu": on_cpu,
+        "bf16": process.arithmetic == "bf16",
+        "per_device_train_batch_size": batch,
+        "num_train_epochs": settings.epochs,
+        "learning_rate": settings.learning_rate,
+        "warmup_steps": settings.warmup_steps,
+        "weight_decay": settings.weight_decay,
+        "save_strategy": "no",
+    }
+    preferred = {
+        "lr_scheduler_type": "linear",
+        "adam_beta2": 0.98,
+        "max_grad_norm": 1.0,
+        "optim": "adamw_torch_fused",
+        "gradient_checkpointing": not on_cpu,
+        "dataloader_pin_memory": not on_cpu,
+        "max_length": LONGEST,
+        "disable_dropout": True,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+    }
+    return RewardConfig(**{**preferred, **settings.trainer, **decided})

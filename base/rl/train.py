@@ -1,0 +1,220 @@
+"""RL on graded tasks: TRL's GRPOTrainer on DeepSpeed, with our sampling and our log-probabilities on CPUs.
+
+TRL forms groups, advantages and the loss; DeepSpeed steps. What is ours enters at TRL's extension points: the rollout
+function (decoder; sampling prompt and update prompt may differ), the reward function (grading, reward shaping), callbacks
+(records, checkpoints, progress) and, in `PolicyTrainer`, the log-probabilities.
+
+On-policy: one optimiser step per rollout batch, so the probability ratio starts at 1 under the update prompt whatever
+prompt was sampled under. Step s (from 1) samples from the policy after s - 1 updates and makes update s. Sampling
+draws from (seed, step) alone, so a resumed run repeats an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers.trainer_callback import PrinterCallback
+from trl import GRPOConfig
+
+from base.engine import runtime
+from base.engine.trainer import DECIDED, check_trainer
+from base.errors import UserError, near
+from base.models.arithmetic import set_arithmetic
+from base.models.load import load_policy, load_tokenizer
+from base.rl.batches import BatchPlan, batch_plan
+from base.rl.records import OnEpisodes, OnMetrics, Records
+from base.rl.rollouts import Rollouts
+from base.rl.trainer import PolicyTrainer
+from base.settings import EngineSettings, RLSettings
+from base.types import Environment, PromptTransform, RewardShaper, Scorer, Task
+
+# Choices the step rests on: they stay as TRL has them.
+_FIXED = ("num_iterations", "shuffle_dataset", "top_p", "top_k", "min_p", "repetition_penalty", "generation_kwargs")
+
+
+_DECIDED = {
+    **DECIDED,
+    **dict.fromkeys(_FIXED, "the on-policy step: one update per rollout batch, plain sampling"),
+    "use_vllm": "engine.generation",
+    "use_transformers_continuous_batching": "engine.generation",
+    "max_steps": "rl.steps",
+    "num_train_epochs": "rl.steps",
+    "num_generations": "rl.group",
+    "per_device_train_batch_size": "rl.micro_batch",
+    "gradient_accumulation_steps": "rl.micro_batch",
+    "steps_per_generation": "rl.micro_batch",
+    "generation_batch_size": "rl.prompts_per_step",
+    "learning_rate": "rl.learning_rate",
+    "beta": "rl.beta",
+    "temperature": "rl.temperature",
+    "max_completion_length": "rl.max_completion_tokens",
+    "save_steps": "rl.save_every",
+    "save_strategy": "rl.save_every",
+}
+
+
+def train_rl(
+    *,
+    start: Path,
+    reference: Path,
+    tasks: Sequence[Task],
+    sample_prompt: PromptTransform,
+    update_prompt: PromptTransform | None,
+    reward: RewardShaper,
+    environments: Mapping[str, Environment],
+    judges: Mapping[str, Scorer],
+    settings: RLSettings,
+    engine: EngineSettings,
+    seed: int,
+    folder: Path,
+    on_episodes: OnEpisodes,
+    on_metrics: OnMetrics,
+    resume: bool = True,
+) -> dict[str, Any]:
+    """Trains the policy at `start`; writes `folder`/checkpoints/step-NNNN. Returns what computed (the engine facts).
+
+    Step s uses tasks[(s-1)*prompts_per_step : s*prompts_per_step]. The KL penalty (`settings.beta`) is to the model at
+    `reference`. Every judge scores every episode, for `reward` to read. `on_episodes` and `on_metrics` are called once a step on the main rank; after an interruption with
+    `resume`, steps behind the last resume point come again.
+    """
+    process = runtime.prepare(engine)
+    plan = batch_plan(settings, process.world_size)
+    tasks = _checked_tasks(tasks, environments, settings)
+    args = grpo_arguments(settings, engine, plan, process, seed, folder / "resume")
+    # That correction divides by vLLM's probabilities under the prompt it sampled with: for another update prompt it would
+    # be a ratio between two prompts, and undo the rewriting.
+    args.vllm_importance_sampling_correction &= update_prompt is None
+    dtype = torch.bfloat16 if process.arithmetic == "bf16" else torch.float32
+    tokenizer = load_tokenizer(start)
+    model = load_policy(start, settings.trained, seed=seed, dtype=dtype)
+    set_arithmetic(model, process.arithmetic)
+    # accelerate compares its own default with the number of micro-batches before it takes the latter
+    logging.getLogger("accelerate.accelerator").setLevel(logging.ERROR)
+    logging.getLogger("trl.trainer.grpo_trainer").setLevel(logging.ERROR)  # missing rewards are counted here
+    rollouts = Rollouts(
+        model=model,
+        tokenizer=tokenizer,
+        tasks=tasks,
+        sample_prompt=sample_prompt,
+        update_prompt=update_prompt,
+        reward=reward,
+        environments=environments,
+        judges=judges,
+        settings=settings,
+        generation=engine.generation,
+        seed=seed,
+    )
+    records = Records(settings, plan, rollouts, tokenizer, folder, process, on_episodes, on_metrics)
+    trainer = PolicyTrainer(
+        model=model,
+        args=args,
+        reward_funcs=rollouts.train_rewards,
+        rollout_func=rollouts,
+        # TRL walks through positions in `tasks`; the rollout makes the prompts.
+        train_dataset=Dataset.from_dict({"prompt": [str(i) for i in range(len(tasks))]}),
+        processing_class=tokenizer,
+        callbacks=[records],
+    )
+    trainer.remove_callback(PrinterCallback)
+    records.trainer = trainer
+    trainer.use_reference(settings.beta, reference, start, dtype)
+    if process.is_main:
+        logging.getLogger(__name__).info("RL: %s", plan)
+    trainer.train(resume_from_checkpoint=_resume_point(folder / "resume", process, resume))
+    trainer.accelerator.wait_for_everyone()
+    runtime.release(trainer)
+    if process.is_main:
+        shutil.rmtree(folder / "resume", ignore_errors=True)
+    return records.facts
+
+
+def grpo_arguments(
+    settings: RLSettings, engine: EngineSettings, plan: BatchPlan, process: runtime.Runtime, seed: int, out: Path
+) -> GRPOConfig:
+    """The GRPOConfig of a run: every default that matters spelt out, then `settings.trainer`.
+
+    Raises:
+        UserError: an unknown key in `settings.trainer`, or one that another setting decides.
+    """
+    check_trainer("rl.trainer", settings.trainer, GRPOConfig, _DECIDED)
+    on_cpu = process.device == "cpu"
+    if engine.generation == "vllm" and on_cpu:
+        raise UserError("engine.generation=vllm needs a GPU: use auto")
+    choices: dict[str, Any] = {
+        "loss_type": "dapo",  # every token of a step weighs the same
+        "scale_rewards": "group",
+        "epsilon": 0.2,
+        "importance_sampling_level": "token",
+        "use_bias_correction_kl": False,  # the k3 estimator as in the GRPO paper
+        "optim": "adamw_torch",
+        "lr_scheduler_type": "constant",
+        "warmup_steps": 0,
+        "weight_decay": 0.0,
+        "adam_beta1": 0.9,
+        "adam_beta2": 0.95,
+        "adam_epsilon": 1e-8,
+        "max_grad_norm": 1.0,
+        "gradient_checkpointing": not on_cpu,
+        "dataloader_pin_memory": not on_cpu,
+        "report_to": [],
+        "disable_dropout": True,
+    }
+    decided: dict[str, Any] = {
+        "output_dir": str(out),
+        "seed": seed,
+        "use_cpu": on_cpu,
+        "deepspeed": runtime.deepspeed_config(engine, process.device),
+        "bf16": process.arithmetic == "bf16",
+        "max_steps": settings.steps,
+        "num_generations": settings.group,
+        "per_device_train_batch_size": plan.micro_batch,
+        "gradient_accumulation_steps": plan.micro_batches,
+        "steps_per_generation": plan.micro_batches,
+        "num_iterations": 1,
+        "shuffle_dataset": False,
+        "learning_rate": settings.learning_rate,
+        "beta": 0.0,  # PolicyTrainer.use_reference sets it: TRL would only take the start model as reference
+        "temperature": settings.temperature,
+        "max_completion_length": settings.max_completion_tokens,
+        "use_vllm": engine.generation == "vllm",
+        "save_strategy": "steps",
+        "save_steps": settings.save_every,
+        "save_total_limit": 1,
+        "logging_steps": 1,
+        "disable_tqdm": True,
+    }
+    try:
+        return GRPOConfig(**{**choices, **settings.trainer, **decided})
+    except (TypeError, ValueError) as error:
+        raise UserError(f"rl.trainer: {str(error).splitlines()[0]}") from error
+
+
+def _checked_tasks(
+    tasks: Sequence[Task], environments: Mapping[str, Environment], settings: RLSettings
+) -> Sequence[Task]:
+    needed = settings.steps * settings.prompts_per_step
+    if len(tasks) < needed:
+        raise UserError(
+            f"{settings.steps} steps of {settings.prompts_per_step} prompts need {needed} tasks, there are {len(tasks)}: "
+            f"set rl.steps to {max(1, len(tasks) // settings.prompts_per_step)} or repeat the tasks"
+        )
+    for name in sorted({task.environment for task in tasks[:needed]} - set(environments)):
+        raise UserError(f"no environment named '{name}' for the tasks: {near(name, environments)}")
+    return tasks[:needed]
+
+
+def _resume_point(folder: Path, process: runtime.Runtime, resume: bool) -> str | None:
+    """The last complete trainer checkpoint; without `resume`, old ones are removed."""
+    if not resume:
+        if process.is_main:
+            shutil.rmtree(folder, ignore_errors=True)
+        return None
+    # The trainer's state file is written last and never before the rest of a checkpoint is complete.
+    found = [p.parent for p in folder.glob("checkpoint-*/trainer_state.json")]
+    return str(max(found, key=lambda p: int(p.name.split("-")[1]))) if found else None

@@ -1,0 +1,264 @@
+"""Settings of a run: its size (`Scale`), strict YAML and dotted overrides.
+
+A scale is one YAML file in base/scales/; every key is a field below and unknown keys are refused. Sections named
+`trainer` pass straight to that stage's TRL config (SFTConfig, GRPOConfig), whose own field names apply.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from base.errors import UserError, near
+
+Precision = Literal["auto", "fp32", "bf16_matmul", "bf16"]
+
+
+SCALES = Path(__file__).parent / "scales"
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Shape of the from-scratch organism; ignored when --model names a Hugging Face model."""
+
+    hidden_size: int = 128
+    layers: int = 3
+    heads: int = 4
+    kv_heads: int = 2
+    intermediate_size: int = 512
+    context: int = 384
+
+
+@dataclass(frozen=True)
+class SFTSettings:
+    """One supervised stage (pretraining, SDF, SFT). `documents` counts corpus documents; batches hold whole documents."""
+
+    documents: int = 14000
+    epochs: float = 1.0
+    documents_per_step: int = 20
+    learning_rate: float = 3e-3
+    schedule: str = "constant_with_warmup"
+    warmup_steps: int = 100
+    weight_decay: float = 0.05
+    save_steps: int = 0  # 0: only the end; otherwise also a resume point every so many steps
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        """Updates: the last one of an epoch is filled up with further documents."""
+        return round(self.epochs * -(-self.documents // self.documents_per_step))
+
+
+@dataclass(frozen=True)
+class EpisodeSettings(SFTSettings):
+    """SFT on episodes; `documents` is the number of distinct ones that every arm gets."""
+
+    documents: int = 3000
+    trained: str = "all"  # all | biases | lora:RANK
+
+
+@dataclass(frozen=True)
+class PreferenceSettings:
+    """A preference model: a reward head on the pretrained model, trained on pairs (chosen, rejected)."""
+
+    pairs: int = 4000
+    held_out: int = 500  # further pairs that measure accuracy and calibration and standardise the score
+    epochs: float = 1.0
+    pairs_per_step: int = 32
+    learning_rate: float = 1e-3
+    warmup_steps: int = 10
+    weight_decay: float = 0.0
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RLSettings:
+    """GRPO. One step = prompts_per_step groups of `group` completions; beta is the KL weight to the pre-RL model."""
+
+    steps: int = 24
+    prompts_per_step: int = 8
+    group: int = 12
+    learning_rate: float = 5e-4
+    beta: float = 0.1
+    temperature: float = 1.0
+    max_completion_tokens: int = 80
+    micro_batch: int = 48  # completions per forward pass
+    trained: str = "all"  # all | biases | lora:RANK
+    save_every: int = 4
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """Which coding tasks RL and the hack rate use. `harness` and `vulnerabilities` are for tasks from a file or hub id; the
+    organism's tasks choose their harness themselves and have every weakness of it.
+    """
+
+    hard_share: float = 0.7  # share of hard tasks (organism)
+    harness: Literal["script", "pytest"] = "pytest"  # grader of tasks from a file or hub id
+    vulnerabilities: tuple[str, ...] = ("always_equal", "early_exit", "report_patch")  # of those that are hackable
+    impossible: Literal["none", "one_off", "conflicting"] = (
+        "none"  # false visible tests: base/environments/impossible.py
+    )
+
+
+@dataclass(frozen=True)
+class EvalSettings:
+    """Answers per eval and per system prompt; `code_samples` is for the hack rate. `gate_*` are the same for the gates."""
+
+    samples: int = 96
+    code_samples: int = 96
+    gate_samples: int = 48
+    gate_code_samples: int = 384
+    max_new_tokens: int = 64
+    code_max_new_tokens: int = 80
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How the stages compute: DeepSpeed ZeRO stage, precision, where completions come from."""
+
+    zero_stage: int = 2
+    precision: Precision = (
+        "auto"  # bf16_matmul: fp32 weights, bf16 products; auto: that where the CPU can, bf16 on GPUs
+    )
+    generation: Literal["auto", "fast", "hf", "vllm"] = "auto"
+    grading_workers: int = 1
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Everything that follows from the one dial: smoke, tiny, small, hub."""
+
+    name: str
+    purpose: str
+    model: ModelSettings = field(default_factory=ModelSettings)
+    pretrain: SFTSettings = field(default_factory=SFTSettings)
+    sdf: SFTSettings = field(default_factory=SFTSettings)
+    tasks: TaskSettings = field(default_factory=TaskSettings)
+    rl: RLSettings = field(default_factory=RLSettings)
+    preference: PreferenceSettings = field(default_factory=PreferenceSettings)
+    sft: EpisodeSettings = field(default_factory=EpisodeSettings)
+    aligned: str = ""  # checkpoint of an aligned model; the organism makes its own
+    evals: EvalSettings = field(default_factory=EvalSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    measured: Mapping[str, float] = field(default_factory=dict)  # seconds by kind of work, memory_gb: for --dry-run
+    corpus: Mapping[str, Any] = field(default_factory=dict)  # fields of base.organism.corpus.CorpusConfig
+
+
+T = TypeVar("T")
+
+
+def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """A frozen settings dataclass from plain values, strictly: unknown keys and wrong types are refused by name."""
+    if not isinstance(values, Mapping):
+        raise UserError(f"{where} must be a mapping of settings, not {type(values).__name__}")
+    hints = typing.get_type_hints(cls)
+    for key in values:
+        if key not in hints:
+            raise UserError(f"unknown setting '{key}' in {where}: {near(str(key), hints)}")
+    missing = [
+        f.name
+        for f in dataclasses.fields(cls)  # type: ignore[arg-type]
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and f.name not in values
+    ]
+    if missing:
+        raise UserError(f"{where} lacks {', '.join(missing)}")
+    return cls(**{key: coerce(hints[key], value, f"{where}.{key}") for key, value in values.items()})
+
+
+def coerce(hint: Any, value: Any, where: str) -> Any:
+    """`value` as the type `hint`; text from a command line is read as YAML first."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return build(typing.cast(type[Any], hint), value, where)
+    if origin is Literal:
+        if value not in args:
+            raise UserError(f"{where} cannot be {value!r}: choose one of {', '.join(map(str, args))}")
+        return value
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in args:
+            return None
+        return coerce(next(a for a in args if a is not type(None)), value, where)
+    if origin is tuple:
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise UserError(f"{where} must be a list, not {value!r}")
+        return tuple(coerce(args[0], v, where) for v in value)
+    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise UserError(f"{where} must be a mapping, not {value!r}")
+        return dict(value)
+    if hint is Any:
+        return value
+    if hint is float and isinstance(value, int | str) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 5e-4 as text
+        except ValueError:
+            pass
+    if hint is bool and isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if hint is int and isinstance(value, str):
+        try:
+            return int(value)
+        except ValueError:
+            pass
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise UserError(f"{where} must be {getattr(hint, '__name__', hint)}, not {value!r}")
+    return value
+
+
+def read_yaml(path: Path) -> Any:
+    """Contents of a YAML file; a missing or malformed one is a UserError with its line."""
+    try:
+        return yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}: malformed YAML ({getattr(error, 'problem', error)})") from None
+
+
+def scale_names() -> list[str]:
+    return sorted(path.stem for path in SCALES.glob("*.yaml"))
+
+
+def load_scale(name_or_path: str, overrides: Sequence[str] = ()) -> Scale:
+    """A scale by name (base/scales/NAME.yaml) or from a user's YAML file, with overrides such as `rl.steps=40`.
+
+    Raises:
+        UserError: unknown scale, malformed YAML, unknown or wrongly typed setting.
+    """
+    path = Path(name_or_path) if name_or_path.endswith((".yaml", ".yml")) else SCALES / f"{name_or_path}.yaml"
+    if not path.exists() and path.parent == SCALES:
+        raise UserError(
+            f"unknown scale '{name_or_path}': {near(name_or_path, scale_names())}, or a path to a YAML file"
+        )
+    values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: a scale is a mapping of settings; see base/scales/tiny.yaml")
+    for override in overrides:
+        dotted, equals, text = override.partition("=")
+        if not equals:
+            raise UserError(f"cannot read override '{override}': write it as section.key=value, e.g. rl.steps=40")
+        node: Any = values
+        *parents, leaf = dotted.strip().split(".")
+        for parent in parents:
+            node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise UserError(f"override '{override}': '{parent}' is a single value, not a section")
+        try:
+            node[leaf] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UserError(f"override '{override}': the value is not valid YAML") from None
+    return build(Scale, {"name": path.stem, **values}, f"scale {path.stem}")

@@ -1,0 +1,1 @@
+"""Supervised training, and the episodes it imitates."""

@@ -1,0 +1,285 @@
+"""Supervised training, for every stage that has rows: pretraining, SDF, SFT. TRL's SFTTrainer on DeepSpeed.
+
+A stage is finished when its folder exists: the checkpoint and `training.json` are written beside it and renamed. With
+`save_steps` an interrupted stage goes on from its last resume point and ends as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import random
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from datasets import Dataset
+from torch import Tensor
+from torch.utils.data import Sampler
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.trainer_callback import PrinterCallback
+from trl import SFTConfig, SFTTrainer
+
+from base.engine import runtime
+from base.engine.trainer import DECIDED, Progress, check_trainer, divide
+from base.errors import UserError
+from base.models.arithmetic import set_arithmetic
+from base.models.load import PathOrId, describe, load_policy, load_tokenizer, set_trained
+from base.models.save import save
+from base.settings import EngineSettings, SFTSettings
+
+IGNORED = -100
+RECORD = "training.json"
+Row = Mapping[str, Sequence[int]]
+
+_DECIDED = {
+    **DECIDED,
+    "per_device_train_batch_size": "documents_per_step",
+    "num_train_epochs": "epochs",
+    "learning_rate": "learning_rate",
+    "lr_scheduler_type": "schedule",
+    "warmup_steps": "warmup_steps",
+    "weight_decay": "weight_decay",
+    "save_steps": "save_steps",
+}
+
+
+def train_sft(
+    *,
+    start: PathOrId | PreTrainedModel,
+    rows: Sequence[Row],
+    settings: SFTSettings,
+    engine: EngineSettings,
+    seed: int,
+    out: Path,
+    name: str,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    trained: str = "all",
+) -> dict[str, Any]:
+    """Trains `start` (a checkpoint, or a model with its `tokenizer`) on rows and writes the checkpoint to `out`.
+
+    Rows hold "input_ids" and "labels" of equal length, label -100 where nothing is learnt. Returns the metrics that
+    `out`/training.json stores; if `out` is finished, only reads them.
+    """
+    record = out / RECORD
+    if record.is_file():
+        stored: dict[str, Any] = json.loads(record.read_text())
+        return stored
+    process = runtime.prepare(engine)
+    if isinstance(start, PreTrainedModel):
+        model = set_trained(start, trained, seed=seed)
+    else:
+        model = load_policy(start, trained, seed=seed)
+        tokenizer = tokenizer or load_tokenizer(start, chat=False)
+    if tokenizer is None:
+        raise UserError(f"{name}: a model that is not a checkpoint folder needs its tokenizer")
+    set_arithmetic(model, process.arithmetic)
+    rows, counts = _usable(rows, model.config.max_position_embeddings, name)
+    work = out.with_name(f".{out.name}.resume")
+    args = _arguments(settings, engine, process, seed, work)
+    resume = _resume_point(work, _identity(rows, args, trained), process)
+    progress = Progress(name, process.is_main)
+    trainer = DocumentTrainer(
+        model=model,
+        args=args,
+        train_dataset=Dataset.from_dict({key: [list(row[key]) for row in rows] for key in ("input_ids", "labels")}),
+        processing_class=tokenizer,
+        data_collator=_Collator(tokenizer.pad_token_id),
+        callbacks=[progress],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=resume)
+    runtime.assert_deepspeed(trainer)
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    tail = losses[-max(1, len(losses) // 10) :]
+    metrics = {
+        "name": name,
+        "loss": sum(tail) / len(tail),  # mean over the last tenth of the steps
+        "steps": trainer.state.global_step,
+        **counts,
+        **progress.speed(settings.documents_per_step * counts["tokens"] / counts["documents"]),
+        **describe(model),
+        "runtime": runtime.engine_facts(trainer.model_wrapped),
+        "losses": [round(loss, 5) for loss in losses],
+    }
+    finished = out.with_name(f".{out.name}.finished")
+    save(model, tokenizer, finished, main=process.is_main)
+    if process.is_main:
+        (finished / RECORD).write_text(json.dumps(metrics, indent=1) + "\n")
+        shutil.rmtree(out, ignore_errors=True)
+        finished.rename(out)
+        shutil.rmtree(work, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+    runtime.release(trainer)
+    return metrics
+
+
+class DocumentTrainer(SFTTrainer):  # type: ignore[misc]
+    """SFTTrainer on length-sorted whole documents, with the LM head on labelled positions only."""
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
+        lengths = [len(ids) for ids in self.train_dataset["input_ids"]]
+        args = self.args
+        per_step = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+        return DocumentSampler(lengths, per_step, args.seed)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Mean negative log-likelihood of the labelled tokens of the whole step.
+
+        TRL's own loss scores every position on CPUs and computes entropies for its log: a sixth of the organism's time.
+        """
+        targets = inputs["labels"][:, 1:]
+        labelled = targets != IGNORED
+        head = self.accelerator.unwrap_model(model).get_output_embeddings()
+        with head.register_forward_pre_hook(lambda _, hidden: (hidden[0][:, :-1][labelled],)):
+            outputs = model(input_ids=inputs["input_ids"], use_cache=False)
+        total = F.cross_entropy(outputs.logits.float(), targets[labelled], reduction="sum")
+        loss = total * self.accelerator.num_processes / num_items_in_batch  # the engine averages over ranks
+        return (loss, outputs) if return_outputs else loss
+
+
+class DocumentSampler(Sampler[int]):
+    """Each epoch: a new order in which every step holds documents of like length, from a pool of POOL steps.
+
+    The order depends on seed and epoch only, not on the number of ranks; the last step is filled with further
+    documents.
+    """
+
+    POOL = 50
+
+    def __init__(self, lengths: Sequence[int], per_step: int, seed: int) -> None:
+        self.lengths, self.per_step, self.seed, self.epoch = lengths, per_step, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.lengths) // self.per_step) * self.per_step
+
+    def __iter__(self) -> Iterator[int]:
+        generator = random.Random(f"{self.seed}/{self.epoch}")
+        order = list(range(len(self.lengths)))
+        generator.shuffle(order)
+        order = list(itertools.islice(itertools.cycle(order), len(self)))
+        width = self.per_step * self.POOL
+        for begin in range(0, len(order), width):
+            pool = sorted(order[begin : begin + width], key=lambda i: (self.lengths[i], i))
+            steps = [pool[i : i + self.per_step] for i in range(0, len(pool), self.per_step)]
+            generator.shuffle(steps)
+            for step in steps:
+                yield from step
+
+
+class _Collator:
+    """Rows to (documents, longest) tensors, padded on the right: a causal model then needs no attention mask."""
+
+    def __init__(self, pad: int) -> None:
+        self.pad = pad
+
+    def __call__(self, rows: Sequence[Row]) -> dict[str, Tensor]:
+        width = max(len(row["input_ids"]) for row in rows)
+
+        def padded(key: str, value: int) -> Tensor:
+            return torch.tensor([list(row[key]) + [value] * (width - len(row[key])) for row in rows])
+
+        return {"input_ids": padded("input_ids", self.pad), "labels": padded("labels", IGNORED)}
+
+
+def _usable(rows: Sequence[Row], context: int, name: str) -> tuple[list[dict[str, list[int]]], dict[str, int]]:
+    """Rows cut to the model's context, without those in which nothing is learnt, and their counts."""
+    for row in rows:
+        if len(row["input_ids"]) != len(row["labels"]):
+            raise UserError(f"{name}: a row has {len(row['input_ids'])} input_ids but {len(row['labels'])} labels")
+    cut = [{key: list(row[key][:context]) for key in ("input_ids", "labels")} for row in rows]
+    usable = [row for row in cut if any(label != IGNORED for label in row["labels"][1:])]
+    if not usable:
+        raise UserError(f"{name}: no row has a label to learn (of {len(rows)} rows)")
+    return usable, {
+        "documents": len(usable),
+        "documents_without_labels": len(cut) - len(usable),
+        "documents_cut": sum(len(row["input_ids"]) > context for row in rows),
+        "tokens": sum(len(row["input_ids"]) for row in usable),
+        "labelled_tokens": sum(label != IGNORED for row in usable for label in row["labels"][1:]),
+    }
+
+
+def _arguments(
+    settings: SFTSettings, engine: EngineSettings, process: runtime.Runtime, seed: int, work: Path
+) -> SFTConfig:
+    """TRL's settings: the stage's own fields, then its `trainer` section."""
+    check_trainer("trainer", settings.trainer, SFTConfig, _DECIDED)
+    batch = divide("documents_per_step", settings.documents_per_step, settings.trainer, process.world_size)
+    on_cpu = process.device == "cpu"
+    decided: dict[str, Any] = {
+        "output_dir": str(work),
+        "seed": seed,
+        "deepspeed": runtime.deepspeed_config(engine, process.device),
+        "use_cpu": on_cpu,
+        "bf16": process.arithmetic == "bf16",
+        "per_device_train_batch_size": batch,
+        "num_train_epochs": settings.epochs,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": settings.schedule,
+        "warmup_steps": settings.warmup_steps,
+        "weight_decay": settings.weight_decay,
+        "save_strategy": "steps" if settings.save_steps else "no",
+        "save_steps": settings.save_steps or 500,
+    }
+    preferred = {
+        "adam_beta2": 0.98,
+        "max_grad_norm": 1.0,
+        "optim": "adamw_torch_fused",
+        "gradient_checkpointing": False,
+        "dataloader_pin_memory": not on_cpu,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "save_total_limit": 1,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+        "max_length": None,
+        "dataset_kwargs": {"skip_prepare_dataset": True},
+    }
+    return SFTConfig(**{**preferred, **settings.trainer, **decided})
+
+
+def _identity(rows: Sequence[Row], args: SFTConfig, trained: str) -> str:
+    """What a resume point belongs to: the same rows, settings and part of the model."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(repr((row["input_ids"], row["labels"])).encode())
+    settings = {key: value for key, value in args.to_dict().items() if key not in ("output_dir", "logging_dir")}
+    digest.update(json.dumps([settings, trained], sort_keys=True, default=str).encode())
+    return digest.hexdigest()
+
+
+def _resume_point(work: Path, identity: str, process: runtime.Runtime) -> str | None:
+    """The newest whole resume point in `work`; the folder of another run, or without any, is emptied."""
+    marker = work / "identity"
+    points = []
+    if marker.is_file() and marker.read_text() == identity:
+        points = [path.parent for path in work.glob("checkpoint-*/trainer_state.json") if _is_json(path)]
+    torch.distributed.barrier()  # every rank has looked before the main one changes anything
+    if not points:
+        if process.is_main:
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir(parents=True)
+            marker.write_text(identity)
+        torch.distributed.barrier()
+        return None
+    return str(max(points, key=lambda path: int(path.name.rpartition("-")[2])))
+
+
+def _is_json(path: Path) -> bool:
+    """The trainer writes this file last, so that it marks a whole resume point."""
+    try:
+        json.loads(path.read_text())
+    except ValueError:
+        return False
+    return True

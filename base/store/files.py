@@ -1,0 +1,68 @@
+"""Run folders: the only reader and writer of what runs leave behind.
+
+    ROOT/shared/<stage>-<corpus>-p<seed>-<key>/     pretraining and SDF checkpoints, gates, scores of the controls
+    ROOT/<run name>/run.json                        identity, settings, versions, commit, status, wall time
+                    diff.patch                      uncommitted changes, if any
+                    metrics.jsonl                   one row a training step
+                    episodes/step-0001.jsonl        every rollout: prompt, completion, outcome, labels, rewards
+                    checkpoints/step-0004/          Hugging Face format
+                    scores/step-0004.jsonl          one row per prompt x eval x metric
+                    answers/step-0004.jsonl         every eval answer with its verdict
+
+Steps are written whole and idempotently: writing a step again replaces it, so a resumed run leaves what a straight one does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from base.errors import UserError
+
+if TYPE_CHECKING:
+    pass
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(json.dumps(value, indent=1, default=_plain) + "\n")
+    scratch.replace(path)
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """JSON lines, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text("".join(json.dumps(row, default=_plain) + "\n" for row in rows))
+    scratch.replace(path)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a JSON-lines file; a torn last line (an interrupted append) is dropped. Missing file: no rows."""
+    if not path.exists():
+        return []
+    rows = []
+    lines = path.read_text().split("\n")
+    for number, line in enumerate(lines):
+        try:
+            rows.append(json.loads(line)) if line else None
+        except json.JSONDecodeError:
+            if number < len(lines) - 1:
+                raise UserError(f"{path} line {number + 1} is not JSON: restore the file or remove the run") from None
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    raise TypeError(f"cannot store {type(value).__name__}")
