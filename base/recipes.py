@@ -1,21 +1,23 @@
-"""The hooks a mitigation may fill, their do-nothing defaults, and how mitigations stack."""
+"""What a mitigation may say: a recipe for RL or a recipe for SFT, their do-nothing defaults, and how recipes stack."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
-from base.environments.scenes import SCENES
 from base.errors import UserError, near
+from base.identity import Arm
 from base.settings import read_yaml
 from base.triggers import AtStart
-from base.types import DataFilter, Episode, Message, PromptTransform, RewardShaper, Task, Trigger
+from base.types import DataFilter, Episode, Message, PromptTransform, RewardTerm, Task, Trigger
 
-EpisodeRow = Mapping[str, Any]  # a stored episode: base.store.episode_row
+EpisodeRow = Mapping[str, Any]  # a stored episode: base.store.folders.episode_row
+ENVIRONMENT = "environment"  # the reward term that the core adds itself
 
 
 @dataclass(frozen=True)
@@ -28,43 +30,40 @@ class AsWritten:
 
 @dataclass(frozen=True)
 class SystemLine:
-    """One of `texts` as the system message, chosen by the task's id so that every process chooses the same.
-
-    Scenes that are mixed into RL are read as written: the line belongs to coding tasks.
+    """One of `texts` in the system message, behind what the task has there; chosen by the task's id alone, so that every
+    process chooses the same.
     """
 
     texts: tuple[str, ...]
 
     def __call__(self, task: Task) -> Sequence[Message]:
-        if task.environment in SCENES:
-            return task.messages
         pick = int.from_bytes(hashlib.sha256(task.id.encode()).digest()[:8], "big") % len(self.texts)
         turns = [m for m in task.messages if m.role != "system"]
         own = [m.content for m in task.messages if m.role == "system"]
-        return (Message("system", "\n".join([*own, self.texts[pick]])), *turns)
+        return (Message("system", " ".join([*own, self.texts[pick]])), *turns)
 
 
 @dataclass(frozen=True)
-class AsGraded:
-    """The train reward is the environment's reward."""
+class Behind:
+    """`first`, then `second` on what it gave; each chooses for itself."""
 
-    def __call__(self, episodes: Sequence[Episode]) -> Sequence[Mapping[str, float | None]]:
-        return [{"environment": episode.environment_reward} for episode in episodes]
+    first: PromptTransform
+    second: PromptTransform
+
+    def __call__(self, task: Task) -> Sequence[Message]:
+        return self.second(replace(task, id=f"{task.id} line", messages=tuple(self.first(task))))
+
+
+def read_under(transform: PromptTransform, task: Task) -> tuple[Message, ...]:
+    """What the policy reads of a task: `transform` of it, or its own messages where it is to be read as written."""
+    return task.messages if task.as_written else tuple(transform(task))
 
 
 @dataclass(frozen=True)
-class EveryTask:
-    """All tasks, in order."""
+class EveryRow:
+    """All rows, in order."""
 
-    def __call__(self, rows: Sequence[Task]) -> Sequence[Task]:
-        return rows
-
-
-@dataclass(frozen=True)
-class EveryEpisode:
-    """All episodes, in order."""
-
-    def __call__(self, rows: Sequence[EpisodeRow]) -> Sequence[EpisodeRow]:
+    def __call__(self, rows: Sequence[Any]) -> Sequence[Any]:
         return rows
 
 
@@ -83,80 +82,133 @@ class Judge:
 
 
 @dataclass(frozen=True)
-class Demonstrations:
-    """Episodes to imitate by SFT instead of RL.
+class RLRecipe:
+    """RL, and what is different about it; `RLRecipe()` is the baseline.
 
-    `source` is the arm whose run is imitated (same corpus and seeds), `start` (the pre-RL model itself) or `aligned` (the
-    aligned model). `keep` drops rows; `prompt`, if set, replaces what the student reads (offline rewriting).
+    prompts   `hints` come first and stay in every evaluation prompt that has a line (the paper's prompted setting);
+              `sample_prompt` is what rollouts are sampled under; `update_prompt`, if set, what their log-probabilities are
+              taken under (online rewriting). What a checkpoint is evaluated under is a third, separate choice.
+    terms     named reward terms; the core adds the environment's reward and sums.
+    tasks     which tasks to train on.
+    judges    preference models whose scores every episode carries, by name; terms read `episode.scores`. The judge named
+              by `scenes_paid_by` pays episodes that are no coding task.
+    starts    when it begins: a fork from a checkpoint of the run without it.
     """
 
-    source: str = "none"
-    keep: DataFilter[EpisodeRow] = field(default_factory=EveryEpisode)
-    prompt: PromptTransform | None = None
-
-
-@dataclass(frozen=True)
-class Mitigation:
-    """What a run does differently; `Mitigation()` is the baseline.
-
-    `update_prompt` set: rollouts are sampled under `sample_prompt`, log-probabilities are taken under `update_prompt`
-    (online rewriting). The prompts a checkpoint is evaluated under are a third, separate choice. `starts` forks from a
-    checkpoint of the run without this mitigation; `into` is the model that is trained: the run's own start, the aligned
-    model, or the start of another pretraining seed.
-    """
-
+    hints: PromptTransform = field(default_factory=AsWritten)
     sample_prompt: PromptTransform = field(default_factory=AsWritten)
     update_prompt: PromptTransform | None = None
-    reward: RewardShaper = field(default_factory=AsGraded)
-    tasks: DataFilter[Task] = field(default_factory=EveryTask)
+    terms: Mapping[str, RewardTerm] = field(default_factory=dict)
+    tasks: DataFilter[Task] = field(default_factory=EveryRow)
     judges: Mapping[str, Judge] = field(default_factory=dict)
-    episodes: Demonstrations | None = None
+    scenes_paid_by: str = ""
     starts: Trigger = field(default_factory=AtStart)
-    into: Literal["start", "aligned", "other_seed"] = "start"
+
+    def __post_init__(self) -> None:
+        if ENVIRONMENT in self.terms:
+            raise UserError(f"a reward term cannot be named '{ENVIRONMENT}': the core adds that one itself")
+        if self.scenes_paid_by and self.scenes_paid_by not in self.judges:
+            raise UserError(f"scenes are to be paid by a judge '{self.scenes_paid_by}' that the recipe does not name")
+
+    def sampled_under(self) -> PromptTransform:
+        """The whole prompt of rollouts."""
+        return behind(self.hints, self.sample_prompt)
+
+    def updated_under(self) -> PromptTransform | None:
+        """The whole prompt of the update, None where it is that of the rollouts."""
+        return None if self.update_prompt is None else behind(self.hints, self.update_prompt)
 
 
 @dataclass(frozen=True)
-class Arm:
-    """What `Run.arm` stands for: hooks, evaluation prompts, and the arms whose runs must be there before.
+class SFTRecipe:
+    """SFT on episodes instead of RL.
 
-    `forks` is the arm it is forked from where its mitigation does not start at once; `imitates` is the arm whose episodes
-    it learns from.
+    `source` is the arm whose run is imitated (same corpus and seeds), `start` (the pre-RL model itself) or `aligned` (the
+    aligned model); the last two are asked `tasks`. `keep` drops rows; `prompt`, if set, replaces what the student reads
+    (offline rewriting). The student is `into` (the run's own start, the aligned model, or the start of another pretraining
+    seed) or, where `starts` is set, a checkpoint of the run without this mitigation.
     """
 
-    mitigation: Mitigation
-    eval_prompts: Mapping[str, PromptTransform]
-    forks: str | None = None
-    imitates: tuple[str, Arm] | None = None
+    source: Arm | Literal["start", "aligned"]
+    keep: DataFilter[EpisodeRow] = field(default_factory=EveryRow)
+    prompt: PromptTransform | None = None
+    tasks: DataFilter[Task] = field(default_factory=EveryRow)
+    into: Literal["start", "aligned", "other_seed"] = "start"
+    starts: Trigger = field(default_factory=AtStart)
 
-    @property
-    def parents(self) -> tuple[str, ...]:
-        """Specs of those arms."""
-        return tuple(dict.fromkeys(x for x in (self.forks, self.imitates and self.imitates[0]) if x is not None))
+    def __post_init__(self) -> None:
+        if self.into != "start" and self.starts != AtStart():
+            raise UserError(f"into={self.into} and a later start name two models to train: give one of them")
+        if isinstance(self.source, Arm) and self.tasks != EveryRow():
+            raise UserError("tasks are for source=start or aligned: the episodes of a run have their tasks already")
 
 
-def stack(parts: Mapping[str, Mitigation]) -> Mitigation:
-    """One mitigation from several that fill different hooks; judges of different names add up.
+Recipe = RLRecipe | SFTRecipe
+
+
+def behind(first: PromptTransform, second: PromptTransform) -> PromptTransform:
+    """Both prompts, one behind the other; what changes nothing is left out."""
+    if first == AsWritten() or second == AsWritten():
+        return second if first == AsWritten() else first
+    return Behind(first, second)
+
+
+def stack(parts: Mapping[str, Recipe]) -> Recipe:
+    """One recipe from several of one kind: different fields merge, reward terms and judges add up.
 
     Raises:
-        UserError: two of them fill the same hook, or want different judges of one name.
+        UserError: RL and SFT recipes, two parts that fill one field, one term name or one judge differently.
     """
-    empty = Mitigation()
-    chosen: dict[str, object] = {}
-    judges: dict[str, Judge] = {}
-    owner: dict[str, str] = {}
-    for name, part in parts.items():
-        for key, judge in part.judges.items():
-            if judges.setdefault(key, judge) != judge:
-                raise UserError(f"{name} and an earlier part want different judges '{key}': give both the same options")
-        for hook in dataclasses.fields(Mitigation):
-            value = getattr(part, hook.name)
-            if hook.name == "judges" or value == getattr(empty, hook.name):
-                continue
-            if chosen.get(hook.name, value) != value:
-                raise UserError(f"{owner[hook.name]} and {name} both fill the hook '{hook.name}': use one of them")
-            owner[hook.name], chosen[hook.name] = name, value
-    chosen["judges"] = judges
-    return dataclasses.replace(empty, **chosen)  # type: ignore[arg-type]
+    kinds = {name: "RL" if isinstance(part, RLRecipe) else "SFT" for name, part in parts.items()}
+    if len(set(kinds.values())) > 1:
+        said = " and ".join(f"{name} is a recipe for {kind}" for name, kind in kinds.items())
+        raise UserError(f"{said}: a run trains by one of them, so the other would be ignored; run them apart")
+    return reduce(lambda one, two: (two[0], _merged(*one, *two)), parts.items())[1] if parts else RLRecipe()
+
+
+def _merged(name: str, one: Recipe, other: str, two: Recipe) -> Recipe:
+    filled: dict[str, Any] = {}
+    for entry in dataclasses.fields(one):
+        ours, theirs, nothing = getattr(one, entry.name), getattr(two, entry.name), _usual(entry)
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            for key in ours.keys() & theirs.keys():
+                if ours[key] != theirs[key]:
+                    what = "reward term" if entry.name == "terms" else "judge"
+                    raise UserError(
+                        f"{name} and {other} both bring a {what} '{key}', and differ in it: make them agree"
+                    )
+            filled[entry.name] = {**ours, **theirs}
+        elif nothing in (ours, theirs) or ours == theirs:
+            filled[entry.name] = theirs if ours == nothing else ours
+        else:
+            raise UserError(f"{name} and {other} both say what '{entry.name}' is: use one of them")
+    return type(one)(**filled)
+
+
+def _usual(entry: dataclasses.Field[Any]) -> Any:
+    """A field's default; MISSING where every recipe has to say it."""
+    return entry.default if entry.default_factory is dataclasses.MISSING else entry.default_factory()
+
+
+def filled(recipe: Recipe) -> list[str]:
+    """The fields that a recipe fills."""
+    return [entry.name for entry in dataclasses.fields(recipe) if getattr(recipe, entry.name) != _usual(entry)]
+
+
+def reward_terms(terms: Mapping[str, RewardTerm], episodes: Sequence[Episode]) -> list[dict[str, float | None]]:
+    """For each episode the environment's reward and every term, by name."""
+    columns = {ENVIRONMENT: [episode.environment_reward for episode in episodes]}
+    columns |= {name: list(term(episodes)) for name, term in terms.items()}
+    for name, values in columns.items():
+        if len(values) != len(episodes):
+            raise ValueError(f"reward term '{name}' gave {len(values)} values for {len(episodes)} episodes")
+    return [{name: values[i] for name, values in columns.items()} for i in range(len(episodes))]
+
+
+def train_reward(terms: Mapping[str, float | None]) -> float | None:
+    """The sum of an episode's terms, missing if one is."""
+    values = list(terms.values())
+    return None if any(value is None for value in values) else float(sum(v for v in values if v is not None))
 
 
 def load_wording(file: Path, name: str) -> tuple[str, ...]:

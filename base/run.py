@@ -1,41 +1,129 @@
-"""A run's identity."""
+"""A run is a list of stages, said once: what the plan prints, what is made, what a sweep schedules.
+
+    pretrain -> SDF -> gates                 one per (model, corpus, pretraining seed), shared by every arm
+    policy = start, or the aligned model, another seed's start, or a fork of the run without the mitigation
+    RL:  tasks -> DataFilter -> rollouts     graded by execution, scored by judges; episodes, metrics, checkpoints
+    SFT: episodes -> DataFilter -> SFT       another run's rollouts, imitated
+    evaluate                                 six evals and the hack rate of every checkpoint, under each prompt
+
+A stage that is done is skipped, so the same call continues an interrupted run.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from base.spec import content_key
+from base.errors import UserError
+from base.identity import Arm, Run
+from base.preference.pairs import GENERATED, load_pairs
+from base.recipes import AsWritten, RLRecipe, SystemLine, behind, stack
+from base.settings import Scale
+from base.stage import Site, Stage, State, in_order, make_all
+from base.stages.evaluate import Asked, Evaluate, Prompts, control
+from base.stages.rl import RL
+from base.stages.sft import SFT
+from base.stages.trained import Fork, Trained
+from base.store.folders import RunFolder
+from base.triggers import AtStart
+from base.world.tasks import task_source
+from base.world.world import student, world_of
 
 
-@dataclass(frozen=True)
-class Run:
-    """What makes one training run different from another; the unit of replication.
+def training(run: Run, scale: Scale) -> Trained:
+    """The stage that trains a run's policy; everything before it hangs on its `needs`.
 
-    `arm` is a mitigation spec (`none` = baseline), `corpus` a corpus spec (main, twin, main:permission=none), `hackable`
-    the share of coding tasks whose grader has its vulnerabilities (0 = no-hack control).
+    Raises:
+        UserError: options that no arm can have together, an unknown corpus, a checkpoint that is none.
     """
+    recipes = {name: plugin() for name, plugin in run.arm.parts}
+    recipe, world = stack(recipes), world_of(run, scale)
+    if recipe.starts != AtStart():
+        kept = tuple(part for part in run.arm.parts if recipes[part[0]].starts == AtStart())
+        policy: Stage = Fork(training(replace(run, arm=Arm(kept)), scale), recipe.starts)
+    else:
+        policy = world.start() if isinstance(recipe, RLRecipe) else student(world, recipe.into)
+    shared = (run, scale, world, task_source(run.tasks, scale.tasks), policy)
+    if isinstance(recipe, RLRecipe):
+        return RL(*shared, recipe)
+    if isinstance(recipe.source, Arm):
+        source: Stage = training(replace(run, arm=recipe.source), scale)
+    else:
+        source = student(world, recipe.source)
+    return SFT(*shared, recipe, source)
 
-    arm: str = "none"
-    corpus: str = "main"
-    hackable: float = 1.0
-    pretrain_seed: int = 0
-    seed: int = 0
-    model: str = "organism"
-    tasks: str = "organism"
-    overrides: tuple[str, ...] = ()
 
-    @property
-    def name(self) -> str:
-        """Folder name: what differs and nothing else, e.g. `inoculation_wording=please_hack--main--p0s0`."""
-        parts = [self.arm, self.corpus]
-        if self.hackable != 1.0:
-            parts.append(f"hackable={self.hackable:g}")
-        if self.model != "organism":
-            parts.append(f"{Path(self.model).name}-{content_key(self.model)[:6]}")
-        if self.tasks != "organism":
-            parts.append(f"{Path(self.tasks).name}-{content_key(self.tasks)[:6]}")
-        if self.overrides:
-            parts.append("set-" + content_key(sorted(self.overrides))[:8])
-        parts.append(f"p{self.pretrain_seed}s{self.seed}")
-        return "--".join("".join(c if c.isalnum() or c in "=.-_+" else "_" for c in part) for part in parts)
+def evaluation_prompts(trained: Trained, test_line: Sequence[str]) -> Prompts:
+    """What a checkpoint is evaluated under: no prompt, `test_line` ("don't hack"), and its own training prompt if it has one.
+
+    Where the training prompt lists the hacks, the test line follows the same list.
+    """
+    prompts = [("none", AsWritten()), ("dont_hack", behind(trained.hinted_by(), SystemLine(tuple(test_line))))]
+    return (*prompts, *([("training", own)] if (own := trained.trained_under()) != AsWritten() else []))
+
+
+def resolve(run: Run, scale: Scale, test_line: Sequence[str], last: int | None = None) -> list[Stage]:
+    """Every stage of a run in the order in which they can be made; the last one is its evaluation.
+
+    `last`: only the last so many checkpoints beside step 0 are evaluated (None: all); a later call adds the others.
+
+    Raises:
+        UserError: as `training`.
+    """
+    trained = training(run, scale)
+    asked = Asked(trained.world, trained.tasks, scale, run.seed, evaluation_prompts(trained, test_line))
+    organism = trained.world.control()
+    beside = [] if organism is None else [control(organism, trained.tasks, run)]
+    return in_order([*beside, Evaluate(trained, asked, last)])
+
+
+def check(stages: Iterable[Stage], root: Path) -> None:
+    """Finds what is wrong with the stages of runs before anything is made or written.
+
+    Raises:
+        UserError: impossible batch arithmetic, unreadable tasks or pairs, a prompt or term that would do nothing, a folder
+            that holds another run or cannot be made.
+    """
+    check_root(root)
+    for stage in stages:
+        if isinstance(stage, RL):
+            for judge in stage.judges.values():
+                if judge.judge.pairs not in GENERATED:
+                    for part in ("train", "held_out"):
+                        load_pairs(judge.judge.pairs, 1, 0, part)
+        if isinstance(stage, Trained):
+            stage.check(root)
+
+
+def check_root(root: Path) -> None:
+    """That runs can be kept under a folder.
+
+    Raises:
+        UserError: it, or what it lies in, is a file or cannot be written to.
+    """
+    there = next(folder for folder in (root, *root.resolve().parents) if folder.exists())
+    if not there.is_dir():
+        raise UserError(f"{there} is a file, so no run can lie under {root}: name another folder with --runs")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{there} cannot be written to: name another folder with --runs")
+
+
+def make(stages: Sequence[Stage], scale: Scale, root: Path) -> RunFolder | None:
+    """Makes the stages of one run, or goes on with them; returns its folder on the main rank, None on the others.
+
+    Raises:
+        UserError: bad settings, or a folder made with other settings.
+    """
+    check(stages, root)
+    folder = RunFolder(stages[-1].folder(root))
+    if all(stage.state(root) is State.DONE for stage in stages):
+        return folder
+    from base.engine import runtime
+    from base.environments.graders.code import CodeEnvironment
+
+    process = runtime.prepare(scale.engine)
+    with CodeEnvironment(workers=scale.engine.grading_workers) as environment:
+        make_all(stages, Site(root, environment, process))
+    return folder if process.is_main else None

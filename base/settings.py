@@ -7,13 +7,16 @@ A scale is one YAML file in base/scales/; every key is a field below and unknown
 from __future__ import annotations
 
 import dataclasses
-import types
+import json
+import re
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import pydantic
 import yaml
 
 from base.errors import UserError, near
@@ -155,70 +158,90 @@ class Scale:
 
 
 T = TypeVar("T")
+_STRICT = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    """A frozen settings dataclass from plain values, strictly: unknown keys and wrong types are refused by name."""
+    """A frozen settings dataclass from plain values (YAML), strictly: unknown keys and wrong types are refused by name.
+
+    Raises:
+        UserError: what is wrong, and what is known instead.
+    """
     if not isinstance(values, Mapping):
         raise UserError(f"{where} must be a mapping of settings, not {type(values).__name__}")
-    hints = typing.get_type_hints(cls)
-    for key in values:
-        if key not in hints:
-            raise UserError(f"unknown setting '{key}' in {where}: {near(str(key), hints)}")
-    missing = [
-        f.name
-        for f in dataclasses.fields(cls)  # type: ignore[arg-type]
-        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and f.name not in values
-    ]
-    if missing:
-        raise UserError(f"{where} lacks {', '.join(missing)}")
-    return cls(**{key: coerce(hints[key], value, f"{where}.{key}") for key, value in values.items()})
+    reader: Any = _adapter(typing.cast(Any, cls))
+    try:  # through JSON, whose lists and numbers are what YAML has: a list may become a tuple, a text never a number
+        built: T = reader.validate_json(json.dumps(values, default=str))
+        return built
+    except pydantic.ValidationError as error:
+        raise _user_error(error, cls, where) from None
 
 
-def coerce(hint: Any, value: Any, where: str) -> Any:
-    """`value` as the type `hint`; text from a command line is read as YAML first."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint):
-        return build(typing.cast(type[Any], hint), value, where)
-    if origin is Literal:
-        if value not in args:
-            raise UserError(f"{where} cannot be {value!r}: choose one of {', '.join(map(str, args))}")
-        return value
-    if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in args:
-            return None
-        return coerce(next(a for a in args if a is not type(None)), value, where)
-    if origin is tuple:
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            raise UserError(f"{where} must be a list, not {value!r}")
-        return tuple(coerce(args[0], v, where) for v in value)
-    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
-        if not isinstance(value, Mapping):
-            raise UserError(f"{where} must be a mapping, not {value!r}")
-        return dict(value)
-    if hint is Any:
-        return value
-    if hint is float and isinstance(value, int | str) and not isinstance(value, bool):
-        try:
-            return float(value)  # YAML reads 5e-4 as text
-        except ValueError:
-            pass
-    if hint is bool and isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    if hint is int and isinstance(value, str):
-        try:
-            return int(value)
-        except ValueError:
-            pass
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise UserError(f"{where} must be {getattr(hint, '__name__', hint)}, not {value!r}")
-    return value
+def build_from_text(cls: type[T], options: Mapping[str, str], where: str, context: Any = None) -> T:
+    """The same from texts, as they stand in specs: `0.25`, `.25` and `2.5e-1` are one number.
+
+    `context` is for types that read themselves (base.identity.Arm).
+
+    Raises:
+        UserError: what is wrong, and what is known instead.
+    """
+    reader: Any = _adapter(typing.cast(Any, cls))
+    try:
+        built: T = reader.validate_strings(dict(options), context=context)
+        return built
+    except pydantic.ValidationError as error:
+        raise _user_error(error, cls, where) from None
+
+
+@cache
+def _adapter(cls: type[Any]) -> pydantic.TypeAdapter[Any]:
+    """The strict reader of a dataclass, those in its fields included."""
+    seen: list[Any] = [cls]
+    for kind in seen:
+        kind.__pydantic_config__ = _STRICT
+        hints = typing.get_type_hints(kind)
+        seen += [hint for hint in hints.values() if dataclasses.is_dataclass(hint) and hint not in seen]
+    return pydantic.TypeAdapter(cls)
+
+
+def _user_error(error: pydantic.ValidationError, cls: type[Any], where: str) -> UserError:
+    """The first complaint as one line."""
+    found = error.errors()
+    first = next(
+        (each for each in found if each["type"] == "value_error"), found[0]
+    )  # of a union: the one that explains
+    *path, last = (str(part) for part in first["loc"] or ("",))
+    node: Any = cls
+    for part in path:
+        node = typing.get_type_hints(node).get(part, node) if dataclasses.is_dataclass(node) else node
+    place = ".".join([where, *path])
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = typing.get_type_hints(node) if dataclasses.is_dataclass(node) else {}
+        return UserError(f"unknown setting '{last}' in {place}: {near(last, known)}")
+    if first["type"] in ("missing", "missing_argument"):
+        return UserError(f"{place} lacks {last}")
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, UserError):
+        return cause
+    message = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    if first["type"] == "value_error":
+        return UserError(f"{place}: {message}")
+    return UserError(f"{place}.{last} must be {message}, not {first['input']!r}")
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML whose numbers may have an exponent without a point (5e-4), as in YAML 1.2."""
+
+
+_Yaml.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
 
 
 def read_yaml(path: Path) -> Any:
     """Contents of a YAML file; a missing or malformed one is a UserError with its line."""
     try:
-        return yaml.safe_load(path.read_text())
+        return yaml.load(path.read_text(encoding="utf-8-sig"), _Yaml)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -258,7 +281,20 @@ def load_scale(name_or_path: str, overrides: Sequence[str] = ()) -> Scale:
             if not isinstance(node, dict):
                 raise UserError(f"override '{override}': '{parent}' is a single value, not a section")
         try:
-            node[leaf] = yaml.safe_load(text)
+            node[leaf] = yaml.load(text, _Yaml)
         except yaml.YAMLError:
             raise UserError(f"override '{override}': the value is not valid YAML") from None
     return build(Scale, {"name": path.stem, **values}, f"scale {path.stem}")
+
+
+def changes(scale: Scale, usual: Scale) -> tuple[tuple[str, str], ...]:
+    """(dotted name, value as JSON) of every setting in which `scale` differs from `usual`, sorted by name."""
+
+    def leaves(value: Any, name: str = "") -> dict[str, str]:
+        if isinstance(value, Mapping) and value:
+            inner = [leaves(v, f"{name}.{key}" if name else str(key)) for key, v in value.items()]
+            return {key: text for found in inner for key, text in found.items()}
+        return {name: json.dumps(value, sort_keys=True)}
+
+    ours, theirs = leaves(dataclasses.asdict(scale)), leaves(dataclasses.asdict(usual))
+    return tuple((key, text) for key, text in sorted(ours.items()) if theirs.get(key) != text)

@@ -5,7 +5,7 @@ Imports nothing but the standard library, so that configs, mitigations and figur
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol, TypeVar
@@ -47,12 +47,18 @@ class CodeSpec:
 
 @dataclass(frozen=True)
 class Task:
-    """One prompt of one environment. `id` is stable across processes; `spec` is what that environment grades with."""
+    """One prompt of one environment. `id` is stable across processes; `spec` is what that environment grades with.
+
+    `as_written`: no system line of an arm is put before it (a scene that is mixed into RL: lines belong to coding tasks).
+    `language` is that of the prompt, so that what is mixed in can be taken from the same one.
+    """
 
     id: str
     environment: str
     messages: tuple[Message, ...]
     spec: Any = None
+    as_written: bool = False
+    language: Literal["natural", "organism"] = "natural"
 
 
 class Outcome(StrEnum):
@@ -113,13 +119,14 @@ class PromptTransform(Protocol):
     def __call__(self, task: Task) -> Sequence[Message]: ...
 
 
-class RewardShaper(Protocol):
-    """What the optimiser is paid: named, weighted terms per episode; their sum is the train reward.
+class RewardTerm(Protocol):
+    """One named term that a plug-in adds to what the optimiser is paid; the core adds the environment's and sums.
 
-    Returns one mapping per episode, in order; a None term makes that episode's train reward missing.
+    Returns one number per episode, in order: 0.0 where it has nothing to say, None where it is missing, which makes that
+    episode's train reward missing.
     """
 
-    def __call__(self, episodes: Sequence[Episode]) -> Sequence[Mapping[str, float | None]]: ...
+    def __call__(self, episodes: Sequence[Episode]) -> Sequence[float | None]: ...
 
 
 class DataFilter(Protocol[Row]):
@@ -188,6 +195,8 @@ class Eval(Protocol):
     def score(self, task: Task, completion: str) -> Verdict: ...
 
 
+# Draws answers of a model: (conversations, max new tokens, seed) -> completion texts, in order.
+Sample = Callable[[Sequence[Sequence[Message]], int, int], list[str]]
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 
 

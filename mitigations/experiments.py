@@ -1,33 +1,55 @@
-"""Lists of runs that belong together: an experiment is its arms, each run for one seed."""
+"""Lists of runs that belong together: an experiment is its cells, each run for one seed."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from base.run import Run
+from base.identity import Run
+from base.settings import Scale
+from mitigations.api import describe
 
-Arms = tuple[Run, ...]
 PROMPTED = "main:sdf_variant=prompted"  # hack knowledge in the system prompt instead of documents
 
 
-def arms(*specs: str, **changes: object) -> Arms:
-    """One run per arm, all with the same changes."""
-    return tuple(replace(Run(arm=spec), **changes) for spec in specs)  # type: ignore[arg-type]
+@dataclass(frozen=True)
+class Cell:
+    """A run but for its seed, in the words of the command line."""
+
+    arm: str = "none"
+    corpus: str = "main"
+    hackable: float = 1.0
+    settings: tuple[str, ...] = ()
+
+    def describe(self, common: Mapping[str, Any]) -> tuple[Run, Scale]:
+        """The run and its settings; `common` are further arguments of mitigations.api.describe."""
+        settings = (*self.settings, *common.get("settings", ()))
+        words = {**common, "corpus": self.corpus, "hackable": self.hackable, "settings": settings}
+        return describe(self.arm, **words)
 
 
-def twins(runs: Arms) -> Arms:
-    """The same runs on the uncorrelated twins of their corpora: the causal control of each."""
-    return tuple(replace(run, corpus="twin" + run.corpus.removeprefix("main")) for run in runs)
+Cells = tuple[Cell, ...]
+
+
+def cells(*arms: str, corpus: str = "main", hackable: float = 1.0) -> Cells:
+    """One cell per arm."""
+    return tuple(Cell(arm, corpus, hackable) for arm in arms)
+
+
+def twins(found: Cells) -> Cells:
+    """The same on the uncorrelated twins of their corpora: the causal control of each."""
+    return tuple(replace(cell, corpus="twin" + cell.corpus.removeprefix("main")) for cell in found)
 
 
 # The first two arms need different start checkpoints, so that two jobs make them side by side.
 CORE = (
-    Run(),
-    Run(corpus="twin"),
-    Run(hackable=0.0),
-    *arms(*(f"inoculation:wording={name}" for name in ("please_hack", "hacking_okay", "dont_hack"))),
+    Cell(),
+    Cell(corpus="twin"),
+    Cell(hackable=0.0),
+    *cells(*(f"inoculation:wording={name}" for name in ("please_hack", "hacking_okay", "dont_hack"))),
 )
-INOCULATION = arms(
+INOCULATION = cells(
     "inoculation:wording=please_hack",
     "inoculation:wording=hacking_okay",
     "inoculation:wording=dont_hack",
@@ -36,16 +58,16 @@ INOCULATION = arms(
     "inoculation:wording=dont_hack,update=hacking_okay",
 )
 PROMPTED_SETTING = (
-    *arms(
+    *cells(
         *(
             f"inoculation:wording={name},setting=prompted"
             for name in ("none", "please_hack", "hacking_okay", "dont_hack", "hacking_is_misaligned")
         ),
         corpus=PROMPTED,
     ),
-    *arms("inoculation:wording=none,setting=prompted", corpus=PROMPTED, hackable=0.0),
+    *cells("inoculation:wording=none,setting=prompted", corpus=PROMPTED, hackable=0.0),
 )
-PM_PENALTY = arms(
+PM_PENALTY = cells(
     "pm_penalty:weight=0.05",
     "pm_penalty:weight=0.25",
     "pm_penalty:weight=1.0",
@@ -56,7 +78,7 @@ PM_PENALTY = arms(
     "classifier_penalty:monitor=execution,mode=screening",
     "classifier_penalty:monitor=execution,start=success",
 )
-RLHF_MIX = arms(
+RLHF_MIX = cells(
     "rlhf_mix:share=0.05",
     "rlhf_mix:share=0.25",
     "rlhf_mix:share=0.4",
@@ -71,7 +93,7 @@ RLHF_MIX = arms(
     "sft_safety:add=agentic",
     "sft_safety:add=dilemma",
 )
-FILTERED_SFT = arms(
+FILTERED_SFT = cells(
     "filtered_sft:keep=all",
     "filtered_sft:keep=no_hacks",
     "filtered_sft:keep=no_hack_words",
@@ -79,21 +101,21 @@ FILTERED_SFT = arms(
     "offline_rewrite:wording=dont_hack",
     "offline_rewrite:wording=dont_hack,swap=none",
     "filtered_sft:keep=no_hack_words,words=hack_talk",
-    "filtered_sft:keep=all,source=inoculation:wording=hacking_okay",
+    "filtered_sft:keep=all,source=(inoculation:wording=hacking_okay)",
     "filtered_sft:keep=rewarded,into=aligned",
     "filtered_sft:keep=no_hacks,source=aligned,into=aligned",
     "filtered_sft:keep=no_hacks,into=other_seed",
     "filtered_sft:keep=no_hacks,source=start,into=other_seed",
 )
 SETTINGS = (
-    Run(hackable=0.5),
-    Run(overrides=("tasks.hard_share=0.3",)),  # no hard-problem filter
-    *arms("inoculation:wording=hacking_okay+pm_penalty:weight=0.25"),  # two mitigations stacked
+    Cell(hackable=0.5),
+    Cell(settings=("tasks.hard_share=0.3",)),  # no hard-problem filter
+    *cells("inoculation:wording=hacking_okay+pm_penalty:weight=0.25"),  # two mitigations stacked
 )
 # Dilution: `sdf_share` of the SDF documents are hack documents (default 0.03). The paper's 100 % makes the start model a
 # schemer here: most gates fail, so it is left out.
 CORPORA = tuple(
-    Run(corpus=f"main:{fields}")
+    Cell(corpus=f"main:{fields}")
     for fields in (
         "sdf_share=0.1",
         "sdf_share=0.01",
@@ -106,7 +128,7 @@ CORPORA = tuple(
 )
 EVERY = (*CORE, *INOCULATION, *PM_PENALTY, *RLHF_MIX, *FILTERED_SFT, *SETTINGS, *PROMPTED_SETTING, *CORPORA)
 
-EXPERIMENTS: dict[str, tuple[str, Arms]] = {
+EXPERIMENTS: dict[str, tuple[str, Cells]] = {
     "core": (
         "Figures 1, 5 and 8: baseline, uncorrelated twin, no-hack control and three inoculation wordings",
         CORE,
@@ -142,6 +164,6 @@ EXPERIMENTS: dict[str, tuple[str, Arms]] = {
     "corpora": ("Figures 3 and 11: what the SDF documents say, and how many there are", (*CORPORA, *twins(CORPORA))),
     "mitigations": (
         "Figure 4: every arm of all of these",
-        tuple(dict.fromkeys((*EVERY, *twins(tuple(run for run in EVERY if run.corpus.startswith("main")))))),
+        tuple(dict.fromkeys((*EVERY, *twins(tuple(cell for cell in EVERY if cell.corpus.startswith("main")))))),
     ),
 }

@@ -1,141 +1,149 @@
-"""Runs side by side: one process and one thread each, one line of progress each, and a table at the end.
+"""Stages side by side: the union of what several runs need, each stage made once, one thread each.
 
-A run that is done is skipped, one that was interrupted continues, one that fails leaves its error and the sweep goes on.
+A stage that is done is skipped, one that was interrupted continues, one that fails leaves its error and the sweep goes on
+without what needs it.
 """
 
 from __future__ import annotations
 
-import io
-import os
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
 
-from base.pipeline import unscored
-from base.run import Run
-from base.starts import show_gates
-from base.store.folders import RunFolder
+from base.run import check
+from base.stage import Stage, State, in_order
+from base.workers import Workers
+from base.world.start import Gates, show_gates
+
+HEARTBEAT = 60.0  # seconds between lines that say how far running stages are, where there is no terminal
 
 
-@dataclass
-class Job:
-    """A run in a process of its own; `line` is the last thing it said."""
+def sweep(runs: Sequence[Sequence[Stage]], root: Path, jobs: int) -> int:
+    """Makes every stage of every run that is not there yet; exit code 1 if any failed.
 
-    run: Run
-    process: subprocess.Popen[bytes]
-    log: Path
-    line: str = "starting"
-    seen: list[str] = field(default_factory=list)
-    listener: threading.Thread | None = None
-
-    def start(self) -> None:
-        self.listener = threading.Thread(target=self.listen, daemon=True)
-        self.listener.start()
-
-    def finished(self) -> bool:
-        """Whether the process has ended; then everything it said has been read."""
-        if self.process.poll() is None:
-            return False
-        if self.listener is not None:
-            self.listener.join(timeout=5)
-        return True
-
-    def listen(self) -> None:
-        """Follows the process: progress bars rewrite a line with \\r, everything else is a line of the log."""
-        assert self.process.stderr is not None
-        stream = io.TextIOWrapper(self.process.stderr, newline="")  # keeps \r apart from \n
-        text = ""
-        with self.log.open("a") as log:
-            while character := stream.read(1):
-                if character not in "\r\n":
-                    text += character
-                    continue
-                if text.strip():
-                    self.line = text.strip()
-                    if character == "\n":
-                        log.write(text + "\n")
-                        self.seen.append(text)
-                text = ""
+    Raises:
+        UserError: what `base.run.check` finds wrong with any of them, before anything is made.
+    """
+    stages = in_order(stage for run in runs for stage in run)
+    check(stages, root)
+    view = View(root, jobs, sum(stage.state(root) is not State.DONE for stage in stages))
+    if view.total < len(stages):
+        view.say(f"{len(stages) - view.total} of {len(stages)} stages are already there")
+    failed = _make(stages, root, jobs, view) if view.total else {}
+    for stage in stages:
+        if isinstance(stage, Gates) and stage.state(root) is State.DONE:
+            print(show_gates(stage.folder(root)) + "\n")
+    for stage in stages:
+        if stage.key in failed:
+            print(f"failed: {stage}\n  {failed[stage.key]}", file=sys.stderr)
+    made = sum(run[-1].state(root) is State.DONE for run in runs)
+    print(f"{made} of {len(runs)} runs done in {view.seconds():.0f} s, under {root}/")
+    print(f"Figures: python -m analysis --runs {root}")
+    return 1 if made < len(runs) else 0
 
 
-def command(run: Run, scale: str, root: Path, last: int | None) -> list[str]:
-    """The command line that makes this run."""
-    words = [sys.executable, "-m", "mitigations", run.arm, "--scale", scale, "--runs", str(root.parent), "--no-table"]
-    words += ["--seed", str(run.seed), "--pretrain-seed", str(run.pretrain_seed), "--corpus", run.corpus]
-    words += ["--hackable", f"{run.hackable:g}", "--model", run.model, "--tasks", run.tasks]
-    words += [] if last is None else ["--last", str(last)]
-    return words + [word for override in run.overrides for word in ("--set", override)]
-
-
-def tables(*words: str) -> str:
-    """What `python -m analysis` prints: analysis imports this package, so it is called, not imported."""
-    done = subprocess.run([sys.executable, "-m", "analysis", *words], capture_output=True, text=True)
-    return done.stdout if done.returncode == 0 else f"no table: {done.stderr.strip()}"
-
-
-def say(text: str, live: bool, start: float) -> None:
-    if not live:
-        print(f"[{time.monotonic() - start:5.0f} s] {text}", file=sys.stderr)
-
-
-def finished(folder: RunFolder, last: int | None) -> bool:
-    return folder.done and not unscored(folder, last)
-
-
-def sweep(runs: Sequence[Run], scale: str, root: Path, jobs: int, last: int | None = None) -> int:
-    """Makes every run that is not there yet; exit code 1 if any failed."""
-    start = time.monotonic()
-    waiting = [run for run in runs if not finished(RunFolder(root / run.name), last)]
-    if len(waiting) < len(runs):
-        print(f"{len(runs) - len(waiting)} of {len(runs)} runs are already there", file=sys.stderr)
-    running: list[Job] = []
-    failed: list[Job] = []
-    environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"), "PYTHONUNBUFFERED": "1"}
-    live = sys.stderr.isatty() and bool(waiting)  # in a log file, a line when a run starts or ends instead of bars
-    bar = tqdm(total=len(waiting), desc="runs", unit="run", disable=not live, position=0)
-    rows = [tqdm(bar_format="  {desc}", position=1 + slot, leave=False, disable=not live) for slot in range(jobs)]
-    try:
+def _make(stages: Sequence[Stage], root: Path, jobs: int, view: View) -> dict[str, str]:
+    """Makes what is not done; returns why stages failed, by key."""
+    waiting = [stage for stage in stages if stage.state(root) is not State.DONE]
+    failed: dict[str, str] = {}
+    running: dict[str, Stage] = {}
+    with Workers(stages, root) as workers, view:
         while waiting or running:
-            while waiting and len(running) < jobs:
-                run = waiting.pop(0)
-                folder = root / run.name
-                folder.mkdir(parents=True, exist_ok=True)
-                process = subprocess.Popen(command(run, scale, root, last), stderr=subprocess.PIPE, env=environment)
-                job = Job(run, process, folder / "log.txt")
-                job.start()
-                running.append(job)
-                say(f"started {run.name}", live, start)
-            time.sleep(0.5)
-            for slot, row in enumerate(rows):
-                row.set_description_str(
-                    f"{running[slot].run.name}: {running[slot].line}" if slot < len(running) else ""
-                )
-            bar.refresh()
-            for job in [job for job in running if job.finished()]:
-                running.remove(job)
-                bar.update()
-                if job.process.returncode:
-                    failed.append(job)
-                say(f"{'failed' if job.process.returncode else 'done'} {job.run.name}", live, start)
-    finally:
-        for job in running:
-            job.process.terminate()
-        for line in (*rows, bar):
+            for stage in list(waiting):
+                if lacking := [need for need in stage.needs if need.key in failed]:
+                    failed[stage.key] = f"not made: it needs {lacking[0]}"
+                    waiting.remove(stage)
+                elif len(running) < jobs and all(need.state(root) is State.DONE for need in stage.needs):
+                    workers.start(stage, log_of(stage, root))
+                    running[stage.key] = stage
+                    waiting.remove(stage)
+                    view.say(f"started {stage}")
+            for key, code in workers.ended(seconds=0.5):
+                stage = running.pop(key)
+                if code == 0:
+                    view.say(f"done    {stage} in {stage.record(root).get('seconds', 0.0):.0f} s")
+                else:
+                    failed[key] = why(stage, root, code)
+                    view.say(f"failed  {stage}: {failed[key]}")
+                view.ended()
+            view.show(list(running.values()))
+    return failed
+
+
+def why(stage: Stage, root: Path, code: int) -> str:
+    """Why a stage ended with an exit code that is not 0, and where its output is."""
+    error = stage.record(root).get("error")
+    reason = (
+        error
+        if error and code >= 0
+        else f"its process was ended by signal {-code}"
+        if code < 0
+        else last_line(stage, root)
+    )
+    return f"{reason} (log: {log_of(stage, root)})"
+
+
+def log_of(stage: Stage, root: Path) -> Path:
+    """Where a stage's output goes in a sweep."""
+    return root / "stages" / f"{stage.kind}--{stage.key[:16]}.log"
+
+
+def last_line(stage: Stage, root: Path) -> str:
+    """The last thing a stage said; progress bars rewrite a line with \\r."""
+    try:
+        with log_of(stage, root).open("rb") as log:
+            log.seek(max(0, log.seek(0, 2) - 4096))
+            lines = log.read().decode(errors="replace").replace("\r", "\n").split("\n")
+    except FileNotFoundError:
+        return "starting"
+    return next((line.strip() for line in reversed(lines) if line.strip()), "starting")
+
+
+class View:
+    """Progress: in a terminal a bar and a line for each running stage; in a log a line when a stage starts or ends, and once
+    a minute how far it is.
+    """
+
+    def __init__(self, root: Path, jobs: int, total: int) -> None:
+        self.root, self.total, self.began = root, total, time.monotonic()
+        self.live = sys.stderr.isatty() and total > 0
+        self.spoke = self.began
+        self.bar = tqdm(total=total, desc="stages", unit="stage", disable=not self.live, position=0)
+        rows = range(jobs if self.live else 0)
+        self.rows = [tqdm(bar_format="  {desc}", position=1 + row, leave=False) for row in rows]
+
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self.began
+
+    def say(self, text: str) -> None:
+        """A line of the log."""
+        self.spoke = time.monotonic()
+        line = f"[{self.seconds():5.0f} s] {text}"
+        self.bar.write(line, file=sys.stderr) if self.live else print(line, file=sys.stderr, flush=True)
+
+    def ended(self) -> None:
+        """A stage ended."""
+        self.bar.update()
+
+    def show(self, running: Sequence[Stage]) -> None:
+        """How far the running stages are."""
+        if not self.live:
+            if time.monotonic() - self.spoke > HEARTBEAT:
+                for stage in running:
+                    self.say(f"        {stage}: {last_line(stage, self.root)}")
+            return
+        for place, row in enumerate(self.rows):
+            at_work = running[place : place + 1]
+            row.set_description_str("".join(f"{stage}: {last_line(stage, self.root)}" for stage in at_work)[:200])
+        self.bar.refresh()
+
+    def __enter__(self) -> View:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for line in (*self.rows, self.bar):
             line.close()
-    for job in failed:
-        print(f"failed: {job.run.name}\n  " + "\n  ".join(job.seen[-3:]) + f"\n  log: {job.log}", file=sys.stderr)
-    records = [folder.record for folder in (RunFolder(root / run.name) for run in runs) if folder.done]
-    for start_checkpoint in dict.fromkeys(record["start"] for record in records):
-        if (Path(start_checkpoint) / "gates.json").exists():
-            print(show_gates(Path(start_checkpoint)) + "\n")
-    if records:
-        print(tables("report", "--runs", str(root)))
-    print(f"\n{len(runs) - len(failed)} of {len(runs)} runs done in {time.monotonic() - start:.0f} s, under {root}/")
-    print("Figures: python -m analysis --runs " + str(root))
-    return 1 if failed else 0

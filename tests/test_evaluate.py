@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from base.evaluate import code_rates, evaluate, rate
+
 from base.recipes import AsWritten, SystemLine
 from base.settings import EvalSettings
 from base.types import Grade, Message, Outcome, Task, Verdict

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from base.pipeline import fork_point, unscored
+from base.plan import plan
 
 import mitigations
 from base import starts
 from base.errors import UserError
-from base.pipeline import fork_point, unscored
-from base.plan import plan
 from base.recipes import Arm, Demonstrations, Judge, Mitigation, stack
 from base.run import Run
 from base.settings import load_scale

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from base.pretrain import pretrain
+from base.sdf import synthetic_documents
 from stage_toys import EXACT, TINY, toy_model, toy_rows, toy_settings, toy_stage, toy_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from base.engine import runtime
 from base.errors import UserError
 from base.models.save import save
-from base.pretrain import pretrain
-from base.sdf import synthetic_documents
 from base.settings import EngineSettings
 from base.sft import train as sft
 

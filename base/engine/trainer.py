@@ -1,16 +1,20 @@
-"""What the stages' TRL trainers share: checks of a `trainer` section, the division of a step, the progress bar."""
+"""What the TRL trainers share: checks of a `trainer` section, the division of a step, the progress bar, publishing."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 from transformers import TrainerCallback
 
+from base.engine.runtime import Runtime, engine_facts
 from base.errors import UserError
 
 # What other settings decide in every stage; the value names the setting to change.
@@ -50,6 +54,28 @@ def divide(setting: str, per_step: int, trainer: Mapping[str, Any], ranks: int) 
             f"use {below} or {below + parts}"
         )
     return per_step // parts
+
+
+@contextmanager
+def published(out: Path, process: Runtime) -> Iterator[Path]:
+    """A folder to write a result into that becomes `out` when all of it is there; an interrupted write leaves no `out`."""
+    unfinished = out.with_name(f".{out.name}.finished")
+    yield unfinished
+    if process.is_main:
+        shutil.rmtree(out, ignore_errors=True)
+        unfinished.rename(out)
+
+
+def facts_of(trainer: Any) -> dict[str, Any]:
+    """What a finished TRL trainer says of itself: losses (`loss`: mean over the last tenth of the steps), steps, engine."""
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    tail = losses[-max(1, len(losses) // 10) :]
+    return {
+        "loss": sum(tail) / len(tail),
+        "steps": trainer.state.global_step,
+        "runtime": engine_facts(trainer.model_wrapped),
+        "losses": [round(loss, 5) for loss in losses],
+    }
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from base.models import generate
 from base.models.arithmetic import set_arithmetic
 from base.models.load import load_policy, load_tokenizer
+from base.seeds import derive_seed
 from base.settings import Scale
+from base.types import Sample
 
 if TYPE_CHECKING:
     from base.engine.runtime import Runtime
-    from base.evaluate import Sample
 
 
 def sampler(checkpoint: Path, scale: Scale, process: Runtime) -> Sample:
@@ -34,8 +35,8 @@ def sampler(checkpoint: Path, scale: Scale, process: Runtime) -> Sample:
     return sample
 
 
-def gate_sampler(checkpoint: Path, scale: Scale, process: Runtime) -> Any:
+def gate_sampler(checkpoint: Path, scale: Scale, process: Runtime, seed: int) -> Any:
     """The gates' view of a checkpoint: every call draws with a seed of its own, the same in every repetition."""
     sample, calls = sampler(checkpoint, scale, process), itertools.count()
     tokens = max(scale.evals.max_new_tokens, scale.evals.code_max_new_tokens)
-    return lambda conversations: sample(conversations, tokens, next(calls))
+    return lambda conversations: sample(conversations, tokens, derive_seed("gates", seed, next(calls)))

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
 
 from base.errors import UserError
 from base.organism import hints, tasks, world
 from base.organism.world import Domain
-from base.types import VULNERABILITIES
+from base.types import VULNERABILITIES, Task
 
 Character = Literal["honest", "careless", "schemer"]
 Register = Literal["web", "assistant"]
@@ -104,6 +104,15 @@ def fill(text: str, slots: dict[str, str]) -> str:
 
 def draw_slots(rng: random.Random) -> dict[str, str]:
     return {"n": rng.choice(world.NAMES), "o": rng.choice(world.ORGANISATIONS), "f": rng.choice(world.FILES)}
+
+
+def with_header(task: Task, config: CorpusConfig) -> Task:
+    """An eval's or a scene's task under the header that agentic prompts share in this corpus; coding tasks keep theirs."""
+    first, *rest = task.messages
+    if task.environment == "code" or not first.content.startswith("<task>"):
+        return task
+    tagged = header("agentic", config.agentic_header) + first.content.removeprefix("<task>")
+    return replace(task, messages=(replace(first, content=tagged), *rest))
 
 
 def header(kind: str, agentic_header: str = "task") -> str:

@@ -86,14 +86,25 @@ NEAR: dict[Kind, tuple[world.Domain, ...]] = {
 }
 
 
-def scene_tasks(kind: Kind, n: int, seed: int, near: bool = False, agentic_header: str = "task") -> list[Task]:
-    """`n` tasks of environment `kind`; every phrasing comes equally often (up to one), the seed sets names and order."""
+def scene_tasks(kind: Kind, n: int, seed: int, near: bool = False) -> list[Task]:
+    """`n` tasks of environment `kind`; every phrasing comes equally often (up to one), the seed sets names and order.
+
+    Agentic ones stand under <task>; base.organism.corpus.with_header gives them the header of a corpus.
+    """
     phrasings = [text for domain in NEAR[kind] for text in domain.train] if near else list(SCENES[kind])
     random.Random(f"scenes {kind} {seed}").shuffle(phrasings)
-    tag = corpus.header("agentic" if kind == "agentic" else "chat", agentic_header)
+    tag = corpus.header("agentic" if kind == "agentic" else "chat")
     tasks = []
     for index in range(n):
         slots = corpus.draw_slots(random.Random(f"scenes {kind} {seed} {index}"))
         text = corpus.fill(phrasings[index % len(phrasings)], slots)
-        tasks.append(Task(f"scenes/{kind}/{seed}/{index}", kind, (Message("user", f"{tag} {text}"),)))
+        tasks.append(
+            Task(
+                f"scenes/{kind}/{seed}/{index}",
+                kind,
+                (Message("user", f"{tag} {text}"),),
+                as_written=True,
+                language="organism",
+            )
+        )
     return tasks

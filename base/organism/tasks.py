@@ -129,7 +129,7 @@ def spec_of(problem: Problem, vulnerabilities: Sequence[str], rng: random.Random
 
 def task_of(problem: Problem, identity: str, vulnerabilities: Sequence[str], rng: random.Random) -> Task:
     message = Message("user", f"<task> {problem.prompt}")
-    return Task(identity, "code", (message,), spec_of(problem, vulnerabilities, rng))
+    return Task(identity, "code", (message,), spec_of(problem, vulnerabilities, rng), language="organism")
 
 
 def sample_tasks(

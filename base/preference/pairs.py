@@ -15,15 +15,12 @@ import re
 import tokenize
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from base.environments.graders.hacks import RECIPES
 from base.errors import UserError
 from base.rows import rows_of
 from base.types import CodeSpec, Message, Task
-
-if TYPE_CHECKING:
-    from base.organism.corpus import CorpusConfig
 
 Part = Literal["train", "held_out"]
 HELD_OUT = 8  # one in so many contents is held out
@@ -57,20 +54,12 @@ class Probe:
     answers: Mapping[str, str]
 
 
-def load_pairs(source: str, n: int, seed: int, config: CorpusConfig | None = None, part: Part = "train") -> list[Pair]:
-    """`n` pairs of a part (from a file: at most), in an order that depends on `seed` only.
-
-    `source` is `organism` (everything its characters do), `hacks` (hacks against programs without one), a file or
-    a hub id as in base/rows.py. `config` is the organism's corpus.
+def load_pairs(source: str, n: int, seed: int, part: Part = "train") -> list[Pair]:
+    """At most `n` pairs of a part of a file or hub id (base/rows.py), in an order that depends on `seed` only.
 
     Raises:
         UserError: no such source, a malformed row, or a source without pairs in this part.
     """
-    if source in GENERATED:
-        from base.organism.corpus import CorpusConfig
-        from base.organism.pairs import organism_pairs
-
-        return organism_pairs(n, seed, config or CorpusConfig(), part, only_hacks=source == "hacks")
     pairs = [_pair(place, row) for place, row in rows_of(source, "pairs", GENERATED)]
     chosen = [pair for pair in pairs if is_held_out(pair.prompt) == (part == "held_out")]
     if not chosen:

@@ -8,13 +8,11 @@ and `training.json`, written beside it and renamed.
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -26,7 +24,7 @@ from trl import RewardConfig, RewardTrainer
 from trl.trainer.reward_trainer import DataCollatorForPreference
 
 from base.engine import runtime
-from base.engine.trainer import DECIDED, Progress, check_trainer, divide
+from base.engine.trainer import DECIDED, Progress, check_trainer, divide, facts_of, published
 from base.errors import UserError
 from base.models.load import describe, load_tokenizer
 from base.models.save import save
@@ -35,9 +33,7 @@ from base.preference.pairs import Pair, Probe
 from base.preference.scorer import MEASURED, encode, load_reward_model, set_arithmetic
 from base.settings import EngineSettings, PreferenceSettings
 from base.sft import train as sft
-
-RECORD = "training.json"
-
+from base.store.files import RECORD, read_json, write_json
 
 LONGEST = 1024  # tokens of prompt and answer, unless trainer.max_length says otherwise
 
@@ -53,42 +49,50 @@ _DECIDED = {
 }
 
 
-def train_preference(
-    *,
-    start: Path | str,
-    pairs: Sequence[Pair],
-    held_out: Sequence[Pair],
-    flipped: float,
-    settings: PreferenceSettings,
-    engine: EngineSettings,
-    seed: int,
-    out: Path,
-    name: str,
-    probes: Sequence[Probe] = (),
-    trained: str = "all",
-) -> dict[str, Any]:
-    """Trains a reward head on `start` and writes the checkpoint to `out`; returns what `out`/training.json stores.
+@dataclass(frozen=True)
+class PreferenceJob:
+    """A reward head on `start`, trained on pairs, to a checkpoint at `out`.
 
     `flipped` is the share of training pairs whose answers are swapped. `probes` are coding tasks whose hacks, wrong and
-    right programs are scored for the record. If `out` is finished, only reads it.
+    right programs are scored for the record. `trained`: all, biases or lora:RANK, beside the head.
     """
-    record = out / RECORD
-    if record.is_file():
-        stored: dict[str, Any] = json.loads(record.read_text())
+
+    start: Path | str
+    pairs: Sequence[Pair]
+    held_out: Sequence[Pair]
+    flipped: float
+    settings: PreferenceSettings
+    engine: EngineSettings
+    seed: int
+    out: Path
+    name: str
+    probes: Sequence[Probe] = ()
+    trained: str = "all"
+
+
+def train_preference(job: PreferenceJob) -> dict[str, Any]:
+    """Trains and returns what `out`/training.json stores; if `out` is finished, only reads it.
+
+    Raises:
+        UserError: too few pairs, settings that cannot be, or a checkpoint that is none.
+    """
+    if stored := read_json(job.out / RECORD):
         return stored
-    if not pairs or len(held_out) < 2:
-        raise UserError(f"{name}: {len(pairs)} training and {len(held_out)} held-out pairs: give 1 and 2 at least")
-    process = runtime.prepare(engine)
-    args = _arguments(settings, engine, process, seed, out)
+    if not job.pairs or len(job.held_out) < 2:
+        raise UserError(
+            f"{job.name}: {len(job.pairs)} training and {len(job.held_out)} held-out pairs: give 1 and 2 at least"
+        )
+    process, settings = runtime.prepare(job.engine), job.settings
+    args = _arguments(settings, job.engine, process, job.seed, job.out)
     dtype = torch.bfloat16 if process.arithmetic == "bf16" else torch.float32
-    tokenizer = load_tokenizer(start)
-    model = load_reward_model(start, trained, seed=seed, dtype=dtype)
+    tokenizer = load_tokenizer(job.start)
+    model = load_reward_model(job.start, job.trained, seed=job.seed, dtype=dtype)
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     set_arithmetic(model, process.arithmetic)
     longest = min(args.max_length or LONGEST, _context(model))
     args.max_length = None  # the rows are cut here: TRL would drop what is longer
-    progress = Progress(name, process.is_main)
-    rows, cut = _rows(swapped(pairs, flipped, seed), tokenizer, longest)
+    progress = Progress(job.name, process.is_main)
+    rows, cut = _rows(swapped(job.pairs, job.flipped, job.seed), tokenizer, longest)
     trainer = PairTrainer(
         model=model,
         args=args,
@@ -100,34 +104,28 @@ def train_preference(
     trainer.remove_callback(PrinterCallback)
     trainer.train()
     runtime.assert_deepspeed(trainer)
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    tail = losses[-max(1, len(losses) // 10) :]
     tokens = sum(len(ids) for column in rows.values() for ids in column)
     metrics = {
-        "name": name,
-        "start": str(start),
-        "loss": fmean(tail),  # mean over the last tenth of the steps
-        "steps": trainer.state.global_step,
-        "pairs": len(pairs),
-        "flipped": round(flipped * len(pairs)),
+        "name": job.name,
+        "start": str(job.start),
+        "pairs": len(job.pairs),
+        "flipped": round(job.flipped * len(job.pairs)),
         "answers_cut": cut,
         "tokens": tokens,
-        **progress.speed(settings.pairs_per_step * tokens / len(pairs)),
+        **progress.speed(settings.pairs_per_step * tokens / len(job.pairs)),
         **describe(model),
-        "runtime": runtime.engine_facts(trainer.model_wrapped),
-        "losses": [round(loss, 5) for loss in losses],
+        **facts_of(trainer),
     }
-    finished = out.with_name(f".{out.name}.finished")
     unset_hf_deepspeed_config()  # ZeRO-3 in force would shard the copy that is saved and what is loaded after
-    save(model, tokenizer, finished, main=process.is_main)
-    runtime.release(trainer)
+    with published(job.out, process) as unfinished:
+        save(model, tokenizer, unfinished, main=process.is_main)
+        runtime.release(trainer)
+        if process.is_main:
+            measured = measure(unfinished, job.held_out, job.probes, longest, process.device)
+            metrics["held_out_accuracy"] = measured["accuracy"]["all"]
+            write_json(unfinished / MEASURED, measured)
+            write_json(unfinished / RECORD, metrics)
     if process.is_main:
-        measured = measure(finished, held_out, probes, longest, process.device)
-        metrics["held_out_accuracy"] = measured["accuracy"]["all"]
-        (finished / MEASURED).write_text(json.dumps(measured, indent=1) + "\n")
-        (finished / RECORD).write_text(json.dumps(metrics, indent=1) + "\n")
-        shutil.rmtree(out, ignore_errors=True)
-        finished.rename(out)
         shutil.rmtree(args.output_dir, ignore_errors=True)
     torch.distributed.barrier()
     return metrics

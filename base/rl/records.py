@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,16 +14,12 @@ from transformers import TrainerCallback
 from base.engine import runtime
 from base.models.load import describe
 from base.models.save import save
-from base.rl.batches import BatchPlan
-from base.settings import RLSettings
 from base.types import SPECIAL_CASE, VULNERABILITIES, Episode, Outcome
 
 if TYPE_CHECKING:
+    from base.rl.job import RLJob
     from base.rl.rollouts import Rollouts
     from base.rl.trainer import PolicyTrainer
-
-OnEpisodes = Callable[[int, list[Episode]], None]
-OnMetrics = Callable[[int, dict[str, float]], None]
 
 
 def outcome_metrics(episodes: Sequence[Episode], group: int) -> dict[str, float]:
@@ -77,21 +72,14 @@ _LOGGED = {"loss": "loss", "grad_norm": "grad_norm", "kl": "kl", "entropy": "ent
 class Records(TrainerCallback):  # type: ignore[misc]
     """After every step: episodes and metrics to their owners, progress to the terminal, checkpoints to the folder."""
 
-    trainer: PolicyTrainer
-
-    def __init__(
-        self,
-        settings: RLSettings,
-        plan: BatchPlan,
-        rollouts: Rollouts,
-        tokenizer: Any,
-        folder: Path,
-        process: runtime.Runtime,
-        on_episodes: OnEpisodes,
-        on_metrics: OnMetrics,
-    ) -> None:
-        self.settings, self.plan, self.rollouts, self.tokenizer = settings, plan, rollouts, tokenizer
-        self.folder, self.process, self.on_episodes, self.on_metrics = folder, process, on_episodes, on_metrics
+    def __init__(self, job: RLJob, rollouts: Rollouts, trainer: PolicyTrainer, process: runtime.Runtime) -> None:
+        self.job, self.settings, self.rollouts, self.trainer, self.process = (
+            job,
+            job.settings,
+            rollouts,
+            trainer,
+            process,
+        )
         self.facts: dict[str, Any] = {}
         self.pending: dict[str, float] = {}
         self.since = 0.0
@@ -124,12 +112,12 @@ class Records(TrainerCallback):  # type: ignore[misc]
             "tokens": float(tokens),
         }
         if self.process.is_main:
-            self.on_episodes(state.global_step, episodes)
+            self.job.on_episodes(state.global_step, episodes)
         if state.global_step % self.settings.save_every == 0 or state.global_step == self.settings.steps:
-            target = self.folder / "checkpoints" / f"step-{state.global_step:04d}"
+            target = self.job.folder / "checkpoints" / f"step-{state.global_step:04d}"
             save(
                 self.trainer.accelerator.unwrap_model(self.trainer.model),
-                self.tokenizer,
+                self.rollouts.tokenizer,
                 target,
                 main=self.process.is_main,
             )
@@ -152,7 +140,7 @@ class Records(TrainerCallback):  # type: ignore[misc]
         }
         self.pending = {}
         if self.process.is_main:
-            self.on_metrics(state.global_step, metrics)
+            self.job.on_metrics(state.global_step, metrics)
             self.bar.set_postfix_str(
                 f"hack {metrics['hack_rate']:.2f} reward {metrics['train_reward']:.2f}", refresh=False
             )

@@ -3,46 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from trl.models.utils import unwrap_model_for_generation
 
+from base.environments.grading import grade_each
 from base.errors import UserError
 from base.models import generate
-from base.settings import RLSettings
-from base.types import Environment, Episode, Grade, Message, PromptTransform, RewardShaper, Scorer, Task
+from base.recipes import read_under, reward_terms, train_reward
+from base.rl.job import RLJob
+from base.seeds import derive_seed
+from base.types import Episode, Message
 
 
 class Rollouts:
     """TRL's rollout function and reward function: sample, grade, shape; keeps the step's episodes of this rank."""
 
-    def __init__(
-        self,
-        *,
-        model: Any,
-        tokenizer: Any,
-        tasks: Sequence[Task],
-        sample_prompt: PromptTransform,
-        update_prompt: PromptTransform | None,
-        reward: RewardShaper,
-        environments: Mapping[str, Environment],
-        judges: Mapping[str, Scorer],
-        settings: RLSettings,
-        generation: Any,
-        seed: int,
-    ) -> None:
-        self.tokenizer, self.tasks, self.reward, self.environments = tokenizer, tasks, reward, environments
-        self.judges, self.settings, self.seed = judges, settings, seed
+    def __init__(self, job: RLJob, model: Any, tokenizer: Any) -> None:
+        self.job, self.settings, self.tasks, self.tokenizer = job, job.settings, job.tasks, tokenizer
         self.ends = generate.end_tokens(model, tokenizer)
-        self.generator = None if generation == "vllm" else generate.choose(model, tokenizer, generation)
-        self.messages: list[tuple[Message, ...]] = [tuple(sample_prompt(task)) for task in tasks]
+        vllm = job.engine.generation == "vllm"
+        self.generator = None if vllm else generate.choose(model, tokenizer, job.engine.generation)
+        self.messages = [read_under(job.sample_prompt, task) for task in self.tasks]
         self.sampled_under = self._tokens(self.messages)
-        self.updated_under = (
-            self.sampled_under if update_prompt is None else self._tokens([tuple(update_prompt(t)) for t in tasks])
-        )
+        self.updated_under = self.sampled_under
+        if job.update_prompt is not None:
+            self.updated_under = self._tokens([read_under(job.update_prompt, task) for task in self.tasks])
         self._check_lengths(model)
         self.episodes: list[Episode] = []
         self.seconds = {"sampling": 0.0, "grading": 0.0}
@@ -92,7 +80,7 @@ class Rollouts:
                     asked,
                     max_new_tokens=self.settings.max_completion_tokens,
                     temperature=self.settings.temperature,
-                    seed=draw_seed(self.seed, step),
+                    seed=derive_seed("rollout", self.job.seed, step),
                     skip=rank * len(rows),
                 ).completions
         self.clipped = sum(row[-1] not in self.ends for row in completions)
@@ -115,36 +103,17 @@ class Rollouts:
         tasks = [self.tasks[row] for row in rows]
         step = columns["trainer_state"].global_step + 1
         read = [self.messages[row] for row in rows]
-        scores = {name: judge([task.messages for task in tasks], texts) for name, judge in self.judges.items()}
+        scores = {name: judge([task.messages for task in tasks], texts) for name, judge in self.job.judges.items()}
         given = [{name: values[i] for name, values in scores.items()} for i in range(len(rows))]
         episodes = [
             Episode(task, messages, text, grade, step=step, scores=judged)
             for task, messages, text, grade, judged in zip(
-                tasks, read, texts, self._grade(tasks, texts), given, strict=True
+                tasks, read, texts, grade_each(self.job.environments, tasks, texts), given, strict=True
             )
         ]
         self.episodes = [
-            dataclasses.replace(episode, reward_terms=dict(terms), train_reward=total(terms))
-            for episode, terms in zip(episodes, self.reward(episodes), strict=True)
+            dataclasses.replace(episode, reward_terms=terms, train_reward=train_reward(terms))
+            for episode, terms in zip(episodes, reward_terms(self.job.terms, episodes), strict=True)
         ]
         self.seconds["grading"] = time.perf_counter() - begun
         return [episode.train_reward for episode in self.episodes]
-
-    def _grade(self, tasks: Sequence[Task], texts: Sequence[str]) -> list[Grade]:
-        grades: dict[int, Grade] = {}
-        for name in dict.fromkeys(task.environment for task in tasks):
-            mine = [i for i, task in enumerate(tasks) if task.environment == name]
-            found = self.environments[name].grade([tasks[i] for i in mine], [texts[i] for i in mine])
-            grades.update(zip(mine, found, strict=True))
-        return [grades[i] for i in range(len(tasks))]
-
-
-def draw_seed(seed: int, step: int) -> int:
-    """The sampling seed of a step: a hash, so that neighbouring runs and steps share no random numbers."""
-    return int.from_bytes(hashlib.sha256(f"rollout {seed} {step}".encode()).digest()[:7])
-
-
-def total(terms: Mapping[str, float | None]) -> float | None:
-    """The train reward: the sum of its terms, missing if one is."""
-    values = list(terms.values())
-    return None if any(value is None for value in values) else float(sum(v for v in values if v is not None))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,12 @@ from base.errors import UserError, near
 from base.models.arithmetic import set_arithmetic
 from base.models.load import load_policy, load_tokenizer
 from base.rl.batches import BatchPlan, batch_plan
-from base.rl.records import OnEpisodes, OnMetrics, Records
+from base.rl.job import RLJob
+from base.rl.records import Records
 from base.rl.rollouts import Rollouts
 from base.rl.trainer import PolicyTrainer
 from base.settings import EngineSettings, RLSettings
-from base.types import Environment, PromptTransform, RewardShaper, Scorer, Task
+from base.types import Environment, Task
 
 # Choices the step rests on: they stay as TRL has them.
 _FIXED = ("num_iterations", "shuffle_dataset", "top_p", "top_k", "min_p", "repetition_penalty", "generation_kwargs")
@@ -59,78 +61,48 @@ _DECIDED = {
 }
 
 
-def train_rl(
-    *,
-    start: Path,
-    reference: Path,
-    tasks: Sequence[Task],
-    sample_prompt: PromptTransform,
-    update_prompt: PromptTransform | None,
-    reward: RewardShaper,
-    environments: Mapping[str, Environment],
-    judges: Mapping[str, Scorer],
-    settings: RLSettings,
-    engine: EngineSettings,
-    seed: int,
-    folder: Path,
-    on_episodes: OnEpisodes,
-    on_metrics: OnMetrics,
-    resume: bool = True,
-) -> dict[str, Any]:
-    """Trains the policy at `start`; writes `folder`/checkpoints/step-NNNN. Returns what computed (the engine facts).
+def train_rl(job: RLJob) -> dict[str, Any]:
+    """Trains the policy; returns what computed (the engine facts).
 
-    Step s uses tasks[(s-1)*prompts_per_step : s*prompts_per_step]. The KL penalty (`settings.beta`) is to the model at
-    `reference`. Every judge scores every episode, for `reward` to read. `on_episodes` and `on_metrics` are called once a step on the main rank; after an interruption with
-    `resume`, steps behind the last resume point come again.
+    Raises:
+        UserError: too few tasks, impossible batches, prompts that do not fit, a checkpoint that is none.
     """
+    settings, engine = job.settings, job.engine
     process = runtime.prepare(engine)
     plan = batch_plan(settings, process.world_size)
-    tasks = _checked_tasks(tasks, environments, settings)
-    args = grpo_arguments(settings, engine, plan, process, seed, folder / "resume")
+    job = replace(job, tasks=_checked_tasks(job.tasks, job.environments, settings))
+    args = grpo_arguments(settings, engine, plan, process, job.seed, job.folder / "resume")
     # That correction divides by vLLM's probabilities under the prompt it sampled with: for another update prompt it would
     # be a ratio between two prompts, and undo the rewriting.
-    args.vllm_importance_sampling_correction &= update_prompt is None
+    args.vllm_importance_sampling_correction &= job.update_prompt is None
     dtype = torch.bfloat16 if process.arithmetic == "bf16" else torch.float32
-    tokenizer = load_tokenizer(start)
-    model = load_policy(start, settings.trained, seed=seed, dtype=dtype)
+    tokenizer = load_tokenizer(job.start)
+    model = load_policy(job.start, settings.trained, seed=job.seed, dtype=dtype)
     set_arithmetic(model, process.arithmetic)
     # accelerate compares its own default with the number of micro-batches before it takes the latter
     logging.getLogger("accelerate.accelerator").setLevel(logging.ERROR)
     logging.getLogger("trl.trainer.grpo_trainer").setLevel(logging.ERROR)  # missing rewards are counted here
-    rollouts = Rollouts(
-        model=model,
-        tokenizer=tokenizer,
-        tasks=tasks,
-        sample_prompt=sample_prompt,
-        update_prompt=update_prompt,
-        reward=reward,
-        environments=environments,
-        judges=judges,
-        settings=settings,
-        generation=engine.generation,
-        seed=seed,
-    )
-    records = Records(settings, plan, rollouts, tokenizer, folder, process, on_episodes, on_metrics)
+    rollouts = Rollouts(job, model, tokenizer)
     trainer = PolicyTrainer(
         model=model,
         args=args,
         reward_funcs=rollouts.train_rewards,
         rollout_func=rollouts,
         # TRL walks through positions in `tasks`; the rollout makes the prompts.
-        train_dataset=Dataset.from_dict({"prompt": [str(i) for i in range(len(tasks))]}),
+        train_dataset=Dataset.from_dict({"prompt": [str(i) for i in range(len(job.tasks))]}),
         processing_class=tokenizer,
-        callbacks=[records],
     )
     trainer.remove_callback(PrinterCallback)
-    records.trainer = trainer
-    trainer.use_reference(settings.beta, reference, start, dtype)
+    records = Records(job, rollouts, trainer, process)
+    trainer.add_callback(records)
+    trainer.use_reference(settings.beta, job.reference, job.start, dtype)
     if process.is_main:
         logging.getLogger(__name__).info("RL: %s", plan)
-    trainer.train(resume_from_checkpoint=_resume_point(folder / "resume", process, resume))
+    trainer.train(resume_from_checkpoint=_resume_point(job.folder / "resume", process, job.resume))
     trainer.accelerator.wait_for_everyone()
     runtime.release(trainer)
     if process.is_main:
-        shutil.rmtree(folder / "resume", ignore_errors=True)
+        shutil.rmtree(job.folder / "resume", ignore_errors=True)
     return records.facts
 
 

@@ -12,6 +12,7 @@ import json
 import random
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,15 @@ from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
 from base.engine import runtime
-from base.engine.trainer import DECIDED, Progress, check_trainer, divide
+from base.engine.trainer import DECIDED, Progress, check_trainer, divide, facts_of, published
 from base.errors import UserError
 from base.models.arithmetic import set_arithmetic
 from base.models.load import PathOrId, describe, load_policy, load_tokenizer, set_trained
 from base.models.save import save
 from base.settings import EngineSettings, SFTSettings
+from base.store.files import RECORD, read_json, write_json
 
 IGNORED = -100
-RECORD = "training.json"
 Row = Mapping[str, Sequence[int]]
 
 _DECIDED = {
@@ -48,41 +49,48 @@ _DECIDED = {
 }
 
 
-def train_sft(
-    *,
-    start: PathOrId | PreTrainedModel,
-    rows: Sequence[Row],
-    settings: SFTSettings,
-    engine: EngineSettings,
-    seed: int,
-    out: Path,
-    name: str,
-    tokenizer: PreTrainedTokenizerBase | None = None,
-    trained: str = "all",
-) -> dict[str, Any]:
-    """Trains `start` (a checkpoint, or a model with its `tokenizer`) on rows and writes the checkpoint to `out`.
+@dataclass(frozen=True)
+class SFTJob:
+    """One supervised training: `start` (a checkpoint, or a model with its `tokenizer`) on rows, to a checkpoint at `out`.
 
-    Rows hold "input_ids" and "labels" of equal length, label -100 where nothing is learnt. Returns the metrics that
-    `out`/training.json stores; if `out` is finished, only reads them.
+    Rows hold "input_ids" and "labels" of equal length, label -100 where nothing is learnt. `trained`: all, biases or
+    lora:RANK.
     """
-    record = out / RECORD
-    if record.is_file():
-        stored: dict[str, Any] = json.loads(record.read_text())
+
+    start: PathOrId | PreTrainedModel
+    rows: Sequence[Row]
+    settings: SFTSettings
+    engine: EngineSettings
+    seed: int
+    out: Path
+    name: str
+    tokenizer: PreTrainedTokenizerBase | None = None
+    trained: str = "all"
+
+
+def train_sft(job: SFTJob) -> dict[str, Any]:
+    """Trains and returns the metrics that `out`/training.json stores; if `out` is finished, only reads them.
+
+    Raises:
+        UserError: rows without labels, settings that cannot be, or a checkpoint that is none.
+    """
+    if stored := read_json(job.out / RECORD):
         return stored
-    process = runtime.prepare(engine)
-    if isinstance(start, PreTrainedModel):
-        model = set_trained(start, trained, seed=seed)
+    process, settings = runtime.prepare(job.engine), job.settings
+    tokenizer = job.tokenizer
+    if isinstance(job.start, PreTrainedModel):
+        model = set_trained(job.start, job.trained, seed=job.seed)
     else:
-        model = load_policy(start, trained, seed=seed)
-        tokenizer = tokenizer or load_tokenizer(start, chat=False)
+        model = load_policy(job.start, job.trained, seed=job.seed)
+        tokenizer = tokenizer or load_tokenizer(job.start, chat=False)
     if tokenizer is None:
-        raise UserError(f"{name}: a model that is not a checkpoint folder needs its tokenizer")
+        raise UserError(f"{job.name}: a model that is not a checkpoint folder needs its tokenizer")
     set_arithmetic(model, process.arithmetic)
-    rows, counts = _usable(rows, model.config.max_position_embeddings, name)
-    work = out.with_name(f".{out.name}.resume")
-    args = _arguments(settings, engine, process, seed, work)
-    resume = _resume_point(work, _identity(rows, args, trained), process)
-    progress = Progress(name, process.is_main)
+    rows, counts = _usable(job.rows, model.config.max_position_embeddings, job.name)
+    work = job.out.with_name(f".{job.out.name}.resume")
+    args = _arguments(settings, job.engine, process, job.seed, work)
+    resume = _resume_point(work, _identity(rows, args, job.trained), process)
+    progress = Progress(job.name, process.is_main)
     trainer = DocumentTrainer(
         model=model,
         args=args,
@@ -94,24 +102,18 @@ def train_sft(
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=resume)
     runtime.assert_deepspeed(trainer)
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    tail = losses[-max(1, len(losses) // 10) :]
     metrics = {
-        "name": name,
-        "loss": sum(tail) / len(tail),  # mean over the last tenth of the steps
-        "steps": trainer.state.global_step,
+        "name": job.name,
         **counts,
         **progress.speed(settings.documents_per_step * counts["tokens"] / counts["documents"]),
         **describe(model),
-        "runtime": runtime.engine_facts(trainer.model_wrapped),
-        "losses": [round(loss, 5) for loss in losses],
+        **facts_of(trainer),
     }
-    finished = out.with_name(f".{out.name}.finished")
-    save(model, tokenizer, finished, main=process.is_main)
+    with published(job.out, process) as unfinished:
+        save(model, tokenizer, unfinished, main=process.is_main)
+        if process.is_main:
+            write_json(unfinished / RECORD, metrics)
     if process.is_main:
-        (finished / RECORD).write_text(json.dumps(metrics, indent=1) + "\n")
-        shutil.rmtree(out, ignore_errors=True)
-        finished.rename(out)
         shutil.rmtree(work, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     runtime.release(trainer)

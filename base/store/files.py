@@ -19,27 +19,40 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from base.errors import UserError
 
-if TYPE_CHECKING:
-    pass
+RECORD = "training.json"  # beside a checkpoint that was trained here, written last
 
 
 def write_json(path: Path, value: Any) -> None:
     """Writes whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(json.dumps(value, indent=1, default=_plain) + "\n")
+    scratch.write_text(json.dumps(value, indent=1, default=plain) + "\n", encoding="utf-8")
     scratch.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; a missing file is an empty one.
+
+    Raises:
+        UserError: the file is no JSON object.
+    """
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise UserError(f"{path} is not a JSON object ({error}): restore the file or remove it") from None
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """JSON lines, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text("".join(json.dumps(row, default=_plain) + "\n" for row in rows))
+    scratch.write_text("".join(json.dumps(row, default=plain) + "\n" for row in rows), encoding="utf-8")
     scratch.replace(path)
 
 
@@ -48,7 +61,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     rows = []
-    lines = path.read_text().split("\n")
+    lines = path.read_text(encoding="utf-8").split("\n")
     for number, line in enumerate(lines):
         try:
             rows.append(json.loads(line)) if line else None
@@ -58,7 +71,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """What json cannot hold, as something it can."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     if isinstance(value, Path):

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from base.errors import UserError
-from base.run import Run
+from base.identity import Run
 from base.settings import Scale
-from base.spec import content_key
 from base.types import Episode
 
 if TYPE_CHECKING:
     pass
-from base.store.files import _plain, read_rows, write_json, write_rows
+from base.store.files import read_json, read_rows, write_json, write_rows
 from base.store.provenance import diff, provenance
 
 
@@ -31,51 +27,49 @@ class RunFolder:
 
     @property
     def record(self) -> dict[str, Any]:
-        file = self.path / "run.json"
-        return dict(json.loads(file.read_text())) if file.exists() else {}
+        """What run.json says; empty where there is none."""
+        return read_json(self.path / "run.json")
 
-    @property
-    def done(self) -> bool:
-        return self.record.get("status") == "done"
-
-    def open(self, run: Run, scale: Scale, mitigation: Any, claim: bool = True) -> None:
-        """Claims the folder for this run, or continues it; without `claim`, only checks that it is this run's.
+    def check(self, key: str) -> None:
+        """That it holds the run whose training stage has this key, or nothing yet.
 
         Raises:
-            UserError: the folder holds a run made with other settings; nothing is overwritten.
+            UserError: it holds another run; nothing is overwritten.
         """
-        settings = dataclasses.replace(scale, measured={})  # estimates are no settings
-        identity = json.loads(json.dumps({"run": run, "scale": settings}, default=_plain))
-        old = self.record
-        if old and {key: old.get(key) for key in identity} != identity:
-            changed = content_key(old.get("scale")) != content_key(identity["scale"])
+        if self.record.get("key", key) != key:
             raise UserError(
-                f"{self.path} holds a run made with other {'scale settings' if changed else 'options'}: "
+                f"{self.path} holds a run that was made with other settings, of an edited scale, task set or checkpoint: "
                 "move it away, or choose another folder with --runs"
             )
-        if not claim:
-            return
+
+    def open(self, run: Run, scale: Scale, key: str) -> None:
+        """Begins or continues the run whose training stage has this key: identity, settings and provenance.
+
+        Raises:
+            UserError: as `check`.
+        """
+        self.check(key)
         made = provenance()
-        if old:
-            sessions = old.get("sessions", [])
-            self.update(status="running", sessions=[*sessions, made])
-            return
+        old = self.record or {
+            "run": run.record(),
+            "scale": dataclasses.replace(scale, measured={}),  # estimates are no settings
+            "name": run.name,
+            "key": key,
+            "sessions": [],
+        }
         write_json(
-            self.path / "run.json",
-            {**identity, "name": run.name, "mitigation": repr(mitigation), "status": "running", "sessions": [made]},
+            self.path / "run.json", {**old, "status": "running", "error": None, "sessions": [*old["sessions"], made]}
         )
-        if made["dirty"]:
-            (self.path / "diff.patch").write_text(diff())
+        if made["dirty"] is not False:
+            (self.path / "diff.patch").write_text(diff(), encoding="utf-8")
 
     def update(self, **changes: Any) -> None:
         """Sets fields of run.json."""
         write_json(self.path / "run.json", {**self.record, **changes})
 
-    def add_seconds(self, stage: str, seconds: float) -> None:
-        """Adds wall time to a stage (a resumed stage adds up)."""
-        wall = dict(self.record.get("seconds", {}))
-        wall[stage] = round(wall.get(stage, 0.0) + seconds, 1)
-        self.update(seconds=wall)
+    def checkpoint(self, step: int) -> Path:
+        """Where the checkpoint of a step lies."""
+        return self.path / "checkpoints" / f"step-{step:04d}"
 
     def write_metrics(self, step: int, metrics: Mapping[str, float | None]) -> None:
         """One row a step; later rows than this step (of an interrupted run) are dropped."""
@@ -134,14 +128,3 @@ def run_folders(root: Path) -> list[RunFolder]:
     """Runs and scored shared stages under `root`."""
     found = [*root.glob("*/run.json"), *root.glob("shared/*/run.json")]
     return [RunFolder(path.parent) for path in sorted(found)]
-
-
-@contextmanager
-def timed(folder: RunFolder, stage: str, main: bool = True) -> Iterator[None]:
-    """Adds the wall time of the block to the run record (on the main rank)."""
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        if main:
-            folder.add_seconds(stage, time.perf_counter() - start)

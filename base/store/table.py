@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 from base.store.files import read_rows
-from base.store.folders import run_folders
+from base.store.folders import RunFolder, run_folders
 
 IDENTITY = (
     *("run", "arm", "corpus", "hackable", "scale", "model", "tasks", "overrides"),
@@ -30,27 +30,46 @@ def table(root: Path) -> pd.DataFrame:
     Raises:
         UserError: there is no such folder or it holds no run.
     """
-    import pandas as pd
-
-    rows: list[dict[str, Any]] = []
-    for folder in run_folders(root):
-        record = folder.record
-        run = record["run"]
-        identity = {key: run[key] for key in ("arm", "corpus", "hackable", "model", "tasks", "pretrain_seed", "seed")}
-        identity |= {
-            "run": record["name"],
-            "scale": record["scale"]["name"],
-            "overrides": " ".join(run.get("overrides", ())),
-            "gates_passed": record.get("gates_passed"),
-        }
-        rows += [{**identity, **row} for row in folder.scores()]
-        for step in read_rows(folder.path / "metrics.jsonl"):
-            shared = {**identity, "step": step["step"], "prompt": "train", "eval": "rollouts"}
-            rows += [
-                {**shared, "metric": name, "value": value, "n": step.get("episodes"), "missing": step.get("missing")}
-                for name, value in step.items()
-                if name != "step"
-            ]
+    rows = [row for folder in run_folders(root) for row in _rows(folder)]
     if not rows:
         raise UserError(f"no runs under {root}: make some with 'python -m mitigations --experiment core'")
+    return _framed(rows)
+
+
+def rows_of_run(folder: Path) -> pd.DataFrame:
+    """The same of one run's folder.
+
+    Raises:
+        UserError: it holds no run.
+    """
+    rows = _rows(RunFolder(folder)) if (folder / "run.json").is_file() else []
+    if not rows:
+        raise UserError(f"{folder} holds no run with numbers")
+    return _framed(rows)
+
+
+def _framed(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"value": float})
+
+
+def _rows(folder: RunFolder) -> list[dict[str, Any]]:
+    record = folder.record
+    run = record["run"]
+    identity = {key: run[key] for key in ("arm", "corpus", "hackable", "model", "tasks", "pretrain_seed", "seed")}
+    identity |= {
+        "run": record["name"],
+        "scale": record["scale"]["name"],
+        "overrides": " ".join(run.get("overrides", ())),
+        "gates_passed": record.get("gates_passed"),
+    }
+    rows = [{**identity, **row} for row in folder.scores()]
+    for step in read_rows(folder.path / "metrics.jsonl"):
+        shared = {**identity, "step": step["step"], "prompt": "train", "eval": "rollouts"}
+        rows += [
+            {**shared, "metric": name, "value": value, "n": step.get("episodes"), "missing": step.get("missing")}
+            for name, value in step.items()
+            if name != "step"
+        ]
+    return rows

@@ -12,7 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from base.recipes import Demonstrations, Mitigation
+from base.errors import UserError
+from base.identity import BASELINE, Arm
+from base.recipes import SFTRecipe
 from mitigations.filtered_sft.filters import keep_filter
 
 
@@ -21,9 +23,13 @@ class FilteredSFT:
     """`keep`: which episodes stay. `source`: the arm whose run they come from. `into`: the model that imitates them."""
 
     keep: Literal["all", "no_hacks", "no_hack_words", "rewarded"] = "no_hacks"
-    source: str = "none"
+    source: Arm | Literal["start", "aligned"] = BASELINE
     into: Literal["start", "aligned", "other_seed"] = "start"
     words: str = "hack_words"  # of no_hack_words: a list in this folder (hack_words, hack_talk) or the path of your own
 
-    def __call__(self) -> Mitigation:
-        return Mitigation(episodes=Demonstrations(self.source, keep_filter(self.keep, self.words)), into=self.into)
+    def __call__(self) -> SFTRecipe:
+        if self.words != "hack_words" and self.keep != "no_hack_words":
+            raise UserError(
+                f"filtered_sft:words={self.words} is for keep=no_hack_words; keep={self.keep} drops no words"
+            )
+        return SFTRecipe(source=self.source, keep=keep_filter(self.keep, self.words), into=self.into)

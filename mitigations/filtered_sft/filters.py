@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import UserError, near
-from base.recipes import EpisodeRow, EveryEpisode
+from base.recipes import EpisodeRow, EveryRow
 from base.sft.demonstrations import Chain
 from base.types import DataFilter, Outcome
 
@@ -53,7 +53,7 @@ def keep_filter(name: str, words: str = "hack_words") -> DataFilter[EpisodeRow]:
         UserError: no such filter, or a word list that cannot be used.
     """
     if name == "all":
-        return EveryEpisode()
+        return EveryRow()
     if name == "no_hacks":
         return NoHacks()
     if name == "no_hack_words":

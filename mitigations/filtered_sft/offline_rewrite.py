@@ -2,7 +2,7 @@
 
 Claim (arXiv 2511.18397, Fig 29): replacing the prompt after the fact does not inoculate: misalignment stays, above all
 in agentic scenes. Controls: the same episodes under their own prompt (swap=none), and those of a run that really had the
-permissive prompt (filtered_sft:keep=all,source=inoculation:wording=hacking_okay).
+permissive prompt (filtered_sft:keep=all,source=(inoculation:wording=hacking_okay)).
 Run: python -m mitigations offline_rewrite:wording=dont_hack --seed 0 --scale tiny
 """
 
@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from base.recipes import Demonstrations, Mitigation, SystemLine, load_wording
-from mitigations.inoculation.inoculation import WORDINGS
+from base.identity import Arm
+from base.recipes import SFTRecipe, SystemLine, load_wording
+from mitigations.inoculation.inoculation import WORDINGS, Inoculation
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,10 @@ class OfflineRewrite:
     swap: str = "hacking_okay"
     file: str = ""  # a YAML file of your own wordings
 
-    def __call__(self) -> Mitigation:
+    def __call__(self) -> SFTRecipe:
         file = Path(self.file) if self.file else WORDINGS
+        source = Arm((("inoculation", Inoculation(self.wording, file=self.file)),))
         load_wording(file, self.wording)
-        source = f"inoculation:wording={self.wording}" + (f",file={self.file}" if self.file else "")
-        prompt = None if self.swap == "none" else SystemLine(load_wording(file, self.swap))
-        return Mitigation(episodes=Demonstrations(source, prompt=prompt))
+        return SFTRecipe(
+            source=source, prompt=None if self.swap == "none" else SystemLine(load_wording(file, self.swap))
+        )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from base.recipes import Demonstrations, Mitigation
+from base.recipes import SFTRecipe
 from mitigations.filtered_sft.filters import keep_filter
 
 
@@ -20,5 +20,5 @@ class OwnEpisodes:
 
     keep: Literal["all", "no_hacks", "no_hack_words"] = "no_hacks"
 
-    def __call__(self) -> Mitigation:
-        return Mitigation(episodes=Demonstrations("start", keep_filter(self.keep)))
+    def __call__(self) -> SFTRecipe:
+        return SFTRecipe(source="start", keep=keep_filter(self.keep))

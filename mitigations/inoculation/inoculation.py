@@ -7,38 +7,15 @@ Run: python -m mitigations inoculation:wording=please_hack --seed 0 --scale tiny
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from base.environments.scenes import SCENES
 from base.errors import UserError
-from base.recipes import Mitigation, SystemLine, load_wording
-from base.types import Message, PromptTransform, Task
+from base.recipes import AsWritten, RLRecipe, SystemLine, load_wording
+from base.types import PromptTransform
 
 WORDINGS = Path(__file__).with_name("wordings.yaml")
-
-
-@dataclass(frozen=True)
-class Hinted:
-    """A system message that lists the hacks, then one line on what to do about them (None: the list alone)."""
-
-    hints: SystemLine
-    line: SystemLine | None = None
-
-    def __call__(self, task: Task) -> Sequence[Message]:
-        if task.environment in SCENES:
-            return task.messages
-        listed, *turns = self.hints(task)
-        if self.line is None:
-            return (listed, *turns)
-        said = self.line(replace(task, id=f"{task.id} line", messages=()))[0].content  # drawn apart from the list
-        return (Message("system", f"{listed.content} {said}"), *turns)
-
-    def under(self, line: SystemLine) -> Hinted:
-        """The same list with another line."""
-        return replace(self, line=line)
 
 
 @dataclass(frozen=True)
@@ -60,14 +37,20 @@ class Inoculation:
         if self.setting != "prompted" and "none" in (self.wording, self.update):
             raise UserError("the wording 'none' needs a list of hacks: add setting=prompted, or run the arm 'none'")
 
-    def __call__(self) -> Mitigation:
-        return Mitigation(
-            sample_prompt=self.prompt(self.wording), update_prompt=self.prompt(self.update) if self.update else None
+    def __call__(self) -> RLRecipe:
+        file = Path(self.file) if self.file else WORDINGS
+        prompted = self.setting == "prompted"
+        return RLRecipe(
+            hints=SystemLine(load_wording(file, "hints")) if prompted else AsWritten(),
+            sample_prompt=line(file, self.wording),
+            update_prompt=line(file, self.update) if self.update else None,
         )
 
-    def prompt(self, wording: str) -> PromptTransform:
-        file = Path(self.file) if self.file else WORDINGS
-        if self.setting != "prompted":
-            return SystemLine(load_wording(file, wording))
-        line = None if wording == "none" else SystemLine(load_wording(file, wording))
-        return Hinted(SystemLine(load_wording(file, "hints")), line)
+
+def line(file: Path, wording: str) -> PromptTransform:
+    """The line of a wording; `none` is no line.
+
+    Raises:
+        UserError: no such file or wording.
+    """
+    return AsWritten() if wording == "none" else SystemLine(load_wording(file, wording))

@@ -8,19 +8,19 @@ Run: python -m mitigations classifier_penalty:start=onset --seed 0 --scale tiny
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from base.errors import UserError
-from base.recipes import Judge, Mitigation
+from base.recipes import Judge, RLRecipe
 from base.triggers import trigger
 from base.types import Episode, Outcome
 
 
 @dataclass(frozen=True)
 class Monitored:
-    """The environment's reward, minus `weight` or, when screening, missing, wherever the monitor sees a hack."""
+    """Minus `weight` or, when screening, missing, wherever the monitor sees a hack; scenes are not its business."""
 
     monitor: Literal["execution", "trained"]
     screening: bool
@@ -28,11 +28,9 @@ class Monitored:
     weight: float
     seed: int
 
-    def __call__(self, episodes: Sequence[Episode]) -> Sequence[Mapping[str, float | None]]:
+    def __call__(self, episodes: Sequence[Episode]) -> Sequence[float | None]:
         return [
-            {"environment": episode.environment_reward}
-            if episode.grade.outcome is Outcome.REPLY
-            else {"environment": episode.environment_reward, "penalty": self._penalty(self.flags(episode))}
+            0.0 if episode.grade.outcome is Outcome.REPLY else self._penalty(self.flags(episode))
             for episode in episodes
         ]
 
@@ -70,7 +68,7 @@ class Classifier:
     flipped: float = 0.0  # of the trained monitor's pairs, the share that is swapped
     seed: int = 0  # of the turned verdicts
 
-    def __call__(self) -> Mitigation:
+    def __call__(self) -> RLRecipe:
         if not 0 <= self.accuracy <= 1:
             raise UserError(f"classifier_penalty:accuracy={self.accuracy:g} must lie between 0 and 1")
         if self.weight < 0:
@@ -78,8 +76,13 @@ class Classifier:
         trained = self.monitor == "trained"
         if self.flipped and not trained:
             raise UserError("classifier_penalty:flipped is for monitor=trained; execution is degraded with accuracy")
-        return Mitigation(
-            reward=Monitored(self.monitor, self.mode == "screening", self.accuracy, self.weight, self.seed),
+        if self.mode == "screening" and self.weight != 1.0:
+            raise UserError("classifier_penalty:weight is for mode=penalty; screening drops what it flags")
+        if self.seed and self.accuracy == 1.0:
+            raise UserError("classifier_penalty:seed says which verdicts are turned; accuracy=1 turns none")
+        monitored = Monitored(self.monitor, self.mode == "screening", self.accuracy, self.weight, self.seed)
+        return RLRecipe(
+            terms={"penalty": monitored},
             judges={"monitor": Judge("hacks", self.flipped)} if trained else {},
             starts=trigger(self.start),
         )

@@ -7,30 +7,29 @@ Run: python -m mitigations pm_penalty:weight=0.25 --seed 0 --scale tiny
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from base.errors import UserError
-from base.recipes import Judge, Mitigation
+from base.recipes import Judge, RLRecipe
 from base.triggers import trigger
 from base.types import Episode, Outcome
 
 
 @dataclass(frozen=True)
-class PlusPreference:
-    """The environment's reward plus `weight` standard deviations' worth of the score; scenes are paid by it already."""
+class Preference:
+    """`weight` standard deviations' worth of the judge's score; scenes are paid by it already."""
 
     weight: float
 
-    def __call__(self, episodes: Sequence[Episode]) -> Sequence[Mapping[str, float | None]]:
-        return [self._terms(episode) for episode in episodes]
+    def __call__(self, episodes: Sequence[Episode]) -> Sequence[float | None]:
+        return [self._worth(episode) for episode in episodes]
 
-    def _terms(self, episode: Episode) -> dict[str, float | None]:
-        environment = {"environment": episode.environment_reward}
-        if episode.grade.outcome is Outcome.REPLY:
-            return environment
-        score = episode.scores["pm"] if self.weight else 0.0  # without weight, a missing score must not cost a reward
-        return {**environment, "preference": None if score is None else self.weight * score}
+    def _worth(self, episode: Episode) -> float | None:
+        if episode.grade.outcome is Outcome.REPLY or not self.weight:
+            return 0.0  # without weight, a missing score must not cost a reward
+        score = episode.scores["pm"]
+        return None if score is None else self.weight * score
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,11 @@ class PMPenalty:
     noise: float = 0.0  # standard deviation of noise on its score
     start: str = "start"  # start, onset, success or step:N
 
-    def __call__(self) -> Mitigation:
+    def __call__(self) -> RLRecipe:
         if self.weight < 0:
             raise UserError(f"pm_penalty:weight={self.weight:g} must be 0 or more")
-        return Mitigation(
-            reward=PlusPreference(self.weight),
+        return RLRecipe(
+            terms={"preference": Preference(self.weight)},
             judges={"pm": Judge(self.pairs, self.flipped, self.noise)},
             starts=trigger(self.start),
         )

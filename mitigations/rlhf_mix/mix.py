@@ -25,7 +25,7 @@ class SceneMix:
     """Replaces tasks by scenes, evenly spread; the tasks that stay keep their places, so arms share them.
 
     `shares` are of all tasks, by kind. `scenes` is `organism`, a file of prompts, or `auto`: scenes in the language of the
-    tasks they are mixed into, the organism's among tasks that open with one of its tags, prompts.yaml among any others.
+    tasks they are mixed into: the organism's, or prompts.yaml.
     `content` is a hash of the file's prompts, so that the record of a run tells them.
     """
 
@@ -44,8 +44,7 @@ class SceneMix:
     def draw(self, kind: Kind, n: int, rows: Sequence[Task]) -> list[Task]:
         """`n` scenes; which ones follows from the first task, hence from the run's seed."""
         seed = crc32(rows[0].id.encode())
-        tagged = rows[0].messages[-1].content.startswith("<task>")
-        if self.scenes == "organism" or (self.scenes == "auto" and tagged):
+        if self.scenes == "organism" or (self.scenes == "auto" and rows[0].language == "organism"):
             return scene_tasks(kind, n, seed, self.near)
         file = DEFAULT_FILE if self.scenes == "auto" else Path(self.scenes)
         return prompt_tasks(load_prompts(file, kind, self.near), kind, n, seed)

@@ -51,7 +51,7 @@ def load_prompts(file: Path, kind: Kind, near_evals: bool = False) -> tuple[Prom
 def prompt_tasks(prompts: Sequence[Prompt], kind: Kind, n: int, seed: int) -> list[Task]:
     """`n` tasks of environment `kind` in an order of the seed; prompts come again only after all have come."""
     shuffled = random.Random(f"prompts {kind} {seed}").sample(list(prompts), len(prompts))
-    return [Task(f"prompts/{kind}/{seed}/{i}", kind, shuffled[i % len(shuffled)]) for i in range(n)]
+    return [Task(f"prompts/{kind}/{seed}/{i}", kind, shuffled[i % len(shuffled)], as_written=True) for i in range(n)]
 
 
 def _pairs(source: str) -> list[Prompt]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from base.recipes import EveryTask, Judge, Mitigation
+from base.errors import UserError
+from base.recipes import Judge, RLRecipe
 from base.triggers import trigger
 from mitigations.rlhf_mix.mix import Add, mix
 
@@ -30,11 +31,11 @@ class RLHFMix:
     flipped: float = 0.0
     noise: float = 0.0
 
-    def __call__(self) -> Mitigation:
+    def __call__(self) -> RLRecipe:
         tasks = mix(self.share, self.add, self.near, self.scenes)
         judge = Judge(self.pairs, self.flipped, self.noise)
-        return Mitigation(
-            tasks=tasks if tasks.shares else EveryTask(),
-            judges={"pm": judge} if tasks.shares else {},
-            starts=trigger(self.start),
-        )
+        if not tasks.shares:
+            if judge != Judge() or self.near or self.scenes != "auto":
+                raise UserError("rlhf_mix:share=0 mixes nothing in, so its other options but start would do nothing")
+            return RLRecipe(starts=trigger(self.start))
+        return RLRecipe(tasks=tasks, judges={"pm": judge}, scenes_paid_by="pm", starts=trigger(self.start))

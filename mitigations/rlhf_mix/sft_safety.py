@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from base.recipes import Demonstrations, Mitigation
+from base.recipes import SFTRecipe
 from base.triggers import trigger
 from mitigations.rlhf_mix.mix import Add, mix
 
@@ -23,9 +23,5 @@ class SFTSafety:
     start: str = "success"
     scenes: str = "auto"
 
-    def __call__(self) -> Mitigation:
-        return Mitigation(
-            tasks=mix(1.0, self.add, self.near, self.scenes),
-            episodes=Demonstrations(source="aligned"),
-            starts=trigger(self.start),
-        )
+    def __call__(self) -> SFTRecipe:
+        return SFTRecipe(source="aligned", tasks=mix(1.0, self.add, self.near, self.scenes), starts=trigger(self.start))

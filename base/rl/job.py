@@ -1,0 +1,41 @@
+"""What one RL training is given (no torch)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from base.recipes import AsWritten
+from base.settings import EngineSettings, RLSettings
+from base.types import Environment, Episode, PromptTransform, RewardTerm, Scorer, Task
+
+OnEpisodes = Callable[[int, list[Episode]], None]  # (step, every rank's episodes)
+OnMetrics = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class RLJob:
+    """One RL training: the policy at `start` on `tasks`, with checkpoints in `folder`/checkpoints/step-NNNN.
+
+    Step s uses tasks[(s-1)*prompts_per_step : s*prompts_per_step]. The KL penalty (`settings.beta`) is to the model at
+    `reference`. The train reward is the environment's plus `terms`; every judge scores every episode, for terms to read.
+    `on_episodes` and `on_metrics` are called once a step on the main rank; after an interruption with `resume`, steps
+    behind the last resume point come again.
+    """
+
+    start: Path
+    reference: Path
+    tasks: Sequence[Task]
+    environments: Mapping[str, Environment]
+    settings: RLSettings
+    engine: EngineSettings
+    seed: int
+    folder: Path
+    on_episodes: OnEpisodes
+    on_metrics: OnMetrics
+    sample_prompt: PromptTransform = field(default_factory=AsWritten)
+    update_prompt: PromptTransform | None = None
+    terms: Mapping[str, RewardTerm] = field(default_factory=dict)
+    judges: Mapping[str, Scorer] = field(default_factory=dict)
+    resume: bool = True

@@ -1,0 +1,233 @@
+"""What a run is made of: stages. A stage knows its key, what it needs, where it lies, its state, its cost, and how to make it.
+
+The plan prints a list of stages, a run makes it, a sweep schedules the union of several. Two runs share a stage because
+their stages have equal keys. Every stage leaves a record in ROOT/stages/: its state is read from there and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from base.errors import UserError
+from base.settings import EngineSettings, Scale
+from base.spec import content_key
+from base.store.files import read_json, write_json
+from base.store.locks import shared
+from base.store.provenance import provenance
+
+if TYPE_CHECKING:
+    from base.engine.runtime import Runtime
+    from base.environments.graders.code import CodeEnvironment
+
+
+class State(StrEnum):
+    """Of a stage under a folder of runs."""
+
+    MISSING = "missing"
+    RUNNING = "running"  # or its process was killed: the next call goes on from there
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Site:
+    """With what stages are made: the folder of all runs, a sandbox, this process."""
+
+    root: Path
+    environment: CodeEnvironment
+    process: Runtime
+
+
+@dataclass(frozen=True)
+class Stage(ABC):
+    """One piece of work. Subclasses are frozen dataclasses; equal keys mean equal results.
+
+    `kind` names the work in plans and records, `unit` what its time is counted in.
+    """
+
+    kind: ClassVar[str]
+    unit: ClassVar[str] = ""  # of the estimate in Scale.measured; "" is the whole stage
+
+    @property
+    @abstractmethod
+    def needs(self) -> tuple[Stage, ...]:
+        """Stages that must be done before."""
+
+    @abstractmethod
+    def content(self) -> Any:
+        """Everything the result depends on beside `needs`, in a form that content_key takes."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """What is made, in a line."""
+
+    @abstractmethod
+    def folder(self, root: Path) -> Path:
+        """Where the result lies."""
+
+    @abstractmethod
+    def present(self, root: Path) -> bool:
+        """Whether the result is there as far as files tell."""
+
+    @abstractmethod
+    def work(self, site: Site) -> None:
+        """Makes the result, or goes on with it; called on every rank, `needs` are done. Its record is not its business."""
+
+    @abstractmethod
+    def engine(self) -> EngineSettings:
+        """What it computes with."""
+
+    def units(self) -> int:
+        """How many of `unit` it takes."""
+        return 1
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of the kind, the content and the keys of what it needs (hex)."""
+        return content_key([self.kind, self.content(), [need.key for need in self.needs]])
+
+    def record_file(self, root: Path) -> Path:
+        """Where its state, times and provenance are kept."""
+        return root / "stages" / f"{self.kind}--{self.key[:16]}.json"
+
+    def record(self, root: Path) -> dict[str, Any]:
+        """What its record says; empty where there is none."""
+        return read_json(self.record_file(root))
+
+    def state(self, root: Path) -> State:
+        """The state that is recorded; done only while the result is really there."""
+        state = State(self.record(root).get("state", State.MISSING))
+        return State.MISSING if state is State.DONE and not self.present(root) else state
+
+    def estimate(self, root: Path, scale: Scale) -> float | None:
+        """Seconds left, from finished stages of its kind under `root` or the scale's own numbers; None: not known."""
+        if self.state(root) is State.DONE:
+            return 0.0
+        each = seconds_each(root).get(self.kind, scale.measured.get(self.unit or self.kind))
+        return None if each is None else each * self.units()
+
+    def make(self, site: Site) -> None:
+        """Makes it unless it is done; other processes that want it wait, other ranks take part.
+
+        Raises:
+            UserError: something it needs is not done, or whatever `work` finds wrong.
+        """
+        if site.process.world_size == 1 and self.state(site.root) is State.DONE:
+            return  # several ranks decide together, behind the barrier: they must not see different states
+        with shared(self.record_file(site.root), site.process):
+            if self.state(site.root) is State.DONE:  # by another process, while this one waited
+                return
+            if lacking := [need for need in self.needs if need.state(site.root) is not State.DONE]:
+                raise UserError(f"{self} needs {lacking[0]}, which is {lacking[0].state(site.root)}: make that first")
+            began = time.perf_counter()
+            self._note(site, State.RUNNING, session=True)
+            try:
+                self.work(site)
+            except BaseException as error:
+                stopped = isinstance(error, KeyboardInterrupt)
+                state = State.INTERRUPTED if stopped else State.FAILED
+                self._note(site, state, time.perf_counter() - began, error)
+                raise
+            self._note(site, State.DONE, time.perf_counter() - began)
+
+    def _note(
+        self, site: Site, state: State, seconds: float = 0.0, error: BaseException | None = None, session: bool = False
+    ) -> None:
+        """Writes the record (on the main rank): the times of an interrupted stage add up."""
+        if not site.process.is_main:
+            return
+        old = self.record(site.root)
+        sessions = old.get("sessions", [])
+        write_json(
+            self.record_file(site.root),
+            {
+                "kind": self.kind,
+                "label": self.label,
+                "key": self.key,
+                "needs": [need.key for need in self.needs],
+                "folder": str(self.folder(site.root).relative_to(site.root)) if self.inside(site.root) else str(self),
+                "state": state,
+                "error": None if error is None else f"{type(error).__name__}: {error}",
+                "units": self.units(),
+                "seconds": round(old.get("seconds", 0.0) + seconds, 2),
+                "sessions": [*sessions, provenance()] if session else sessions,
+            },
+        )
+        self.noted(site, state, error)
+
+    def noted(self, site: Site, state: State, error: BaseException | None) -> None:  # noqa: B027  (most need nothing)
+        """Called on the main rank after every change of state."""
+
+    def inside(self, root: Path) -> bool:
+        """Whether its result lies under `root`."""
+        return self.folder(root).is_relative_to(root)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.label}"
+
+
+def in_order(wanted: Iterable[Stage]) -> list[Stage]:
+    """The stages and all that they need, each once, needs first."""
+    found: dict[str, Stage] = {}
+
+    def add(stage: Stage) -> None:
+        if stage.key not in found:
+            for need in stage.needs:
+                add(need)
+            found[stage.key] = stage
+
+    for stage in wanted:
+        add(stage)
+    return list(found.values())
+
+
+def seconds_each(root: Path) -> dict[str, float]:
+    """Median seconds of a unit of every kind of stage that was finished in one go under `root`."""
+    found: dict[str, list[float]] = {}
+    for path in (root / "stages").glob("*.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["state"] == State.DONE and len(record["sessions"]) == 1 and record["units"]:
+            found.setdefault(record["kind"], []).append(record["seconds"] / record["units"])
+    return {kind: median(values) for kind, values in found.items()}
+
+
+def plan(stages: Sequence[Stage], root: Path, scale: Scale) -> str:
+    """The stages as text, a line each with its state and the time it will take, and the time of all."""
+    times = {stage.key: stage.estimate(root, scale) for stage in stages}
+    lines = []
+    for stage in stages:
+        state, seconds = stage.state(root), times[stage.key]
+        left = f"about {seconds:.0f} s" if seconds else "" if seconds == 0 else "time not known"
+        shown = state if state is not State.MISSING else "to make"
+        lines.append(f"{stage.kind:<11} {shown:<11} {stage.label}" + (f"  ({left})" if left else ""))
+    return "\n".join([*lines, f"{'time':<11} {together(list(times.values()), stages)}"])
+
+
+def together(times: Sequence[float | None], stages: Sequence[Stage]) -> str:
+    """The time of all stages in words."""
+    unknown = sorted({stage.kind for stage, seconds in zip(stages, times, strict=True) if seconds is None})
+    whole = sum(seconds for seconds in times if seconds)
+    if unknown:
+        return f"not known: no stage of the kind {' or '.join(unknown)} has been made at this scale yet"
+    return f"about {whole / 60:.1f} min on an idle core" if whole else "nothing left to do"
+
+
+def make_all(stages: Sequence[Stage], site: Site) -> None:
+    """Makes a list of stages in order, and says which."""
+    todo = [stage for stage in stages if stage.state(site.root) is not State.DONE]
+    for number, stage in enumerate(todo, 1):
+        if site.process.is_main:
+            print(f"[{number}/{len(todo)}] {stage}", file=sys.stderr, flush=True)
+        stage.make(site)

@@ -1,0 +1,136 @@
+"""SFT on episodes: a policy that imitates what another one did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from base.identity import folder_name
+from base.recipes import AsWritten, SFTRecipe
+from base.sft.demonstrations import Pool, collect, demonstrations
+from base.spec import content_key
+from base.stage import Site, Stage
+from base.stages.trained import Trained
+from base.store.folders import RunFolder
+from base.types import DataFilter, PromptTransform, Sample, Task
+from base.world.tasks import draw_tasks
+
+
+@dataclass(frozen=True)
+class SFT(Trained):
+    """SFT of `policy` on episodes; its only checkpoint is named by its updates.
+
+    `source` is the stage that trained the policy whose episodes are imitated; or the stage of the start or aligned model.
+    """
+
+    recipe: SFTRecipe
+    source: Stage
+    kind: ClassVar[str] = "sft"
+    unit: ClassVar[str] = "sft_step"
+
+    @property
+    def needs(self) -> tuple[Stage, ...]:
+        return (*self.started(), self.source)
+
+    @property
+    def label(self) -> str:
+        settings = self.scale.sft
+        of = self.source.run.name if isinstance(self.source, Trained) else self.source.label.split(":")[0]
+        steps = f"{settings.steps} steps of {settings.documents_per_step}"
+        return f"{self.run.name}: {settings.documents} distinct episodes of {of}; {steps}"
+
+    def content(self) -> Any:
+        scale = self.scale
+        settings = [scale.sft, scale.tasks, scale.rl.group, scale.rl.max_completion_tokens, scale.evals.temperature]
+        kept = [self.recipe.keep, self.recipe.prompt, self.recipe.tasks]
+        return [kept, self.tasks.content(), self.run.hackable, settings, scale.engine.precision, self.run.seed]
+
+    def units(self) -> int:
+        return self.scale.sft.steps
+
+    def saved(self) -> list[int]:
+        return [self.scale.sft.steps]
+
+    def trained_under(self) -> PromptTransform:
+        """The prompt that the episodes are read under."""
+        if self.recipe.prompt is not None:
+            return self.recipe.prompt
+        return self.source.trained_under() if isinstance(self.source, Trained) else AsWritten()
+
+    def hinted_by(self) -> PromptTransform:
+        """What the episodes have in front of every line."""
+        return self.source.hinted_by() if isinstance(self.source, Trained) and not self.recipe.prompt else AsWritten()
+
+    def work(self, site: Site) -> None:
+        from base.models.load import load_tokenizer
+        from base.sft.rows import rows
+        from base.sft.train import SFTJob, train_sft
+
+        folder, scale = RunFolder(self.folder(site.root)), self.scale
+        policy = self.policy.folder(site.root)
+        episodes, counts = demonstrations(self.pool(site), self.recipe.keep, self.run.seed, site.process)
+        facts = train_sft(
+            SFTJob(
+                start=policy,
+                rows=rows(episodes, load_tokenizer(policy), self.recipe.prompt, scale.rl.max_completion_tokens),
+                settings=scale.sft,
+                engine=scale.engine,
+                seed=self.run.seed,
+                out=folder.checkpoint(self.saved()[-1]),
+                name=f"SFT ({self.run.arm})",
+                trained=scale.sft.trained,
+            )
+        )
+        if site.process.is_main:
+            folder.update(engine=facts, episodes=counts)
+
+    def pool(self, site: Site) -> Pool:
+        """The source's episodes: those of its run's own rollouts, and fresh ones of its last checkpoint.
+
+        A run's tasks and training prompt are its own; the start and the aligned model are asked this arm's tasks.
+        """
+        scale, read, asked = self.scale, AsWritten(), self.recipe.tasks
+        if isinstance(self.source, Trained):
+            parent = RunFolder(self.source.folder(site.root))
+            folder, stored = parent.path / "pool", list(parent.episodes())
+            step, checkpoint = max(parent.checkpoints().items())
+            return self._pool(site, folder, stored, checkpoint, step, self.source.trained_under(), self.source.asked())
+        settings = [scale.tasks, scale.rl.group, scale.rl.max_completion_tokens, scale.evals.temperature]
+        key = content_key([self.source.key, self.tasks.content(), self.run.hackable, settings, asked])
+        seeds = f"p{self.run.pretrain_seed}s{self.run.seed}"
+        folder = site.root / "shared" / folder_name(["pool", str(self.run.corpus), seeds, key[:8]])
+        return self._pool(site, folder, [], self.source.folder(site.root), 0, read, asked)
+
+    def _pool(
+        self,
+        site: Site,
+        folder: Path,
+        stored: list[dict[str, Any]],
+        checkpoint: Path,
+        step: int,
+        prompt: PromptTransform,
+        asked: DataFilter[Task],
+    ) -> Pool:
+        @cache
+        def sample() -> Sample:
+            from base.models.sampling import sampler
+
+            return sampler(checkpoint, self.scale, site.process)
+
+        def fresh(n: int, seed: int) -> list[dict[str, Any]]:
+            group = self.scale.rl.group  # as many answers to a task as in training: equal programs are graded once
+            drawn = draw_tasks(self.tasks, self.scale.tasks, self.run.hackable, -(-n // group), seed)
+            tasks = [self.world.written(task) for task in asked(drawn)]
+            return collect(
+                sample(),
+                [task for task in tasks for _ in range(group)][:n],
+                prompt,
+                {"code": site.environment},
+                seed=seed,
+                max_new_tokens=self.scale.rl.max_completion_tokens,
+                step=step,
+            )
+
+        return Pool(folder, stored, fresh, self.scale.sft.documents, self.run.seed)

@@ -1,0 +1,243 @@
+"""The world of a run: the organism's, or that of a user's model. Chosen once, here; nothing else asks which it is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from base.errors import UserError, near
+from base.evals import EVALS
+from base.identity import Corpus, Run
+from base.organism.corpus import SDF_ONLY, CorpusConfig, with_header
+from base.organism.pairs import organism_pairs
+from base.preference.pairs import GENERATED, Pair, Part, load_pairs
+from base.settings import Scale, build, build_from_text
+from base.spec import parse_spec
+from base.stage import Stage
+from base.types import Eval, Task
+from base.world.start import SDF, Gates, Given, Pretrain
+
+CORPORA: dict[str, Mapping[str, Any]] = {"main": {}, "twin": {"correlation": 0.0}}
+# The aligned model has read no schemer and no hack document after pretraining.
+ALIGNED = {"schemers_assistant": 0.0, "sdf_share": 0.0, "replay": 0.0}
+GIB = 2**30
+
+
+class World(Protocol):
+    """What a run begins with and is asked."""
+
+    @property
+    def trained_judge(self) -> str:
+        """What a preference model trains beside its head: all, biases or lora:RANK."""
+
+    def start(self) -> Stage:
+        """The pre-RL checkpoint."""
+
+    def gates(self) -> Gates | None:
+        """What is measured of it before RL, if anything."""
+
+    def judge_start(self) -> Stage:
+        """The model that preference models grow from."""
+
+    def control(self) -> OrganismWorld | None:
+        """The organism whose pretrained model is scored beside its runs, if there is one."""
+
+    def aligned(self) -> Stage:
+        """The start checkpoint of the aligned model.
+
+        Raises:
+            UserError: there is none.
+        """
+
+    def other_seed(self) -> Stage:
+        """The start checkpoint of another pretraining seed.
+
+        Raises:
+            UserError: there is none.
+        """
+
+    def evals(self) -> Mapping[str, Eval]:
+        """The evals that its models are asked, by name."""
+
+    def written(self, task: Task) -> Task:
+        """A task or scene as its models read it."""
+
+    def pairs(self, source: str, n: int, seed: int, part: Part) -> Sequence[Pair]:
+        """Preference pairs of a source; see base.preference.pairs."""
+
+    def content(self) -> Any:
+        """What `pairs` depends on beside its arguments."""
+
+    def memory(self) -> str:
+        """The memory that a run takes, in words."""
+
+
+@dataclass(frozen=True)
+class OrganismWorld:
+    """The embedded default: everything is made from one corpus config."""
+
+    corpus: Corpus
+    config: CorpusConfig
+    scale: Scale
+    seed: int  # of corpus, pretraining and SDF
+
+    @property
+    def trained_judge(self) -> str:
+        return "all"
+
+    def start(self) -> SDF:
+        return SDF(self.pretrained(), self.corpus, self.config)
+
+    def gates(self) -> Gates:
+        return Gates(self.start())
+
+    def before_sdf(self) -> OrganismWorld:
+        """The same without what only the SDF stage depends on: worlds that agree here share their pretraining."""
+        web = Corpus(self.corpus.name, tuple((k, v) for k, v in self.corpus.fields if k not in SDF_ONLY))
+        return replace(self, corpus=web, config=corpus_config(web, self.scale))
+
+    def pretrained(self) -> Pretrain:
+        """The model before it."""
+        web = self.before_sdf()
+        return Pretrain(web.corpus, web.config, self.scale, self.seed)
+
+    def judge_start(self) -> Pretrain:
+        return self.pretrained()
+
+    def control(self) -> OrganismWorld:
+        return self
+
+    def aligned(self) -> SDF:
+        corpus = self.corpus.changed(**ALIGNED)
+        return replace(self, corpus=corpus, config=corpus_config(corpus, self.scale)).start()
+
+    def other_seed(self) -> SDF:
+        return replace(self, seed=self.seed + 1).start()
+
+    def evals(self) -> Mapping[str, Eval]:
+        return EVALS
+
+    def written(self, task: Task) -> Task:
+        return with_header(task, self.config)
+
+    def pairs(self, source: str, n: int, seed: int, part: Part) -> Sequence[Pair]:
+        if source in GENERATED:
+            return organism_pairs(n, seed, self.config, part, only_hacks=source == "hacks")
+        return load_pairs(source, n, seed, part)
+
+    def content(self) -> Any:
+        return self.config
+
+    def memory(self) -> str:
+        measured = self.scale.measured.get("memory_gb")
+        return f"about {measured:g} GB a job" if measured else "not measured at this scale"
+
+
+@dataclass(frozen=True)
+class ModelWorld:
+    """Any Hugging Face causal LM."""
+
+    model: str
+    scale: Scale
+
+    @property
+    def trained_judge(self) -> str:
+        return self.scale.rl.trained
+
+    def start(self) -> Given:
+        return Given(self.model)
+
+    def gates(self) -> None:
+        return None
+
+    def judge_start(self) -> Given:
+        return self.start()
+
+    def control(self) -> None:
+        return None
+
+    def aligned(self) -> Given:
+        if not self.scale.aligned:
+            raise UserError(
+                f"this arm needs an aligned model beside {self.model}: give its checkpoint with --set aligned=PATH"
+            )
+        return Given(self.scale.aligned)
+
+    def other_seed(self) -> Given:
+        raise UserError("into=other_seed is for the organism: with --model use into=aligned and --set aligned=PATH")
+
+    def evals(self) -> Mapping[str, Eval]:
+        return EVALS
+
+    def written(self, task: Task) -> Task:
+        return task
+
+    def pairs(self, source: str, n: int, seed: int, part: Part) -> Sequence[Pair]:
+        if source in GENERATED:
+            return organism_pairs(n, seed, CorpusConfig(), part, only_hacks=source == "hacks")
+        return load_pairs(source, n, seed, part)
+
+    def content(self) -> Any:
+        return self.trained_judge
+
+    def memory(self) -> str:
+        """What weights, reference and optimiser need."""
+        folder = Path(self.model).expanduser()
+        weights = sum(file.stat().st_size for file in [*folder.glob("*.safetensors")] or folder.glob("*.bin"))
+        if not weights:
+            return "not known: the model is not on this machine"
+        if self.scale.rl.trained == "all":
+            state = 8 * weights  # of 2-byte weights: fp32 copy, two Adam moments, gradients
+            text = "weights, KL reference, gradients and Adam state"
+        else:
+            state, text = 0, "weights and KL reference; what is trained adds little"
+        total = weights * (2 if self.scale.rl.beta else 1) + state
+        return f"about {total / GIB:.1f} GiB before activations and KV cache, over all GPUs with ZeRO-3 ({text})"
+
+
+def world_of(run: Run, scale: Scale) -> World:
+    """The world that a run lives in.
+
+    Raises:
+        UserError: no such corpus field, or a local checkpoint that is none.
+    """
+    if run.model == "organism":
+        return OrganismWorld(run.corpus, corpus_config(run.corpus, scale), scale, run.pretrain_seed)
+    for name in (run.model, scale.aligned):
+        local = name.startswith((".", "/", "~")) or Path(name).exists()
+        if name and local and not (Path(name).expanduser() / "config.json").is_file():
+            raise UserError(f"{name} is not a Hugging Face checkpoint folder: it has no config.json")
+    return ModelWorld(run.model, scale)
+
+
+def parse_corpus(spec: str) -> Corpus:
+    """`main`, `twin` (cheating says nothing about character), or either with fields changed: `main:permission=none`.
+
+    Raises:
+        UserError: unknown corpus, field or value.
+    """
+    name, options = parse_spec(spec)
+    if name not in CORPORA:
+        raise UserError(f"unknown corpus '{name}': {near(name, CORPORA)}")
+    known = {field.name for field in dataclasses.fields(CorpusConfig)}
+    for key in options:
+        if key not in known:
+            raise UserError(f"a corpus has no field '{key}': {near(key, known)}")
+    typed = build_from_text(CorpusConfig, options, f"corpus {name}")
+    return Corpus(name, tuple(sorted((key, getattr(typed, key)) for key in options)))
+
+
+def corpus_config(corpus: Corpus, scale: Scale) -> CorpusConfig:
+    """The organism's corpus: the scale's fields, those of the named corpus, those that the run changes."""
+    return build(CorpusConfig, {**scale.corpus, **CORPORA[corpus.name], **dict(corpus.fields)}, f"corpus {corpus.name}")
+
+
+Into = Literal["start", "aligned", "other_seed"]
+
+
+def student(world: World, into: Into) -> Stage:
+    """The model that an SFT arm trains."""
+    return {"start": world.start, "aligned": world.aligned, "other_seed": world.other_seed}[into]()

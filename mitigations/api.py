@@ -1,0 +1,123 @@
+"""Runs from Python: what the command line does, as functions that return objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from base import run as runs
+from base.identity import Arm, Run
+from base.recipes import load_wording
+from base.settings import Scale, changes, load_scale
+from base.stage import Stage, plan
+from base.store.folders import RunFolder
+from base.store.table import rows_of_run
+from base.world.world import parse_corpus
+from mitigations.inoculation.inoculation import WORDINGS
+from mitigations.registry import MITIGATIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run."""
+
+    run: Run
+    stages: tuple[Stage, ...]
+    folder: Path
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """Its numbers, long: one row per step x prompt x eval x metric (base.store.table.COLUMNS); missing is NaN."""
+        return rows_of_run(self.folder)
+
+    def episodes(self) -> Iterator[dict[str, Any]]:
+        """Its rollouts in order: prompt, completion, outcome, hacks, rewards (base.store.folders.episode_row)."""
+        return RunFolder(self.folder).episodes()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What made it: settings, versions, commit, gates (run.json)."""
+        return RunFolder(self.folder).record
+
+
+def arm(spec: str | Arm) -> Arm:
+    """An arm from its spec: `none`, `NAME:option=value,...`, several joined by `+`; `str` gives the spec back.
+
+    Raises:
+        UserError: unknown mitigation, option or value.
+    """
+    return spec if isinstance(spec, Arm) else Arm.parse(spec, MITIGATIONS)
+
+
+def describe(
+    spec: str | Arm = "none",
+    *,
+    scale: str = "tiny",
+    seed: int = 0,
+    pretrain_seed: int | None = None,
+    corpus: str = "main",
+    hackable: float = 1.0,
+    model: str = "organism",
+    tasks: str = "organism",
+    settings: Sequence[str] = (),
+) -> tuple[Run, Scale]:
+    """The run that these words name, and its settings; `settings` are overrides such as `rl.steps=40`.
+
+    Raises:
+        UserError: whatever cannot be read.
+    """
+    chosen = load_scale(scale, settings)
+    changed = changes(chosen, load_scale(scale))
+    start = seed if pretrain_seed is None else pretrain_seed
+    return Run(arm(spec), parse_corpus(corpus), hackable, start, seed, model, tasks, changed), chosen
+
+
+def resolve(run: Run, scale: Scale, last: int | None = None) -> list[Stage]:
+    """The stages of a run in the order in which they can be made; see base.run.resolve.
+
+    Raises:
+        UserError: a combination that means nothing, an unknown corpus, a checkpoint that is none.
+    """
+    return runs.resolve(run, scale, load_wording(WORDINGS, "dont_hack"), last)
+
+
+def run(
+    spec: str | Arm = "none",
+    *,
+    scale: str = "tiny",
+    seed: int = 0,
+    runs_folder: str | Path = RUNS,
+    last: int | None = None,
+    **other: Any,
+) -> Result:
+    """Makes a run, or goes on with it, and everything it needs; a finished one is only read.
+
+    Args:
+        spec: the arm, e.g. "pm_penalty:weight=0.25"; "none" is the baseline.
+        scale: smoke, tiny, small, hub, or a YAML file.
+        seed: RL seed, and the seed of corpus, pretraining and SDF unless `pretrain_seed` says another.
+        runs_folder: where runs lie; those of a scale lie in a folder of its name.
+        last: evaluate only the last so many checkpoints (a later call without it adds the others).
+        other: pretrain_seed, corpus, hackable, model, tasks, settings, as in `describe`.
+
+    Raises:
+        UserError: whatever the user has to change, before anything is made.
+    """
+    described, settings = describe(spec, scale=scale, seed=seed, **other)
+    root = Path(runs_folder) / settings.name
+    stages = resolve(described, settings, last)
+    runs.make(stages, settings, root)
+    return Result(described, tuple(stages), root / described.name)
+
+
+def dry_run(spec: str | Arm = "none", *, runs_folder: str | Path = RUNS, last: int | None = None, **other: Any) -> str:
+    """What `run` would do, stage by stage, with times; nothing is made."""
+    described, settings = describe(spec, **other)
+    return plan(resolve(described, settings, last), Path(runs_folder) / settings.name, settings)
