@@ -12,8 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from base.labels import named, spec_words
 from base.recipes import Demonstrations, Mitigation
-from mitigations.filtered_sft.filters import keep_filter
+from mitigations.filtered_sft.filters import FAMILY, KEEP, keep_filter
+
+SOURCES = {"none": "the baseline", "start": "the start model", "aligned": "the aligned model"}  # others are arms
+INTO = {"start": "into the start model", "aligned": "into the aligned model", "other_seed": "into another seed"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,12 @@ class FilteredSFT:
     source: str = "none"
     into: Literal["start", "aligned", "other_seed"] = "start"
     words: str = "hack_words"  # of no_hack_words: a list in this folder (hack_words, hack_talk) or the path of your own
+
+    family = FAMILY
+
+    def label(self) -> str:
+        source = f"of {SOURCES.get(self.source) or spec_words(self.source)}"
+        return named(self, f"SFT, {KEEP[self.keep]}", ("keep",), source=source, into=INTO[self.into])
 
     def __call__(self) -> Mitigation:
         return Mitigation(episodes=Demonstrations(self.source, keep_filter(self.keep, self.words)), into=self.into)

@@ -11,7 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from base.labels import named, words
 from base.recipes import Demonstrations, Mitigation, SystemLine, load_wording
+from mitigations.filtered_sft.filters import FAMILY
 from mitigations.inoculation.inoculation import WORDINGS
 
 
@@ -22,6 +24,13 @@ class OfflineRewrite:
     wording: str = "dont_hack"
     swap: str = "hacking_okay"
     file: str = ""  # a YAML file of your own wordings
+
+    family = FAMILY
+
+    def label(self) -> str:
+        kept = f"SFT, {words(self.wording)} episodes"
+        head = f"{kept}, own prompt" if self.swap == "none" else f"{kept} → {words(self.swap)}"
+        return named(self, head, ("wording", "swap"))
 
     def __call__(self) -> Mitigation:
         file = Path(self.file) if self.file else WORDINGS

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from base.environments.scenes import SCENES
 from base.errors import UserError
+from base.labels import named, words
 from base.recipes import Mitigation, SystemLine, load_wording
+from base.settings import read_yaml
 from base.types import Message, PromptTransform, Task
 
 WORDINGS = Path(__file__).with_name("wordings.yaml")
+COLOURS = {"please_hack": "#CC79A7", "hacking_okay": "#56B4E9", "dont_hack": "#E69F00"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class Inoculation:
     file: str = ""  # a YAML file of your own wordings instead of wordings.yaml
     setting: Literal["", "sdf", "prompted"] = ""
 
+    family = "inoculation"
+
     def __post_init__(self) -> None:
         if self.setting == "sdf":
             object.__setattr__(self, "setting", "")  # one spelling, so one name, for the default
@@ -71,3 +77,24 @@ class Inoculation:
             return SystemLine(load_wording(file, wording))
         line = None if wording == "none" else SystemLine(load_wording(file, wording))
         return Hinted(SystemLine(load_wording(file, "hints")), line)
+
+    def label(self) -> str:
+        wording = "no line" if self.wording == "none" else words(self.wording)
+        head = f"online, {wording} → {words(self.update)}" if self.update else wording
+        return named(self, head, ("wording", "update"), setting=self.setting)
+
+    @property
+    def colour(self) -> str:
+        return "" if self.update or self.setting else COLOURS.get(self.wording, "")
+
+    def order(self) -> tuple[Any, ...]:
+        """Plain before online rewriting before the prompted setting; wordings from the most to the least permissive."""
+        ranks = permissiveness()
+        return (self.setting, self.update != "", ranks.get(self.wording, len(ranks)))
+
+
+@cache
+def permissiveness() -> dict[str, float]:
+    """Wording -> its place in wordings.yaml, most permissive first; the list of hacks alone says as much as `neutral`."""
+    ranks: dict[str, float] = {name: place for place, name in enumerate(read_yaml(WORDINGS))}
+    return {**ranks, "none": ranks["neutral"] - 0.5}

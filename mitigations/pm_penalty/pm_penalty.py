@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from base.errors import UserError
+from base.labels import named
 from base.recipes import Judge, Mitigation
 from base.triggers import trigger
 from base.types import Episode, Outcome
@@ -42,6 +43,11 @@ class PMPenalty:
     flipped: float = 0.0  # share of its training pairs that are swapped
     noise: float = 0.0  # standard deviation of noise on its score
     start: str = "start"  # start, onset, success or step:N
+
+    family = "preference model reward"
+
+    def label(self) -> str:
+        return named(self, f"PM reward, weight {self.weight:g}", ("weight",))
 
     def __call__(self) -> Mitigation:
         if self.weight < 0:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from base.labels import named, share
 from base.recipes import EveryTask, Judge, Mitigation
 from base.triggers import trigger
-from mitigations.rlhf_mix.mix import Add, mix
+from mitigations.rlhf_mix.mix import ADDED_NAMES, NEAR, Add, mix
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,12 @@ class RLHFMix:
     pairs: str = "organism"  # what the preference model is trained on
     flipped: float = 0.0
     noise: float = 0.0
+
+    family = "RLHF mix"
+
+    def label(self) -> str:
+        added = "".join(f" + {kind}" for kind in ADDED_NAMES[self.add])
+        return named(self, f"RLHF {share(self.share)}{added}", ("share", "add"), near=NEAR)
 
     def __call__(self) -> Mitigation:
         tasks = mix(self.share, self.add, self.near, self.scenes)
