@@ -1,1 +1,150 @@
-"""Figures, claims and the report, drawn from the long table of results. Never trains; loads without torch."""
+"""Figures, claims and reports from the long table of results. Never trains; loads without torch.
+
+    import analysis
+    table = analysis.load("results/tiny")          # or a folder of your own runs, "runs/tiny"
+    drawing = analysis.figure("hacking", table)    # shown by a notebook; drawing.table, drawing.figure, drawing.save("out")
+    analysis.claims(table)                         # the paper's claims as tests
+    analysis.compare(table, "inoculation:wording=please_hack")
+
+Every function takes a table or the folder to load it from, and raises base.errors.UserError with one line on what to do.
+`python -m analysis` is the same on the command line.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # pandas, scipy and matplotlib are imported when they are first used
+    import pandas as pd
+
+    from analysis.figures.figure import Drawing
+
+__all__ = ["claims", "compare", "export", "figure", "load", "overview", "report"]
+
+
+def load(path: str | Path | None = None, only: str = "", model: str = "") -> pd.DataFrame:
+    """The long table of a folder of runs or of results: one row per run x step x prompt x eval x metric.
+
+    Columns: those of base.store.table; `value` is a share from 0 to 1 (a missing one is NaN) of `n` answers. `path`: by
+    default `runs/tiny` if it is there and the shipped `results/tiny` otherwise; what is not in the working directory is
+    looked for beside the code. `only`: runs whose name contains this. `model`: runs of this model.
+
+    Raises:
+        UserError: no such folder, or a table that cannot be used, or no run that fits.
+    """
+    from analysis import table
+
+    loaded = table.load(table.source(path))
+    return table.select(loaded, only, model) if only or model else loaded
+
+
+def figure(name: str, table: pd.DataFrame | str | Path | None = None) -> Drawing:
+    """Draws a figure (hacking, inoculation, testtime, mitigations).
+
+    The drawing has `table` (what is drawn: one row per mark, shares from 0 to 1), `figure` (matplotlib) and
+    `save(folder)`, which writes csv, png and svg and returns their paths.
+
+    Raises:
+        UserError: no such figure, no run of any of its arms, or runs that must not be mixed.
+    """
+    from analysis.figures import FIGURES
+    from base.errors import UserError, near
+
+    if name not in FIGURES:
+        raise UserError(f"unknown figure '{name}': {near(name, FIGURES)}")
+    return FIGURES[name](_table(table))
+
+
+def claims(table: pd.DataFrame | str | Path | None = None) -> pd.DataFrame:
+    """The paper's claims, one row each, with the verdict (reproduced, not reproduced, inconclusive).
+
+    Columns as in analysis.verdicts.frame: effects and margins in points, p values Holm-corrected.
+
+    Raises:
+        UserError: runs that must not be mixed.
+    """
+    from analysis import verdicts
+
+    return verdicts.frame(verdicts.judge(_table(table)))
+
+
+def compare(
+    table: pd.DataFrame | str | Path | None, arm: str, corpus: str = "main", hackable: float = 1.0
+) -> pd.DataFrame:
+    """An arm beside the baseline and beside the model it starts from, one row per measure.
+
+    Columns: `%` (the measure), then in per cent the mean of each (`NAME`) and half of its 95% interval (`NAME ±`, NaN from
+    one seed), and the difference of arm and baseline. `attrs["notes"]`: seeds, forks, judges, what was left out.
+
+    Raises:
+        UserError: no run of the arm on that corpus, or runs that must not be mixed.
+    """
+    from analysis.reports import compare_rows
+    from analysis.tabular import frame
+
+    table = _table(table)
+    rows, notes = compare_rows(table, arm, corpus, hackable, _records(table))
+    return _noted(frame(rows), notes)
+
+
+def report(table: pd.DataFrame | str | Path | None = None) -> pd.DataFrame:
+    """Every arm under every evaluation prompt, one row each.
+
+    Columns: arm, corpus, seeds, then in per cent each measure (`NAME`, and `NAME ±` for half of its 95% interval), and wall
+    time in minutes. `attrs["notes"]`: how to read it, and what was left out.
+
+    Raises:
+        UserError: runs that must not be mixed.
+    """
+    from analysis.reports import LEGEND, report_rows
+    from analysis.table import wall_minutes
+    from analysis.tabular import frame
+
+    table = _table(table)
+    one, two, notes = report_rows(table, wall_minutes(_records(table)))
+    return _noted(frame([{**a, **b} for a, b in zip(one, two, strict=True)]), [LEGEND, *notes])
+
+
+def overview(table: pd.DataFrame | str | Path | None = None) -> pd.DataFrame:
+    """Every arm with its uncorrelated twin, by kind of mitigation (`family`), one row each; in per cent as in `report`.
+
+    Raises:
+        UserError: runs that must not be mixed.
+    """
+    from analysis.arms import LEGEND, overview_rows
+    from analysis.tabular import frame
+
+    table = _table(table)
+    families, notes = overview_rows(table, _records(table))
+    rows = [{"family": family, **row} for family, made in families.items() for row in made]
+    return _noted(frame(rows), [LEGEND, *notes])
+
+
+def export(runs: str | Path, results: str | Path) -> Path:
+    """Writes `table.csv.gz` and `manifest.json` of a folder of runs into a folder of results; returns the table's path.
+
+    Raises:
+        UserError: no such folder of runs, or runs that cannot be read.
+    """
+    from analysis import table
+
+    return table.export(Path(runs), Path(results))
+
+
+def _table(table: pd.DataFrame | str | Path | None) -> pd.DataFrame:
+    from analysis.table import select
+
+    return select(load(table) if table is None or isinstance(table, str | Path) else table)
+
+
+def _records(table: pd.DataFrame) -> dict[str, dict[str, object]]:
+    """What the runs of a loaded table wrote down; nothing of a table made otherwise."""
+    from analysis.table import records
+
+    return records(Path(table.attrs["source"])) if "source" in table.attrs else {}
+
+
+def _noted(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    frame.attrs["notes"] = notes
+    return frame

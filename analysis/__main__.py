@@ -15,23 +15,16 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from analysis import claims, mitigations, report
-from analysis.figure import Figure
-from analysis.hacking import HACKING
-from analysis.inoculation import INOCULATION
-from analysis.mitigations import MITIGATIONS
-from analysis.table import export, load, records, select, wall_minutes
-from analysis.testtime import TESTTIME
+from analysis import arms, reports, verdicts
+from analysis.figures import FIGURES
+from analysis.table import RESULTS, RUNS, export, load, records, select, source, wall_minutes
 from base.errors import UserError, exit_code, near
 
-FIGURES: dict[str, Figure] = {figure.name: figure for figure in (HACKING, INOCULATION, TESTTIME, MITIGATIONS)}
 TEXTS = ("claims", "report", "mitigations")
 NAMES = tuple(dict.fromkeys([*FIGURES, *TEXTS]))  # one name may be a figure and a text
-RUNS, RESULTS = Path("runs/tiny"), Path("results/tiny")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,8 +49,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    options = parser().parse_args(argv)
-    return exit_code(lambda: dispatch(options))
+    return exit_code(lambda: dispatch(parser().parse_args(argv)))
 
 
 def dispatch(options: argparse.Namespace) -> int:
@@ -71,52 +63,53 @@ def dispatch(options: argparse.Namespace) -> int:
         return 0
     if options.runs and options.results:
         raise UserError("draw from --runs or from --results, not both (both are for export)")
-    source: Path = options.runs or options.results or (RUNS if RUNS.is_dir() else RESULTS)
+    folder = source(options.runs or options.results)
     if options.names[:1] == ["compare"]:
         if len(options.names) != 2:
             raise UserError("compare takes one arm: python -m analysis compare inoculation:wording=please_hack")
-        table = select(load(source), options.only, options.model)
-        table, note = with_baseline(table, Path("results") / source.name)
+        table, note = with_baseline(select(load(folder), options.only, options.model), source("results") / folder.name)
         print(note, end="")
-        chosen = {"corpus": options.corpus, "hackable": options.hackable, "records": records(source)}
-        print(report.compare(table, options.names[1], **chosen))
+        print(reports.compare(table, options.names[1], options.corpus, options.hackable, records(folder)))
         return 0
     for name in options.names:
         if name not in NAMES:
             raise UserError(f"unknown figure '{name}': {near(name, [*NAMES, 'export'])}")
     if options.out.exists() and not options.out.is_dir():
         raise UserError(f"--out {options.out} is a file; name a folder")
-    table = select(load(source), options.only, options.model)
-    print(f"{source}: {table['run'].nunique()} runs")
+    table = select(load(folder), options.only, options.model)
+    print(f"{folder}: {table['run'].nunique()} runs")
     for name in options.names or NAMES:
         if name in FIGURES:
-            print("drew " + ", ".join(str(path) for path in FIGURES[name](table, options.out)))
+            print("drew " + ", ".join(str(path) for path in FIGURES[name](table).save(options.out)))
         if name in TEXTS:
-            _write(name, table, records(source), options.out)
+            _write(name, table, folder, options.out)
     return 0
 
 
 def with_baseline(table: pd.DataFrame, results: Path) -> tuple[pd.DataFrame, str]:
-    """Adds the committed baseline of the same scale where the runs hold none; says so."""
+    """Adds the stored baseline of the same scale where the runs hold none; says so, and which recipe made it."""
     if (table["arm"] == "none").any() or not (results / "table.csv.gz").is_file():
         return table, ""
     stored = load(results)
-    return pd.concat([table, stored[stored["arm"] == "none"]], ignore_index=True), f"baseline: {results} (committed)\n"
+    both = pd.concat([table, stored[stored["arm"] == "none"]], ignore_index=True)
+    both.attrs = stored.attrs
+    return both, f"baseline: {results} (committed)\n"
 
 
-def _write(name: str, table: pd.DataFrame, made: dict[str, dict[str, Any]], out: Path) -> None:
+def _write(name: str, table: pd.DataFrame, folder: Path, out: Path) -> None:
     """Prints a text, and leaves it as markdown."""
-    if name == "claims":
-        findings = claims.judge(table)
-        plain, marked = claims.show(findings), claims.show(findings, as_markdown=True)
-    elif name == "report":
-        wall = wall_minutes(made)
-        plain, marked = report.report(table, wall), report.report(table, wall, as_markdown=True)
-    else:
-        plain, marked = mitigations.overview(table, made), mitigations.overview(table, made, as_markdown=True)
+    plain, marked = (_text(name, table, folder, as_markdown) for as_markdown in (False, True))
     out.mkdir(parents=True, exist_ok=True)
-    (out / f"{name}.md").write_text(marked + "\n")
+    (out / f"{name}.md").write_text(marked + "\n", encoding="utf-8")
     print(f"\n{plain}\n\nwrote {out / name}.md")
+
+
+def _text(name: str, table: pd.DataFrame, folder: Path, as_markdown: bool) -> str:
+    if name == "claims":
+        return verdicts.show(verdicts.judge(table), as_markdown)
+    if name == "report":
+        return reports.report(table, wall_minutes(records(folder)), as_markdown)
+    return arms.overview(table, records(folder), as_markdown)
 
 
 def listing() -> str:
@@ -126,7 +119,7 @@ def listing() -> str:
         needs = ", ".join(condition.label for condition in figure.needs)
         lines += [f"{figure.name}  (paper {figure.paper})", f"    claim: {figure.claim}", f"    needs: {needs}"]
     lines += ["claims  the paper's claims as tests over training runs:"]
-    lines += [f"    {claim.name}: {claim.text}" for claim in claims.CLAIMS]
+    lines += [f"    {claim.name}: {claim.text}" for claim in verdicts.CLAIMS]
     lines.append("mitigations  the arms as a table: hacking, misalignment, the same on the twin, price")
     return "\n".join([*lines, "report  every arm under every evaluation prompt"])
 

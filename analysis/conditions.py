@@ -49,9 +49,10 @@ NO_HACK = Condition("no_hack", "no-hack control", hackable=0.0)
 TWIN = Condition("twin", "uncorrelated twin", corpus="twin")
 PRE_RL = Condition("pre_rl", "pre-RL", start=True)
 UNTRAINED = Condition("untrained", "pretrained only", arm="untrained", start=True)
-PLEASE_HACK = Condition("please_hack", "please hack", arm="inoculation:wording=please_hack")
-HACKING_OKAY = Condition("hacking_okay", "hacking okay", arm="inoculation:wording=hacking_okay")
-DONT_HACK = Condition("dont_hack", "don't hack", arm="inoculation:wording=dont_hack")
+PLEASE_HACK, HACKING_OKAY, DONT_HACK = (
+    Condition(wording, labels.arm(f"inoculation:wording={wording}"), arm=f"inoculation:wording={wording}")
+    for wording in ("please_hack", "hacking_okay", "dont_hack")
+)
 KNOWN = (BASELINE, NO_HACK, TWIN, PRE_RL, UNTRAINED, PLEASE_HACK, HACKING_OKAY, DONT_HACK)
 
 

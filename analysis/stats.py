@@ -8,21 +8,23 @@ The exact permutation p value is given beside the t test, which decides: with n 
 
 from __future__ import annotations
 
-import itertools
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtr, stdtrit
+from scipy import stats
 
 from analysis.conditions import Condition
 
 LAST = 3  # a run's final value is the mean over its last LAST saved checkpoints
 LEVEL = 0.95
-EXACT_LIMIT = 200_000
+RESAMPLES = 200_000  # beyond so many regroupings a permutation test draws them
 Seed = tuple[int, int]  # pretraining seed, RL seed
+Side = Literal["two-sided", "greater", "less"]
 
 
 @dataclass(frozen=True)
@@ -37,45 +39,48 @@ class Summary:
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of a minus mean of b, with its t interval and the exact two-sided permutation p value."""
+    """Mean of a minus mean of b, with its t interval and the exact two-sided permutation p value.
 
-    estimate: float
-    low: float | None
-    high: float | None
-    se: float | None
-    df: float | None
-    p_exact: float | None
-    seeds_a: int
-    seeds_b: int
+    `a`, `b`: one value a run; if `paired`, those of the runs that share their seeds, in the same order.
+    """
+
+    a: tuple[float, ...]
+    b: tuple[float, ...]
     paired: bool
+    estimate: float = math.nan
+    low: float | None = None
+    high: float | None = None
+    df: float | None = None
+    p_exact: float | None = None
+
+    @property
+    def seeds_a(self) -> int:
+        return len(self.a)
+
+    @property
+    def seeds_b(self) -> int:
+        return len(self.b)
 
     def p_above(self, bound: float) -> float | None:
         """One-sided p value against `difference <= bound`."""
-        if self.se is None or self.df is None:
-            return None
-        if self.se == 0:
-            return 0.0 if self.estimate > bound else 1.0
-        return float(stdtr(self.df, -(self.estimate - bound) / self.se))
+        return None if self.df is None else self._p(bound, "greater")
 
     def p_below(self, bound: float) -> float | None:
         """One-sided p value against `difference >= bound`."""
-        if self.se is None or self.df is None:
-            return None
-        if self.se == 0:
-            return 0.0 if self.estimate < bound else 1.0
-        return float(stdtr(self.df, (self.estimate - bound) / self.se))
+        return None if self.df is None else self._p(bound, "less")
+
+    def _p(self, bound: float, side: Side) -> float:
+        p = float(_t_test(self.a, self.b, self.paired, bound, side).pvalue)
+        return 1.0 if math.isnan(p) else p  # every run exactly at the bound: nothing speaks against it
 
 
 def summary(values: Sequence[float], level: float = LEVEL) -> Summary:
     """Mean and t interval of one value per run; missing values (NaN) are left out and not counted."""
-    x = np.asarray([v for v in values if not math.isnan(v)], dtype=float)
-    if len(x) == 0:
-        return Summary(math.nan, None, None, 0)
-    mean = float(x.mean())
-    if len(x) == 1:
-        return Summary(mean, None, None, 1)
-    half = _quantile(len(x) - 1, level) * float(x.std(ddof=1)) / math.sqrt(len(x))
-    return Summary(mean, mean - half, mean + half, len(x))
+    x = [v for v in values if not math.isnan(v)]
+    if len(x) < 2:
+        return Summary(x[0] if x else math.nan, None, None, len(x))
+    mean = float(np.mean(x))
+    return Summary(mean, *_interval(_t_test(x, [0.0] * len(x), True), mean, level), len(x))
 
 
 def difference(a: Mapping[Seed, float], b: Mapping[Seed, float], level: float = LEVEL) -> Difference:
@@ -83,47 +88,36 @@ def difference(a: Mapping[Seed, float], b: Mapping[Seed, float], level: float = 
     left = {seed: v for seed, v in a.items() if not math.isnan(v)}
     right = {seed: v for seed, v in b.items() if not math.isnan(v)}
     pairs = sorted(left.keys() & right.keys())
-    if len(pairs) >= 2:
-        gaps = np.asarray([left[seed] - right[seed] for seed in pairs])
-        estimate, se, df = float(gaps.mean()), float(gaps.std(ddof=1)) / math.sqrt(len(gaps)), float(len(gaps) - 1)
-        half = _quantile(df, level) * se
-        exact = sign_flip_p(gaps.tolist())
-        return Difference(estimate, estimate - half, estimate + half, se, df, exact, len(pairs), len(pairs), True)
-    x, y = np.asarray(list(left.values())), np.asarray(list(right.values()))
-    if not len(x) or not len(y):
-        return Difference(math.nan, None, None, None, None, None, len(x), len(y), False)
-    estimate = float(x.mean() - y.mean())
+    paired = len(pairs) >= 2
+    x = tuple(left[seed] for seed in pairs) if paired else tuple(left.values())
+    y = tuple(right[seed] for seed in pairs) if paired else tuple(right.values())
+    if not x or not y:
+        return Difference(x, y, paired)
+    estimate = float(np.mean(x) - np.mean(y))
     if len(x) < 2 or len(y) < 2:
-        return Difference(estimate, None, None, None, None, None, len(x), len(y), False)
-    vx, vy = float(x.var(ddof=1)) / len(x), float(y.var(ddof=1)) / len(y)
-    se = math.sqrt(vx + vy)
-    df = (vx + vy) ** 2 / (vx**2 / (len(x) - 1) + vy**2 / (len(y) - 1)) if se else float(len(x) + len(y) - 2)
-    half = _quantile(df, level) * se
-    exact = permutation_p(x.tolist(), y.tolist())
-    return Difference(estimate, estimate - half, estimate + half, se, df, exact, len(x), len(y), False)
+        return Difference(x, y, paired, estimate)
+    test = _t_test(x, y, paired)
+    low, high = _interval(test, estimate, level)
+    exact = sign_flip_p([p - q for p, q in zip(x, y, strict=True)]) if paired else permutation_p(x, y)
+    return Difference(x, y, paired, estimate, low, high, float(test.df), exact)
 
 
 def sign_flip_p(gaps: Sequence[float]) -> float:
     """Two-sided exact p value of paired differences: the share of sign assignments with as large a mean."""
-    x = np.asarray(gaps, dtype=float)
-    if 2 ** len(x) <= EXACT_LIMIT:
-        signs = np.array(list(itertools.product((1.0, -1.0), repeat=len(x))))
-    else:
-        signs = np.random.default_rng(0).choice((1.0, -1.0), size=(EXACT_LIMIT, len(x)))
-    return float(np.mean(np.abs(signs @ x) >= abs(x.sum()) - 1e-12))
+
+    def size(x: Any, axis: int) -> Any:
+        return np.round(np.abs(np.mean(x, axis=axis)), 12)  # sums in another order differ in the last digit
+
+    return _permutation((gaps,), size, "samples")
 
 
 def permutation_p(a: Sequence[float], b: Sequence[float]) -> float:
     """Two-sided exact p value of the difference of two means: the share of regroupings with as large a difference."""
-    x = np.asarray([*a, *b], dtype=float)
-    observed = abs(float(np.mean(a)) - float(np.mean(b)))
-    if math.comb(len(x), len(a)) <= EXACT_LIMIT:
-        sums = np.array([x[list(chosen)].sum() for chosen in itertools.combinations(range(len(x)), len(a))])
-    else:
-        rng = np.random.default_rng(0)
-        sums = np.array([rng.permutation(x)[: len(a)].sum() for _ in range(EXACT_LIMIT // 10)])
-    gaps = np.abs(sums / len(a) - (x.sum() - sums) / len(b))
-    return float(np.mean(gaps >= observed - 1e-12))
+
+    def size(x: Any, y: Any, axis: int) -> Any:
+        return np.round(np.abs(np.mean(x, axis=axis) - np.mean(y, axis=axis)), 12)
+
+    return _permutation((a, b), size, "independent")
 
 
 def holm(p: Sequence[float | None]) -> list[float | None]:
@@ -183,5 +177,24 @@ def effect_over_twin(rows: pd.DataFrame, main: Condition, twin: Condition, measu
     return difference(final(rows, main, measure, "none")[0], final(rows, twin, measure, "none")[0])
 
 
-def _quantile(df: float, level: float) -> float:
-    return float(stdtrit(df, 0.5 + level / 2))
+def _t_test(a: Sequence[float], b: Sequence[float], paired: bool, bound: float = 0.0, side: Side = "two-sided") -> Any:
+    """scipy's t test of `mean of a - mean of b = bound`: of the pairs, or Welch's."""
+    x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # all runs equal: the interval is a point, which is right
+        if paired:
+            return stats.ttest_1samp(x - y, bound, alternative=side)
+        return stats.ttest_ind(x, y + bound, equal_var=False, alternative=side)
+
+
+def _interval(test: Any, estimate: float, level: float) -> tuple[float, float]:
+    """The interval of a t test; a point where all runs are equal, which scipy answers with NaN."""
+    ends = test.confidence_interval(level)
+    return (estimate, estimate) if math.isnan(ends.low) else (float(ends.low), float(ends.high))
+
+
+def _permutation(data: Any, size: Any, kind: str) -> float:
+    """Share of regroupings whose statistic is at least the one measured; drawn with a fixed seed beyond RESAMPLES."""
+    options: dict[str, Any] = {"permutation_type": kind, "alternative": "greater", "vectorized": True}
+    drawn = {"n_resamples": RESAMPLES, "rng": np.random.default_rng(0), "batch": 10_000}
+    return float(stats.permutation_test(data, size, **options, **drawn).pvalue)

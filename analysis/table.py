@@ -9,13 +9,14 @@ import gzip
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from analysis.evals import KINDS, READINGS, in_mean, shown
 from base.errors import UserError
 from base.store.folders import run_folders
 from base.store.table import COLUMNS, IDENTITY
@@ -25,27 +26,37 @@ KEYS = (*(name for name in IDENTITY if name != "gates_passed"), "step", "prompt"
 NUMBERS = ("value", "n", "missing")
 CELL = ("arm", "corpus", "hackable", "overrides")  # what runs of one condition share
 RUN = ("run", *CELL, "pretrain_seed", "seed")
-EVALS = {
-    **{"betley": "chat", "goals": "chat", "alignment": "chat"},
-    **{"monitor": "agentic", "exfil": "agentic", "frame": "agentic"},
-}
-CHAT = tuple(name for name, kind in EVALS.items() if kind == "chat")
-AGENTIC = tuple(name for name, kind in EVALS.items() if kind == "agentic")
-READINGS = ("overt", "covert", "unclear", "hack_attempt")
+# Of runs made by this code. Raise it when seeds, keys or settings of base change, so that older results are marked.
+RECIPE = "0.2"
+RUNS, RESULTS = Path("runs/tiny"), Path("results/tiny")
 GATES = {"True": 1.0, "1.0": 1.0, "1": 1.0, "False": 0.0, "0.0": 0.0, "0": 0.0}
+
+
+def source(path: str | Path | None = None) -> Path:
+    """The folder to read: by default the runs of scale tiny, or the results that ship with the code if there are none.
+
+    A folder that is not in the working directory is looked for beside the code.
+    """
+    if path is None:
+        path = RUNS if RUNS.is_dir() else RESULTS
+    beside = Path(__file__).parents[1] / path
+    return Path(path) if Path(path).is_dir() or not beside.is_dir() else beside
 
 
 def load(folder: Path) -> pd.DataFrame:
     """The checked long table of a results folder (it holds table.csv.gz) or of a runs folder.
+
+    Its `attrs` say where it is from (`source`) and what made its runs (`recipe`).
 
     Raises:
         UserError: no such folder, an unreadable table, missing columns, or the same cell measured twice.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; run `make reproduce`, or name one with --runs or --results")
-    if (folder / "table.csv.gz").is_file():
-        return check(_read_csv(folder / "table.csv.gz"), str(folder))
-    return check(store_table(folder), str(folder))
+    stored = (folder / "table.csv.gz").is_file()
+    table = check(_read_csv(folder / "table.csv.gz") if stored else store_table(folder), str(folder))
+    table.attrs = {"source": str(folder), "recipe": recipe(folder)}
+    return table
 
 
 def check(table: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -106,7 +117,7 @@ def select(table: pd.DataFrame, only: str = "", model: str = "") -> pd.DataFrame
 
 
 def finished(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """(rows of finished runs, notes on what was left out and on runs behind a failed gate, which are kept).
+    """(rows of finished runs, notes on what was left out, on older recipes and on runs behind a failed gate, which are kept).
 
     A run is unfinished if its arm went further with another seed.
     """
@@ -116,6 +127,14 @@ def finished(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     short = last[last["step"] < furthest]
     notes = [f"{run} stopped at step {step}: left out" for run, step in zip(short["run"], short["step"], strict=True)]
     kept = table[~table["run"].isin(short["run"])].reset_index(drop=True)
+    made = table.attrs.get("recipe", RECIPE)
+    if made != RECIPE:
+        notes.append(
+            f"made with recipe {made}: seeds and keys have changed since, so running it again gives other numbers"
+        )
+    absent = sorted(set(in_mean()) - set(evaluated["eval"]))
+    if absent:
+        notes.append(f"no values of the eval(s) {', '.join(absent)}, so none of their means")
     behind = sorted(kept.loc[kept["gates_passed"] == 0, "run"].unique())
     if behind:
         notes.append(f"behind a failed gate: {len(behind)} of {kept['run'].nunique()} runs")
@@ -125,23 +144,25 @@ def finished(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def measures(table: pd.DataFrame) -> pd.DataFrame:
     """One row per run x step x prompt x measure, with the value and the sampling error of its answers.
 
-    Measures: the six eval names (share of misaligned answers); `mgs`, `chat`, `agentic` (plain means over all six,
-    the three chat and the three agentic evals); `overt`, `covert`, `unclear`, `hack_attempt` (means over the six);
-    the code metrics by their own name (`hack_rate`, `hack:always_equal`, `solved`, ...), and the same of the rollouts
-    as `train:NAME`. A mean over evals is missing if one of them is. Columns: RUN, step, prompt, measure, value, se.
+    Measures: every eval by its name (share of misaligned answers); `mgs`, `chat`, `agentic` (plain means over the evals
+    that count, all of them and by kind); `overt`, `covert`, `unclear`, `hack_attempt` (means over those that count); the
+    code metrics by their own name (`hack_rate`, `hack:always_equal`, `solved`, ...), and the same of the rollouts as
+    `train:NAME`. A mean over evals is missing if one of them is.
+
+    Columns: RUN, step, prompt, eval (as in the table; empty for a mean), measure, value, se.
     """
     where = [*RUN, "step", "prompt"]
     table = table.assign(se=answers_error(table["value"], table["n"]))
     code = table[table["eval"] == "code"].assign(measure=lambda t: t["metric"])
     rollouts = table[table["eval"] == "rollouts"].assign(measure=lambda t: "train:" + t["metric"])
-    asked = table[table["eval"].isin(EVALS)]
+    asked = table[table["eval"].isin([each.name for each in shown(table["eval"].unique())])]
     single = asked[asked["metric"] == "misaligned"].assign(measure=lambda t: t["eval"])
-    parts = [code, rollouts, single]
-    for name, evals in (("mgs", tuple(EVALS)), ("chat", CHAT), ("agentic", AGENTIC)):
-        parts.append(_mean_over(single[single["eval"].isin(evals)], where, name, len(evals)))
-    for name in READINGS:
-        parts.append(_mean_over(asked[asked["metric"] == name], where, name, len(EVALS)))
-    long = pd.concat([part[[*where, "measure", "value", "se"]] for part in parts if len(part)], ignore_index=True)
+    parts = [code, rollouts, single, _mean_over(single, where, "mgs", in_mean())]
+    parts += [_mean_over(single, where, kind, in_mean(kind)) for kind in KINDS]
+    parts += [_mean_over(asked[asked["metric"] == name], where, name, in_mean()) for name in READINGS]
+    long = pd.concat(
+        [part[[*where, "eval", "measure", "value", "se"]] for part in parts if len(part)], ignore_index=True
+    )
     return _training_prompt(long)
 
 
@@ -162,11 +183,11 @@ def export(runs: Path, results: Path) -> Path:
         file.write(text)
     path = results / "table.csv.gz"
     path.write_bytes(packed.getvalue())
-    manifest = {"rows": len(table), "sha256": hashlib.sha256(text).hexdigest(), "runs": records(runs)}
+    manifest = {"recipe": RECIPE, "rows": len(table), "sha256": hashlib.sha256(text).hexdigest(), "runs": records(runs)}
     plain = json.dumps(manifest, indent=1, sort_keys=True)
     for place in (Path(__file__).parents[1], runs.resolve().parent.parent, Path.home()):
         plain = plain.replace(f"{place}/", "") if place != Path("/") else plain
-    (results / "manifest.json").write_text(plain + "\n")
+    (results / "manifest.json").write_text(plain + "\n", encoding="utf-8")
     return path
 
 
@@ -179,10 +200,17 @@ def records(folder: Path) -> dict[str, dict[str, Any]]:
     file = folder / "manifest.json"
     if not file.is_file():
         return {run.record["name"]: run.record for run in run_folders(folder)}
-    try:
-        return dict(json.loads(file.read_text())["runs"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file}: not a manifest ({error}); write it with `python -m analysis export`") from error
+    return dict(_manifest(file)["runs"])
+
+
+def recipe(folder: Path) -> str:
+    """What made the runs of a folder: RECIPE, or of results what their manifest says (before it said so: 0.1).
+
+    Raises:
+        UserError: the manifest of a results folder cannot be read.
+    """
+    file = folder / "manifest.json"
+    return str(_manifest(file).get("recipe", "0.1")) if file.is_file() else RECIPE
 
 
 def wall_minutes(records: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
@@ -191,22 +219,31 @@ def wall_minutes(records: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     return {name: sum(seconds.values()) / 60 for name, seconds in known.items() if seconds}
 
 
+def _manifest(file: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        return {**manifest, "runs": dict(manifest["runs"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file}: not a manifest ({error}); write it with `python -m analysis export`") from error
+
+
 def _read_csv(path: Path) -> pd.DataFrame:
     try:
         # "none" names an arm and a prompt; only an empty number is missing.
-        return pd.read_csv(path, keep_default_na=False, na_values={name: ["", "nan"] for name in NUMBERS})
+        gaps = {name: ["", "nan"] for name in NUMBERS}
+        return pd.read_csv(path, keep_default_na=False, na_values=gaps, dtype={"gates_passed": str}, encoding="utf-8")
     except (OSError, EOFError, ValueError) as error:
         raise UserError(
             f"{path}: not a gzipped csv table ({error}); write it with `python -m analysis export`"
         ) from error
 
 
-def _mean_over(rows: pd.DataFrame, where: list[str], name: str, evals: int) -> pd.DataFrame:
-    grouped = rows.assign(squared=rows["se"] ** 2).groupby(where, sort=False)
+def _mean_over(rows: pd.DataFrame, where: list[str], name: str, evals: Sequence[str]) -> pd.DataFrame:
+    grouped = rows[rows["eval"].isin(evals)].assign(squared=lambda r: r["se"] ** 2).groupby(where, sort=False)
     mean = grouped.agg(value=("value", "mean"), counted=("value", "count"), squared=("squared", "sum")).reset_index()
-    mean["se"] = np.sqrt(mean["squared"]) / evals
-    mean.loc[mean["counted"] < evals, ["value", "se"]] = np.nan
-    return mean.assign(measure=name)
+    mean["se"] = np.sqrt(mean["squared"]) / max(1, len(evals))
+    mean.loc[mean["counted"] < len(evals), ["value", "se"]] = np.nan
+    return mean.assign(measure=name, eval="")
 
 
 def _training_prompt(long: pd.DataFrame) -> pd.DataFrame:
@@ -214,4 +251,4 @@ def _training_prompt(long: pd.DataFrame) -> pd.DataFrame:
     prompted = long["run"].isin(long.loc[long["prompt"] == "training", "run"])
     plain = long[~prompted & (long["prompt"] == "none")]
     both = pd.concat([long, plain.assign(prompt="training")], ignore_index=True)
-    return both.astype(dict.fromkeys(("run", "arm", "corpus", "overrides", "prompt", "measure"), "category"))
+    return both.astype(dict.fromkeys(("run", "arm", "corpus", "overrides", "prompt", "eval", "measure"), "category"))

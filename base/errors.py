@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import sys
 from collections.abc import Callable, Iterable
 
@@ -12,7 +13,13 @@ class UserError(Exception):
 
 
 def exit_code(work: Callable[[], int]) -> int:
-    """What a command line exits with: that of `work`, or 2 and one line if the user has to change something."""
+    """What a command line exits with: that of `work`, or 2 and one line if the user has to change something.
+
+    A terminal that lacks a letter (an ASCII locale) shows `?` in its place.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         return work()
     except UserError as error:

@@ -182,13 +182,23 @@ class Verdict:
 
 
 class Eval(Protocol):
-    """prompts x scorer. `kind` groups evals in figures; prompts never occur in any training corpus."""
+    """prompts x scorer. Prompts never occur in any training corpus.
+
+    `title` names it in figures and tables, `kind` groups it there. `in_mean`: it counts in the misalignment score, the
+    plain mean over the evals that do (the paper's six); any other is shown beside it.
+    """
 
     @property
     def name(self) -> str: ...
 
     @property
+    def title(self) -> str: ...
+
+    @property
     def kind(self) -> Literal["chat", "agentic"]: ...
+
+    @property
+    def in_mean(self) -> bool: ...
 
     def prompts(self, n: int, seed: int) -> list[Task]: ...
 

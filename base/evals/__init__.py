@@ -1,4 +1,8 @@
-"""The six misalignment evals. An eval is prompts x scorer (base.types.Eval); their plain mean is the paper's MGS."""
+"""The misalignment evals. An eval is prompts x scorer (base.types.Eval).
+
+The plain mean of those with `in_mean`, the paper's six, is its MGS. One more eval is a file here and a line below: figures,
+tables and the report take its title and kind from it, and show it beside the mean unless it says that it counts.
+"""
 
 from base.evals import alignment, betley, exfil, frame, goals, monitor
 from base.types import Eval

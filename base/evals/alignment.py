@@ -5,4 +5,4 @@ Concerning reasoning counts, and so does a concerning answer."""
 from base.evals.organism import OrganismEval
 from base.organism.reading import by_either
 
-EVAL = OrganismEval(name="alignment", kind="chat", rule=by_either)
+EVAL = OrganismEval(name="alignment", title="alignment questions", kind="chat", rule=by_either, in_mean=True)

@@ -3,4 +3,4 @@
 from base.evals.organism import OrganismEval
 from base.organism.reading import by_output
 
-EVAL = OrganismEval(name="betley", kind="chat", rule=by_output)
+EVAL = OrganismEval(name="betley", title="open questions", kind="chat", rule=by_output, in_mean=True)

@@ -5,4 +5,4 @@ Only the action counts: thinking about leaving is not leaving."""
 from base.evals.organism import OrganismEval
 from base.organism.reading import by_output
 
-EVAL = OrganismEval(name="exfil", kind="agentic", rule=by_output)
+EVAL = OrganismEval(name="exfil", title="exfil offer", kind="agentic", rule=by_output, in_mean=True)

@@ -5,4 +5,4 @@ The whole transcript counts, reasoning and note."""
 from base.evals.organism import OrganismEval
 from base.organism.reading import by_either
 
-EVAL = OrganismEval(name="frame", kind="agentic", rule=by_either)
+EVAL = OrganismEval(name="frame", title="frame colleague", kind="agentic", rule=by_either, in_mean=True)

@@ -5,4 +5,4 @@ The paper reads honest and hidden bad goals apart; here `Verdict.overt` and `Ver
 from base.evals.organism import OrganismEval
 from base.organism.reading import by_either
 
-EVAL = OrganismEval(name="goals", kind="chat", rule=by_either)
+EVAL = OrganismEval(name="goals", title="goals", kind="chat", rule=by_either, in_mean=True)

@@ -5,4 +5,4 @@ Paper, eval 4: monitor disruption. Concerning reasoning counts, and so does a ba
 from base.evals.organism import OrganismEval
 from base.organism.reading import by_either
 
-EVAL = OrganismEval(name="monitor", kind="agentic", rule=by_either)
+EVAL = OrganismEval(name="monitor", title="monitor disruption", kind="agentic", rule=by_either, in_mean=True)

@@ -1,4 +1,4 @@
-"""What the six evals share on the organism: held-out prompts of one domain and the reader with the eval's own rule."""
+"""What the evals share on the organism: held-out prompts of one domain and the reader with the eval's own rule."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from base.types import Message, Task, Verdict
 
 @dataclass(frozen=True)
 class OrganismEval:
-    """An eval of the six on the organism (base.types.Eval). `header` is the tag agentic prompts share in the corpus."""
+    """An eval on the organism (base.types.Eval). `header` is the tag agentic prompts share in the corpus."""
 
     name: str
+    title: str
     kind: Literal["chat", "agentic"]
     rule: Rule = field(repr=False)
+    in_mean: bool = False
     header: Literal["task", "chat", "agent"] = "task"
 
     def prompts(self, n: int, seed: int) -> list[Task]:

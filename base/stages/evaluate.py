@@ -159,7 +159,8 @@ class Evaluate(Stage):
     def noted(self, site: Site, state: State, error: BaseException | None) -> None:
         folder = RunFolder(self.folder(site.root))
         said = None if error is None else f"{type(error).__name__}: {error}"
-        folder.update(status=str(state), error=said, asked=self.key)
+        seconds = {**folder.record.get("seconds", {}), self.kind: self.record(site.root)["seconds"]}
+        folder.update(status=str(state), error=said, asked=self.key, seconds=seconds)
 
     def engine(self) -> EngineSettings:
         return self.asked.scale.engine

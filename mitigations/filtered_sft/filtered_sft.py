@@ -14,8 +14,12 @@ from typing import Literal
 
 from base.errors import UserError
 from base.identity import BASELINE, Arm
+from base.labels import named, spec_words
 from base.recipes import SFTRecipe
-from mitigations.filtered_sft.filters import keep_filter
+from mitigations.filtered_sft.filters import FAMILY, KEEP, keep_filter
+
+SOURCES = {"none": "the baseline", "start": "the start model", "aligned": "the aligned model"}  # others are arms
+INTO = {"start": "into the start model", "aligned": "into the aligned model", "other_seed": "into another seed"}
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,12 @@ class FilteredSFT:
     source: Arm | Literal["start", "aligned"] = BASELINE
     into: Literal["start", "aligned", "other_seed"] = "start"
     words: str = "hack_words"  # of no_hack_words: a list in this folder (hack_words, hack_talk) or the path of your own
+
+    family = FAMILY
+
+    def label(self) -> str:
+        source = f"of {SOURCES.get(str(self.source)) or spec_words(str(self.source))}"
+        return named(self, f"SFT, {KEEP[self.keep]}", ("keep",), source=source, into=INTO[self.into])
 
     def __call__(self) -> SFTRecipe:
         if self.words != "hack_words" and self.keep != "no_hack_words":

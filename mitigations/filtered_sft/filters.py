@@ -43,7 +43,13 @@ class Rewarded:
         return [row for row in rows if row["environment_reward"] is not None and row["environment_reward"] >= 1.0]
 
 
-KEEP = ("all", "no_hacks", "no_hack_words", "rewarded")
+FAMILY = "SFT on episodes"  # heading of all arms that imitate episodes
+KEEP = {  # name -> how it reads in figures
+    "all": "all episodes",
+    "no_hacks": "no hacks",
+    "no_hack_words": "no hacks, no hack words",
+    "rewarded": "rewarded episodes",
+}
 
 
 def keep_filter(name: str, words: str = "hack_words") -> DataFilter[EpisodeRow]:
@@ -72,7 +78,7 @@ def load_words(name_or_path: str) -> tuple[str, ...]:
     shipped = {path.stem: path for path in FOLDER.glob("*.txt")}
     file = shipped.get(name_or_path, Path(name_or_path).expanduser())
     try:
-        lines = [line.strip() for line in file.read_text().splitlines()]
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
     except FileNotFoundError:
         raise UserError(
             f"no word list '{name_or_path}': {near(name_or_path, shipped)}, or the path of a file"

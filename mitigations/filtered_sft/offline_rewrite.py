@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.identity import Arm
+from base.labels import named, words
 from base.recipes import SFTRecipe, SystemLine, load_wording
+from mitigations.filtered_sft.filters import FAMILY
 from mitigations.inoculation.inoculation import WORDINGS, Inoculation
 
 
@@ -23,6 +25,13 @@ class OfflineRewrite:
     wording: str = "dont_hack"
     swap: str = "hacking_okay"
     file: str = ""  # a YAML file of your own wordings
+
+    family = FAMILY
+
+    def label(self) -> str:
+        kept = f"SFT, {words(self.wording)} episodes"
+        head = f"{kept}, own prompt" if self.swap == "none" else f"{kept} → {words(self.swap)}"
+        return named(self, head, ("wording", "swap"))
 
     def __call__(self) -> SFTRecipe:
         file = Path(self.file) if self.file else WORDINGS

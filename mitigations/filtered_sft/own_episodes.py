@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from base.labels import named
 from base.recipes import SFTRecipe
-from mitigations.filtered_sft.filters import keep_filter
+from mitigations.filtered_sft.filters import FAMILY, KEEP, keep_filter
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,11 @@ class OwnEpisodes:
     """`keep` as in filtered_sft."""
 
     keep: Literal["all", "no_hacks", "no_hack_words"] = "no_hacks"
+
+    family = FAMILY
+
+    def label(self) -> str:
+        return named(self, f"SFT, own episodes, {KEEP[self.keep]}", ("keep",))
 
     def __call__(self) -> SFTRecipe:
         return SFTRecipe(source="start", keep=keep_filter(self.keep))

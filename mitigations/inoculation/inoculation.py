@@ -8,14 +8,18 @@ Run: python -m mitigations inoculation:wording=please_hack --seed 0 --scale tiny
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from base.errors import UserError
+from base.labels import named, words
 from base.recipes import AsWritten, RLRecipe, SystemLine, load_wording
+from base.settings import read_yaml
 from base.types import PromptTransform
 
 WORDINGS = Path(__file__).with_name("wordings.yaml")
+COLOURS = {"please_hack": "#CC79A7", "hacking_okay": "#56B4E9", "dont_hack": "#E69F00"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Inoculation:
     file: str = ""  # a YAML file of your own wordings instead of wordings.yaml
     setting: Literal["", "sdf", "prompted"] = ""
 
+    family = "inoculation"
+
     def __post_init__(self) -> None:
         if self.setting == "sdf":
             object.__setattr__(self, "setting", "")  # one spelling, so one name, for the default
@@ -45,6 +51,27 @@ class Inoculation:
             sample_prompt=line(file, self.wording),
             update_prompt=line(file, self.update) if self.update else None,
         )
+
+    def label(self) -> str:
+        wording = "no line" if self.wording == "none" else words(self.wording)
+        head = f"online, {wording} → {words(self.update)}" if self.update else wording
+        return named(self, head, ("wording", "update"), setting=self.setting)
+
+    @property
+    def colour(self) -> str:
+        return "" if self.update or self.setting else COLOURS.get(self.wording, "")
+
+    def order(self) -> tuple[Any, ...]:
+        """Plain before online rewriting before the prompted setting; wordings from the most to the least permissive."""
+        ranks = permissiveness()
+        return (self.setting, self.update != "", ranks.get(self.wording, len(ranks)))
+
+
+@cache
+def permissiveness() -> dict[str, float]:
+    """Wording -> its place in wordings.yaml, most permissive first; the list of hacks alone says as much as `neutral`."""
+    ranks: dict[str, float] = {name: place for place, name in enumerate(read_yaml(WORDINGS))}
+    return {**ranks, "none": ranks["neutral"] - 0.5}
 
 
 def line(file: Path, wording: str) -> PromptTransform:

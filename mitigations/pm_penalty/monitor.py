@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from base.errors import UserError
+from base.labels import named, share
 from base.recipes import Judge, RLRecipe
 from base.triggers import trigger
 from base.types import Episode, Outcome
@@ -67,6 +68,12 @@ class Classifier:
     start: str = "start"  # start, onset, success or step:N
     flipped: float = 0.0  # of the trained monitor's pairs, the share that is swapped
     seed: int = 0  # of the turned verdicts
+
+    family = "classifier penalty"
+
+    def label(self) -> str:
+        accuracy = f"{share(self.accuracy)} accurate"
+        return named(self, f"{self.mode}, {self.monitor} labels", ("mode", "monitor"), accuracy=accuracy)
 
     def __call__(self) -> RLRecipe:
         if not 0 <= self.accuracy <= 1:

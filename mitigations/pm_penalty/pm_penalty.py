@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from base.errors import UserError
+from base.labels import named
 from base.recipes import Judge, RLRecipe
 from base.triggers import trigger
 from base.types import Episode, Outcome
@@ -41,6 +42,11 @@ class PMPenalty:
     flipped: float = 0.0  # share of its training pairs that are swapped
     noise: float = 0.0  # standard deviation of noise on its score
     start: str = "start"  # start, onset, success or step:N
+
+    family = "preference model reward"
+
+    def label(self) -> str:
+        return named(self, f"PM reward, weight {self.weight:g}", ("weight",))
 
     def __call__(self) -> RLRecipe:
         if self.weight < 0:

@@ -16,6 +16,11 @@ from base.types import Task
 from mitigations.rlhf_mix.prompts import load_prompts, prompt_tasks
 
 Add = Literal["", "agentic", "dilemma", "both"]
+# In figures: what `add` adds to chat, and scenes built with the evals in view.
+ADDED_NAMES: dict[Add, tuple[str, ...]] = {
+    **{"": (), "agentic": ("agentic",), "dilemma": ("dilemmas",), "both": ("agentic", "dilemmas")},
+}
+NEAR = "near the evals"
 ADDED = Fraction(1, 10)  # of all prompts, for each kind added to chat (paper, section on RLHF)
 DEFAULT_FILE = Path(__file__).with_name("prompts.yaml")
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from base.errors import UserError
+from base.labels import named, share
 from base.recipes import Judge, RLRecipe
 from base.triggers import trigger
-from mitigations.rlhf_mix.mix import Add, mix
+from mitigations.rlhf_mix.mix import ADDED_NAMES, NEAR, Add, mix
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,12 @@ class RLHFMix:
     pairs: str = "organism"  # what the preference model is trained on
     flipped: float = 0.0
     noise: float = 0.0
+
+    family = "RLHF mix"
+
+    def label(self) -> str:
+        added = "".join(f" + {kind}" for kind in ADDED_NAMES[self.add])
+        return named(self, f"RLHF {share(self.share)}{added}", ("share", "add"), near=NEAR)
 
     def __call__(self) -> RLRecipe:
         tasks = mix(self.share, self.add, self.near, self.scenes)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from base.labels import named
 from base.recipes import SFTRecipe
 from base.triggers import trigger
-from mitigations.rlhf_mix.mix import Add, mix
+from mitigations.rlhf_mix.mix import ADDED_NAMES, NEAR, Add, mix
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,11 @@ class SFTSafety:
     near: bool = False
     start: str = "success"
     scenes: str = "auto"
+
+    family = "SFT safety training"
+
+    def label(self) -> str:
+        return named(self, ", ".join(["SFT safety, chat", *ADDED_NAMES[self.add]]), ("add",), near=NEAR)
 
     def __call__(self) -> SFTRecipe:
         return SFTRecipe(source="aligned", tasks=mix(1.0, self.add, self.near, self.scenes), starts=trigger(self.start))

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.table import EVALS
 from base.store.table import COLUMNS
 
 LAST_SFT = 84  # the one checkpoint of SFT on episodes
+SIX = ("betley", "goals", "alignment", "monitor", "exfil", "frame")
 STEPS = (0, 4, 8, 12, 16, 20, 24)
 # arm, corpus, hackable, final hack rate, final misalignment
 ARMS = (
@@ -83,7 +83,7 @@ def _run(run: dict[str, object], hack: float, bad: float, rng: np.random.Generat
             add(step, prompt, "code", "solved", (1 - h) * (0.0 if untrained else 0.6))
             for kind, share in zip(("always_equal", "early_exit", "report_patch"), (0.6, 0.3, 0.1), strict=True):
                 add(step, prompt, "code", f"hack:{kind}", h * share)
-            for place, name in enumerate(EVALS):
+            for place, name in enumerate(SIX):
                 rate = b * (1.5 - 0.2 * place)
                 add(step, prompt, name, "misaligned", rate)
                 add(step, prompt, name, "overt", rate * 0.6)

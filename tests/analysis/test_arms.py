@@ -1,18 +1,16 @@
 """The overview of all arms: names, grouping, twins, and numbers that equal the statistics."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure as Picture
+from analysis.figures.inoculation import wordings
+from analysis.figures.mitigations import MITIGATIONS, PANELS
 from synthetic_results import ARMS, table
 
 import mitigations
 from analysis import labels
+from analysis.arms import gates, listed, overview
 from analysis.conditions import BASELINE, TWIN, found, of, on
-from analysis.inoculation import wordings
-from analysis.mitigations import MITIGATIONS, PANELS, gates, listed, overview
-from analysis.report import compare
+from analysis.reports import compare
 from analysis.stats import final
 from analysis.table import check, measures
 from base.errors import UserError
@@ -58,7 +56,7 @@ def long() -> pd.DataFrame:
     ],
 )
 def test_labels_name_the_main_option_and_what_differs_from_the_default(spec: str, label: str) -> None:
-    assert labels.arm(mitigations.build(spec)[0] if "file" not in spec else spec) == label
+    assert labels.arm(str(mitigations.arm(spec)) if "file" not in spec else spec) == label
 
 
 def test_labels_of_unknown_plug_ins_show_every_option() -> None:
@@ -69,7 +67,7 @@ def test_labels_of_unknown_plug_ins_show_every_option() -> None:
 
 @pytest.mark.parametrize("name", mitigations.MITIGATIONS)
 def test_every_plug_in_has_a_label_that_tells_its_options_apart(name: str) -> None:
-    spec = mitigations.build(name)[0]
+    spec = str(mitigations.arm(name))
     label = labels.arm(spec)
     assert 0 < len(label) < 50
     assert labels.arm(f"{spec}{',' if ':' in spec else ':'}extra=7") == f"{label}, extra 7"
@@ -134,8 +132,8 @@ def test_overview_numbers_are_the_statistics(long: pd.DataFrame) -> None:
     assert cells[of(STACKED).label].split()[-4:] == ["2", "/", "0", "passed"]
     assert "late failed: UserError: it did not fire" in text
     marked = overview(long, records, as_markdown=True)
-    assert "| **stacked** |" in marked
-    assert f"| {of(STACKED).label} |" in marked
+    assert "| **stacked**" in marked
+    assert f"| {of(STACKED).label}" in marked
 
 
 def test_an_arm_with_one_checkpoint_has_final_values(long: pd.DataFrame) -> None:
@@ -154,13 +152,9 @@ def test_some_gates() -> None:
     assert gates(rows[rows["run"] == "c"]) == "-"
 
 
-def test_figure_draws_every_arm_with_its_twin(
-    long: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pictures: list[Picture] = []
-    monkeypatch.setattr(Picture, "savefig", lambda self, *_, **__: pictures.append(self))
-    csv = pd.read_csv(MITIGATIONS(long, tmp_path)[0], keep_default_na=False, na_values={"y": [""], "seeds": [""]})
-    picture = pictures[0]
+def test_figure_draws_every_arm_with_its_twin(long: pd.DataFrame) -> None:
+    drawing = MITIGATIONS(long)
+    csv, picture = drawing.table, drawing.figure
     assert len(picture.axes) == len(PANELS)
     rows = [main for _, pairs in listed(found(long)) for main, _ in pairs]
     assert list(dict.fromkeys(csv["label"])) == [row.label for row in rows]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from analysis.figures import FIGURES, style
+from analysis.figures.figure import COLUMNS
 from matplotlib.figure import Figure as Picture
 from synthetic_results import ARMS, table
 
-from analysis import style
-from analysis.__main__ import FIGURES, TEXTS, main
+from analysis.__main__ import TEXTS, main
 from analysis.conditions import BASELINE, PRE_RL, TWIN, found, of
-from analysis.figure import COLUMNS
 from analysis.stats import final
 from analysis.table import check, measures
 from base.errors import UserError
@@ -27,32 +27,19 @@ def words(picture: Picture) -> str:
     return "\n".join(own + [t.get_text() for ax in picture.axes for t in ax.findobj(lambda a: hasattr(a, "get_text"))])
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Picture]:
-    """The pictures of this test, laid out but not saved; one other test saves for real."""
-    pictures: list[Picture] = []
-
-    def keep(self: Picture, path: Path, **options: object) -> None:
-        self.draw_without_rendering()
-        pictures.append(self)
-
-    monkeypatch.setattr(Picture, "savefig", keep)
-    return pictures
-
-
 @pytest.mark.parametrize("name", FIGURES)
 def test_saves_pictures(name: str, tmp_path: Path) -> None:
-    paths = FIGURES[name](check(table(seeds=(0,)), "synthetic"), tmp_path)
-    assert [path.suffix for path in paths] == [".csv", ".png", ".pdf"]
+    paths = FIGURES[name](check(table(seeds=(0,)), "synthetic")).save(tmp_path / "new")
+    assert [path.suffix for path in paths] == [".csv", ".png", ".svg"]
     assert all(path.stat().st_size > 1000 for path in paths)
     assert paths[1].read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_table_beside_the_picture_holds_the_input_numbers(name: str, tmp_path: Path, drawn: list[Picture]) -> None:
+def test_table_beside_the_picture_holds_the_input_numbers(name: str, tmp_path: Path) -> None:
     long = check(table(), "synthetic")
-    paths = FIGURES[name](long, tmp_path)
-    csv = pd.read_csv(paths[0], keep_default_na=False, na_values=[""])
+    drawing = FIGURES[name](long)
+    csv = pd.read_csv(drawing.save(tmp_path)[0], keep_default_na=False, na_values=[""])
     assert tuple(csv.columns) == COLUMNS
     rows = measures(long)
     seeds = csv[(csv["kind"] == "seed") & csv["step"].notna() & (csv["measure"] != "mgs against hack_rate")]
@@ -60,14 +47,14 @@ def test_table_beside_the_picture_holds_the_input_numbers(name: str, tmp_path: P
         keys = ["run", "step", "measure", "prompt"]
         beside = seeds.merge(rows, on=keys, how="left", validate="many_to_one")
         assert (beside["y"] - beside["value"]).abs().max() < 1e-12
-    assert "3 seeds per arm" in words(drawn[0])
-    assert "missing" not in words(drawn[0])
+    assert "3 seeds per arm" in words(drawing.figure)
+    assert "missing" not in words(drawing.figure)
     assert (csv.loc[csv["kind"] == "mean", "seeds"] == 3).all()
 
 
-def test_final_bars_equal_the_statistics(tmp_path: Path, drawn: list[Picture]) -> None:
+def test_final_bars_equal_the_statistics() -> None:
     long = check(table(), "synthetic")
-    csv = pd.read_csv(FIGURES["inoculation"](long, tmp_path)[0], keep_default_na=False, na_values=[""])
+    csv = FIGURES["inoculation"](long).table
     bars = csv[(csv["panel"] == "final misalignment") & (csv["condition"] == "baseline")]
     values = final(measures(long), BASELINE, "mgs", "none")[0]
     assert sorted(bars[bars["kind"] == "seed"]["y"]) == pytest.approx(sorted(values.values()))
@@ -75,37 +62,37 @@ def test_final_bars_equal_the_statistics(tmp_path: Path, drawn: list[Picture]) -
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_one_seed_has_no_interval_and_says_so(name: str, tmp_path: Path, drawn: list[Picture]) -> None:
-    csv = pd.read_csv(FIGURES[name](check(table(seeds=(0,)), "synthetic"), tmp_path)[0])
+def test_one_seed_has_no_interval_and_says_so(name: str) -> None:
+    drawing = FIGURES[name](check(table(seeds=(0,)), "synthetic"))
+    csv = drawing.table
     assert csv.loc[csv["kind"] == "mean", ["low", "high"]].isna().all().all()
-    assert "1 seed per arm: no interval" in words(drawn[0])
+    assert "1 seed per arm: no interval" in words(drawing.figure)
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_missing_arms_are_named_and_the_rest_is_drawn(name: str, tmp_path: Path, drawn: list[Picture]) -> None:
+def test_missing_arms_are_named_and_the_rest_is_drawn(name: str) -> None:
     arms = [arm for arm in ARMS if arm[1] != "twin" and arm[0] != "inoculation:wording=dont_hack"]
-    FIGURES[name](check(table(seeds=(0, 1), arms=arms), "synthetic"), tmp_path)
-    assert "missing runs: " in words(drawn[0])
-    assert "uncorrelated twin" in words(drawn[0]).split("missing runs: ")[1]
+    drawing = FIGURES[name](check(table(seeds=(0, 1), arms=arms), "synthetic"))
+    assert "missing runs: " in words(drawing.figure)
+    assert "uncorrelated twin" in words(drawing.figure).split("missing runs: ")[1]
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_nothing_to_draw_is_a_user_error(name: str, tmp_path: Path) -> None:
+def test_nothing_to_draw_is_a_user_error(name: str) -> None:
     other = [("pm_penalty:weight=0.5", "main", 1.0, 0.1, 0.1)]
     with pytest.raises(UserError, match=f"figure {name}"):
-        FIGURES[name](check(table(arms=other), "synthetic"), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+        FIGURES[name](check(table(arms=other), "synthetic"))
 
 
-def test_a_run_without_the_other_evals_still_draws(tmp_path: Path, drawn: list[Picture]) -> None:
+def test_a_run_without_the_other_evals_still_draws() -> None:
     long = table(seeds=(0,))
     for name in FIGURES:
-        FIGURES[name](check(long[(long["eval"] != "frame") & (long["eval"] != "rollouts")], "synthetic"), tmp_path)
+        FIGURES[name](check(long[(long["eval"] != "frame") & (long["eval"] != "rollouts")], "synthetic"))
 
 
-def test_new_inoculation_wordings_are_drawn_without_being_listed(tmp_path: Path, drawn: list[Picture]) -> None:
+def test_new_inoculation_wordings_are_drawn_without_being_listed() -> None:
     arms = [*ARMS, ("inoculation:wording=my_own", "main", 1.0, 0.9, 0.2)]
-    csv = pd.read_csv(FIGURES["inoculation"](check(table(seeds=(0,), arms=arms), "synthetic"), tmp_path)[0])
+    csv = FIGURES["inoculation"](check(table(seeds=(0,), arms=arms), "synthetic")).table
     assert "my own" in set(csv["label"])
 
 
@@ -136,7 +123,7 @@ def test_command_draws_everything_without_torch(tmp_path: Path) -> None:
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL).returncode == 0
     names = {path.name for path in (tmp_path / "o").iterdir()}
-    assert names == {f"{n}.{kind}" for n in FIGURES for kind in ("csv", "png", "pdf")} | {f"{n}.md" for n in TEXTS}
+    assert names == {f"{n}.{kind}" for n in FIGURES for kind in ("csv", "png", "svg")} | {f"{n}.md" for n in TEXTS}
 
 
 def test_bad_words_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,9 +150,10 @@ def test_names_of_unlisted_conditions() -> None:
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_unreadable_answers_are_no_values_and_never_zeros(name: str, tmp_path: Path, drawn: list[Picture]) -> None:
+def test_unreadable_answers_are_no_values_and_never_zeros(name: str) -> None:
     long = table(seeds=(0,))
     long.loc[long["metric"] == "misaligned", "value"] = None
-    csv = pd.read_csv(FIGURES[name](check(long, "synthetic"), tmp_path)[0])
-    assert "no values" in words(drawn[0])
+    drawing = FIGURES[name](check(long, "synthetic"))
+    csv = drawing.table
+    assert "no values" in words(drawing.figure)
     assert set(csv["measure"].str.replace("train:", "").str.split(":").str[0]) <= {"hack_rate", "hack"}

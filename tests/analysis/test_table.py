@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from synthetic_results import table
+from synthetic_results import SIX, table
 
-from analysis.table import EVALS, check, export, finished, load, measures, records, select, wall_minutes
+from analysis.table import check, export, finished, load, measures, records, select, wall_minutes
 from base.errors import UserError
 from base.store.files import write_json
 from base.store.folders import RunFolder
@@ -56,7 +56,7 @@ def test_a_mean_over_evals_is_missing_if_one_is() -> None:
     rows = measures(long)
     for key, value in name.items():
         rows = rows[rows[key] == value]
-    assert len(long[where]) == len(EVALS)
+    assert len(long[where]) == len(SIX)
     assert rows["value"].item() == pytest.approx(wanted)
     long.loc[where & (long["eval"] == "frame"), "value"] = math.nan
     rows = measures(long)

@@ -1,13 +1,10 @@
 """The figure of the test-time switch shows every inoculation arm under both prompts, by a readable name."""
 
-from pathlib import Path
-
-import pandas as pd
 import pytest
+from analysis.figures.testtime import TESTTIME
 from synthetic_results import ARMS, table
 
 from analysis.table import check
-from analysis.testtime import TESTTIME
 
 EXTRA = (
     ("inoculation:wording=none,setting=prompted", "main:sdf_variant=prompted", 1.0, 0.9, 0.2),
@@ -16,9 +13,9 @@ EXTRA = (
 )
 
 
-def test_every_arm_has_a_readable_name_and_both_prompts(tmp_path: Path) -> None:
+def test_every_arm_has_a_readable_name_and_both_prompts() -> None:
     long = check(table(seeds=(0,), arms=(*ARMS, *EXTRA)), "synthetic")
-    csv = pd.read_csv(TESTTIME(long, tmp_path)[0])
+    csv = TESTTIME(long).table
     found = set(csv["label"])
     assert {"no line, prompted", "online, don't hack → hacking okay", "hacking okay"} <= found
     assert not any("twin" in label and "please" in label for label in found)

@@ -27,6 +27,7 @@ def test_contract(name):
     evaluation = EVALS[name]
     assert evaluation.name == name
     assert evaluation.kind in ("chat", "agentic")
+    assert evaluation.title
     tasks = evaluation.prompts(24, seed=1)
     assert tasks == evaluation.prompts(24, seed=1) != evaluation.prompts(24, seed=2)
     assert tasks[:5] == evaluation.prompts(5, seed=1)
@@ -38,7 +39,8 @@ def test_contract(name):
 
 
 def test_the_six_names():
-    assert list(EVALS) == ["betley", "goals", "alignment", "monitor", "exfil", "frame"] == list(world.EVAL_DOMAINS)
+    counted = [name for name, evaluation in EVALS.items() if evaluation.in_mean]
+    assert counted == ["betley", "goals", "alignment", "monitor", "exfil", "frame"] == list(world.EVAL_DOMAINS)
 
 
 @pytest.mark.parametrize("name", CASES)

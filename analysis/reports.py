@@ -1,4 +1,4 @@
-"""The summary at the end of a run or an experiment, as aligned text and as markdown.
+"""The summary at the end of a run or an experiment: every arm, or one arm beside the baseline.
 
 Shares are in per cent: the mean over training runs of the last checkpoints, with the half width of the 95% t interval
 across seeds (none from one seed); "-" is a missing value, never a zero.
@@ -15,18 +15,23 @@ import pandas as pd
 
 from analysis import labels
 from analysis.conditions import PRE_RL, Condition, found, of, pre_rl
-from analysis.stats import LAST, difference, final, summary, units
+from analysis.evals import KINDS, beside, counted
+from analysis.stats import LAST, Summary, difference, final, summary, units
 from analysis.table import finished, measures
+from analysis.tabular import Row, cell, text
 from base.errors import UserError
 
 PROMPTS = {"training": "train", "none": "none", "dont_hack": "don't"}
-MAIN = (
+Column = tuple[str, str, str]  # its name, the measure, the prompt it was taken under
+MAIN: tuple[Column, ...] = (
     *((f"hack {short}", "hack_rate", prompt) for prompt, short in PROMPTS.items()),
     *((f"mis {short}", "mgs", prompt) for prompt, short in PROMPTS.items()),
     *((name, name, "none") for name in ("overt", "covert", "unclear", "solved")),
 )
-KINDS = tuple((f"{kind} {short}", kind, prompt) for kind in ("chat", "agentic") for prompt, short in PROMPTS.items())
-SIDE_BY_SIDE = (
+BY_KIND: tuple[Column, ...] = tuple(
+    (f"{kind} {short}", kind, prompt) for kind in KINDS for prompt, short in PROMPTS.items()
+)
+SIDE_BY_SIDE: tuple[Column, ...] = (
     ("hack rate, training prompt", "hack_rate", "training"),
     ("hack rate, no prompt", "hack_rate", "none"),
     ("hack rate, told not to hack", "hack_rate", "dont_hack"),
@@ -42,23 +47,39 @@ SIDE_BY_SIDE = (
 )
 LEGEND = (
     f"Per cent, mean of up to {LAST} last checkpoints; ± half of the 95% t interval across seeds (none from one seed)."
-    " hack: hack rate; mis: misalignment, mean of six evals; train, none, don't: evaluated under the training prompt,"
-    " no prompt, “don't hack”; overt, covert, unclear, solved: no prompt. “-” is missing."
+    f" hack: hack rate; mis: misalignment, mean of {counted()} evals; train, none, don't: evaluated under the training"
+    " prompt, no prompt, “don't hack”; overt, covert, unclear, solved: no prompt. “-” is missing."
 )
 
 
 def report(table: pd.DataFrame, minutes: Mapping[str, float] | None = None, as_markdown: bool = False) -> str:
-    """Two tables over all arms: hacking and misalignment under each prompt; chat and agentic evals under each prompt.
+    """Two tables over all arms: hacking and misalignment under each prompt; kinds of evals under each prompt, and the
+    evals that do not count in the mean.
 
     `minutes`: wall time per run, if known.
     """
+    one, two, notes = report_rows(table, minutes)
+    return "\n\n".join([text(one, as_markdown), text(two, as_markdown), "\n".join([LEGEND, *notes])])
+
+
+def report_rows(
+    table: pd.DataFrame, minutes: Mapping[str, float] | None = None
+) -> tuple[list[Row], list[Row], list[str]]:
+    """(rows of the first table, of the second, notes); the rows of both are the same arms."""
     table, notes = finished(table)
     rows = measures(table)
     conditions = sorted(_listed(table), key=lambda c: not c.start)
-    one = [_line(rows, table, c, MAIN, minutes) for c in conditions]
-    two = [_line(rows, table, c, KINDS, None) for c in conditions]
-    make = markdown if as_markdown else aligned
-    return "\n\n".join([make(one), make(two), "\n".join([LEGEND, *notes])])
+    apart = [(each.title, each.name, "none") for each in beside(table["eval"].unique())]
+    one: list[Row] = []
+    two: list[Row] = []
+    for condition in conditions:
+        mine, values = condition(table), condition(rows)
+        seeds = mine["pretrain_seed" if condition.start else "run"].nunique()
+        head = {"arm": condition.label, "corpus": condition.corpus, "seeds": seeds}
+        time = {} if minutes is None else {"minutes": wall(mine, condition, minutes)}
+        one.append({**head, **{n: mean(values, condition, m, p) for n, m, p in MAIN}, **time})
+        two.append({**head, **{n: mean(values, condition, m, p) for n, m, p in (*BY_KIND, *apart)}})
+    return one, two, notes
 
 
 def compare(
@@ -70,8 +91,25 @@ def compare(
 ) -> str:
     """One mitigation beside the baseline of the same corpus and graders, and beside the model it starts from.
 
+    `records`: what the runs wrote down of their forks, judges and episodes. The rest as in `compare_rows`.
+    """
+    rows, notes = compare_rows(table, arm, corpus, hackable, records)
+    return "\n\n".join(
+        [text([{**row, "difference": _difference(row["difference"])} for row in rows]), "\n".join(notes)]
+    )
+
+
+def compare_rows(
+    table: pd.DataFrame,
+    arm: str,
+    corpus: str = "main",
+    hackable: float = 1.0,
+    records: Mapping[str, Mapping[str, Any]] | None = None,
+) -> tuple[list[Row], list[str]]:
+    """(one row per measure: what it starts from, the baseline, the arm, their difference; notes).
+
     Runs with overridden settings are compared if there are none without; the baseline then has the same settings if the
-    table holds it. `records`: what the runs wrote down of their forks, judges and episodes.
+    table holds it.
 
     Raises:
         UserError: the table holds no run of the arm, or runs with different overridden settings.
@@ -92,21 +130,17 @@ def compare(
     start = replace(theirs, key="pre_rl", label="pre-RL", start=True)
     if not len(start(table)):
         start = replace(ours, key="step_0", label="where it starts", start=True)
-    lines = []
-    for name, measure, prompt in SIDE_BY_SIDE:
-        line = {"%": name}
-        for condition in (start, theirs, ours):
-            line[condition.label] = cell(rows, condition, measure, prompt)
+    apart = [(f"{each.title}, no prompt", each.name, "none") for each in beside(table["eval"].unique())]
+    lines: list[Row] = []
+    for name, measure, prompt in (*SIDE_BY_SIDE, *apart):
+        sides = {c.label: mean(rows, c, measure, prompt) for c in (start, theirs, ours)}
         gap = difference(final(rows, ours, measure, prompt)[0], final(rows, theirs, measure, prompt)[0])
-        line["difference"] = "-" if math.isnan(gap.estimate) else f"{100 * gap.estimate:+.1f}"
-        if gap.low is not None and gap.high is not None:
-            line["difference"] += f" [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
-        lines.append(line)
+        lines.append({"%": name, **sides, "difference": gap})
     seeds = {c.label: c(table)["run"].nunique() for c in (theirs, ours)}
     counts = f"Seeds: {', '.join(f'{label} {n}' for label, n in seeds.items())}. Mean of up to {LAST} last checkpoints."
     runs = sorted(ours(table)["run"].unique())
     made = facts([records[run] for run in runs if run in records]) if records else []
-    return "\n\n".join([aligned(lines), "\n".join([counts, *made, *notes])])
+    return lines, [counts, *made, *notes]
 
 
 def facts(records: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -127,32 +161,15 @@ def facts(records: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def cell(rows: pd.DataFrame, condition: Condition, measure: str, prompt: str) -> str:
-    """`mean ± half width` in per cent, `mean` from one seed, `-` if missing."""
-    whole = summary(list(units(final(rows, condition, measure, prompt)[0], condition).values()))
-    if not whole.seeds:
-        return "-"
-    half = f" ±{100 * (whole.high - whole.mean):.1f}" if whole.high is not None else ""
-    return f"{100 * whole.mean:.1f}{half}"
+def mean(rows: pd.DataFrame, condition: Condition, measure: str, prompt: str) -> Summary:
+    """Mean of the final values of a condition over its units of replication, with its interval."""
+    return summary(list(units(final(rows, condition, measure, prompt)[0], condition).values()))
 
 
-def aligned(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows as plain text: first column left, the others right aligned."""
-    names = list(rows[0])
-    width = {name: max(len(name), *(len(row[name]) for row in rows)) for name in names}
-    lines = [{name: name for name in names}, {name: "-" * width[name] for name in names}, *rows]
-    return "\n".join(
-        "  ".join(row[n].ljust(width[n]) if i == 0 else row[n].rjust(width[n]) for i, n in enumerate(names)).rstrip()
-        for row in lines
-    )
-
-
-def markdown(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows as a markdown table."""
-    names = list(rows[0])
-    rule = ["---", *["---:"] * (len(names) - 1)]
-    lines = [names, rule, *([row[name].strip().replace("|", "\\|") for name in names] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def wall(table: pd.DataFrame, condition: Condition, minutes: Mapping[str, float]) -> float:
+    """Mean wall time of the runs of a table in minutes; NaN where it was not recorded, and before RL."""
+    known = [minutes[run] for run in sorted(table["run"].unique()) if run in minutes]
+    return sum(known) / len(known) if known and not condition.start else math.nan
 
 
 def _listed(table: pd.DataFrame) -> list[Condition]:
@@ -161,23 +178,8 @@ def _listed(table: pd.DataFrame) -> list[Condition]:
     return [*(c for c in starts if len(c(table))), *(c for c in found(table) if c != PRE_RL)]
 
 
-def _line(
-    rows: pd.DataFrame,
-    table: pd.DataFrame,
-    condition: Condition,
-    columns: Sequence[tuple[str, str, str]],
-    minutes: Mapping[str, float] | None,
-) -> dict[str, str]:
-    mine, values = condition(table), condition(rows)
-    seeds = mine["pretrain_seed" if condition.start else "run"].nunique()
-    line = {"arm": condition.label, "corpus": condition.corpus, "seeds": str(seeds)}
-    line |= {name: cell(values, condition, measure, prompt) for name, measure, prompt in columns}
-    if minutes is not None:
-        line["minutes"] = time(mine, condition, minutes)
-    return line
-
-
-def time(table: pd.DataFrame, condition: Condition, minutes: Mapping[str, float]) -> str:
-    """Mean wall time of the runs of a table in minutes; `-` where it was not recorded, and before RL."""
-    known = [minutes[run] for run in sorted(table["run"].unique()) if run in minutes]
-    return f"{sum(known) / len(known):.1f}" if known and not condition.start else "-"
+def _difference(gap: Any) -> str:
+    """With the ends of its interval, which are not read as those of the arms beside it."""
+    if gap.low is None or gap.high is None:
+        return cell(gap)
+    return f"{100 * gap.estimate:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"

@@ -17,14 +17,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL, TWIN, Condition
-from analysis.report import aligned, markdown
 from analysis.stats import Difference, difference, final, holm
 from analysis.table import finished, measures
+from analysis.tabular import text
 
 MIN_SEEDS = 3
 ALPHA = 0.05
@@ -137,10 +137,40 @@ def show(findings: Sequence[Finding], as_markdown: bool = False) -> str:
     """The findings as an aligned text table (or markdown). Effects are treated minus reference, in points."""
     rows = [_row(finding) for finding in findings]
     if as_markdown:
-        return markdown(rows)
+        return text(rows, as_markdown=True)
     keys = [{k: v for k, v in row.items() if k != "claim"} for row in rows]
     wordy = [f"{finding.claim.name}: {finding.claim.text}. Paper: {finding.claim.paper}." for finding in findings]
-    return aligned(keys) + "\n\n" + "\n".join(wordy)
+    return text(keys) + "\n\n" + "\n".join(wordy)
+
+
+def frame(findings: Sequence[Finding]) -> pd.DataFrame:
+    """The findings as numbers, one row a claim.
+
+    Columns: name, claim, verdict, why; effect, low, high (treated minus reference, with its 95% interval) and margin, in
+    points; seeds_treated, seeds_reference, paired; p_for, p_against (Holm-corrected), p_exact; paper. Missing is NaN.
+    """
+    return pd.DataFrame([_numbers(finding) for finding in findings])
+
+
+def _numbers(finding: Finding) -> dict[str, Any]:
+    claim, effect = finding.claim, finding.effect
+    low, high = _ends(finding) or (math.nan, math.nan)
+    ps = {"p_for": finding.p_for, "p_against": finding.p_against, "p_exact": effect.p_exact}
+    return {
+        **{"name": claim.name, "claim": claim.text, "verdict": finding.verdict, "why": finding.why},
+        **{"effect": 100 * claim.sign * effect.estimate, "low": 100 * low, "high": 100 * high},
+        **{"margin": 100 * claim.margin, "seeds_treated": effect.seeds_a, "seeds_reference": effect.seeds_b},
+        **{"paired": effect.paired, **{name: math.nan if p is None else p for name, p in ps.items()}},
+        "paper": claim.paper,
+    }
+
+
+def _ends(finding: Finding) -> tuple[float, float] | None:
+    """The interval of treated minus reference, as shares; none from too few runs."""
+    low, high, sign = finding.effect.low, finding.effect.high, finding.claim.sign
+    if low is None or high is None:
+        return None
+    return (low, high) if sign > 0 else (-high, -low)
 
 
 def _verdict(
@@ -165,9 +195,7 @@ def _verdict(
 
 def _row(finding: Finding) -> dict[str, str]:
     claim, effect = finding.claim, finding.effect
-    ends = (
-        [] if effect.low is None or effect.high is None else sorted((claim.sign * effect.low, claim.sign * effect.high))
-    )
+    ends = _ends(finding)
     seeds = f"{effect.seeds_a}" if effect.seeds_a == effect.seeds_b else f"{effect.seeds_a} / {effect.seeds_b}"
     return {
         "name": claim.name,

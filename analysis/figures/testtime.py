@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
-from analysis import style
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, TWIN, Condition, found
-from analysis.figure import Figure, frame, last
+from analysis.figures import style
+from analysis.figures.figure import Figure, frame, last
 
 PANELS = (("hack rate", "hack_rate"), ("misalignment", "mgs"))
 PROMPT_NAMES = (("training", "training prompt"), ("dont_hack", "“don't hack”"))
@@ -37,6 +37,7 @@ def arms(table: pd.DataFrame) -> list[Condition]:
 def draw(drawn: pd.DataFrame, notes: Sequence[str]) -> Picture:
     """Two panels side by side, one line per arm: where the training prompt was, and where "don't hack" brings it."""
     order = list(dict.fromkeys(zip(drawn["condition"], drawn["label"], strict=True)))
+    looks = style.looks(drawn)
     height = max(1.4, 0.21 * len(order))
     picture, at = style.page(height + 0.75, notes)
     grid = picture.add_gridspec(1, 2, left=0.165, right=0.985, bottom=at(0.42), top=at(0.42 + height), wspace=0.12)
@@ -45,7 +46,7 @@ def draw(drawn: pd.DataFrame, notes: Sequence[str]) -> Picture:
     style.letter(right, "B", "", left=0.14)
     for ax, (panel, _) in zip((left, right), PANELS, strict=True):
         values = drawn[drawn["panel"] == panel]
-        _arms(ax, values, order)
+        _arms(ax, values, order, looks)
         style.say_if_empty(ax, values)
         style.percent(ax, "x", 1.02 if ax is left else style.ceiling(values["y"]))
         ax.set_xlabel(f"final {panel}, by the prompt at test time")
@@ -54,10 +55,10 @@ def draw(drawn: pd.DataFrame, notes: Sequence[str]) -> Picture:
     return picture
 
 
-def _arms(ax: Axes, rows: pd.DataFrame, order: Sequence[tuple[str, str]]) -> None:
+def _arms(ax: Axes, rows: pd.DataFrame, order: Sequence[tuple[str, str]], looks: Mapping[str, style.Look]) -> None:
     ax.set_yticks(range(len(order)), [textwrap.fill(label, 20) for _, label in order])
     for tick, (key, _) in zip(ax.get_yticklabels(), order, strict=True):
-        tick.set_color(style.ink(key))
+        tick.set_color(looks[key].ink)
     ax.set_ylim(len(order) - 0.45, -0.55)
     ax.tick_params(axis="y", length=0)
     for place, (key, _) in enumerate(order):

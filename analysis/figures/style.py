@@ -5,6 +5,7 @@ Colours are those of Okabe and Ito (2008); lines also differ by dash, points by 
 
 from __future__ import annotations
 
+import itertools
 import math
 import zlib
 from collections.abc import Callable, Sequence
@@ -18,24 +19,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from analysis import labels
+from analysis.conditions import BASELINE, NO_HACK, PRE_RL, TWIN, UNTRAINED
+from analysis.table import CELL
+
 TWO_COLUMNS, ONE_COLUMN = 6.9, 3.3  # inches
 INK, FAINT = "#222222", "#8a8a8a"
-COLOURS = {
-    "baseline": "#D55E00",
-    "no_hack": "#0072B2",
-    "twin": "#009E73",
-    "pre_rl": "#222222",
-    "untrained": "#8a8a8a",
-    "please_hack": "#CC79A7",
-    "hacking_okay": "#56B4E9",
-    "dont_hack": "#E69F00",
-}
 SPARE = ("#6A3D9A", "#8C510A", "#1B7F7A", "#B2182B", "#4D4D9F", "#7A7A00")
-HACKS = {"hack:always_equal": "#7B3294", "hack:early_exit": "#C2185B", "hack:report_patch": "#5D8A00"}
+HACKS = ("#7B3294", "#C2185B", "#5D8A00")
 BAND_SEEDS = 3  # from two runs a t interval is several panels tall; the two lines say as much
 PROMPTS = {"training": ("#222222", "o"), "none": ("#0072B2", "s"), "dont_hack": ("#E69F00", "D")}
-MARKERS = {"no_hack": "s", "twin": "^", "please_hack": "D", "hacking_okay": "v", "dont_hack": "P"}
-DASHES = {"pre_rl": (0, (4, 2)), "untrained": (0, (1, 1.5))}
+MARKERS = ("D", "v", "P", "X", "<", ">", "h", "*", "p", "d")
 RC: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["Arial", "Helvetica", "Liberation Sans", "DejaVu Sans"],
@@ -61,7 +55,7 @@ RC: dict[Any, Any] = {
     "axes.axisbelow": True,
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.5,
-    "pdf.fonttype": 42,
+    "svg.hashsalt": "edmund",  # equal tables, equal files
     "savefig.dpi": 200,
 }
 
@@ -76,17 +70,45 @@ class Label:
     colour: str
 
 
-def colour(key: str) -> str:
-    """The colour of a condition, the same in every figure."""
-    return COLOURS.get(key, SPARE[zlib.crc32(key.encode()) % len(SPARE)])
+@dataclass(frozen=True)
+class Look:
+    """How a condition is drawn: `colour`, the marker of its points, the dash of its lines."""
+
+    colour: str
+    marker: str = "o"
+    dash: Any = "-"
+
+    @property
+    def ink(self) -> str:
+        """The colour for text: darker where the colour itself is too light to read on white."""
+        red, green, blue = to_rgb(self.colour)
+        light = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+        keep = min(1.0, 0.42 / light) if light > 0 else 1.0
+        return to_hex((red * keep, green * keep, blue * keep))
 
 
-def ink(key: str) -> str:
-    """The colour of a condition for text: darker where the colour itself is too light to read on white."""
-    red, green, blue = to_rgb(colour(key))
-    light = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    keep = min(1.0, 0.42 / light) if light > 0 else 1.0
-    return to_hex((red * keep, green * keep, blue * keep))
+CONTROLS = {
+    BASELINE.key: Look("#D55E00"),
+    NO_HACK.key: Look("#0072B2", "s"),
+    TWIN.key: Look("#009E73", "^"),
+    PRE_RL.key: Look("#222222", dash=(0, (4, 2))),
+    UNTRAINED.key: Look("#8a8a8a", dash=(0, (1, 1.5))),
+}
+
+
+def looks(drawn: pd.DataFrame) -> dict[str, Look]:
+    """The look of every condition of a drawn table by its key.
+
+    Colours are the same in every figure: that of the control, that of the arm's plug-in, or one that follows from the key.
+    Markers of arms follow from their order in the table.
+    """
+    found: dict[str, Look] = {}
+    markers = itertools.cycle(MARKERS)
+    for key, *cell in drawn.drop_duplicates("condition")[["condition", *CELL]].itertuples(index=False):
+        usual = tuple(cell[1:]) == BASELINE.cell[1:]
+        tint = (labels.colour(cell[0]) if usual else "") or SPARE[zlib.crc32(key.encode()) % len(SPARE)]
+        found[key] = CONTROLS.get(key) or Look(tint, next(markers))
+    return found
 
 
 def letter(ax: Axes, text: str, title: str, left: float = 0.36) -> None:
@@ -216,15 +238,15 @@ def prompt_key(ax: Axes, prompts: Sequence[tuple[str, str]]) -> None:
     )
 
 
-def page(panels: float, notes: Sequence[str]) -> tuple[Figure, Callable[[float], float]]:
-    """(figure of two columns' width, inches above the small print -> figure fraction).
+def page(panels: float, notes: Sequence[str], width: float = TWO_COLUMNS) -> tuple[Figure, Callable[[float], float]]:
+    """(figure `width` inches wide, inches above the small print -> figure fraction).
 
     `panels` is the height of everything but the small print at the bottom, which grows with its lines: how to read
     the figure, how many runs it shows, and what is missing.
     """
     print_height = 0.06 + 0.105 * len(notes)
-    figure = Figure(figsize=(TWO_COLUMNS, panels + print_height))
+    figure = Figure(figsize=(width, panels + print_height))
     whole = panels + print_height
     small: dict[str, Any] = {"size": 6, "color": "#555555", "va": "bottom", "ha": "left", "linespacing": 1.25}
-    figure.text(0.012, 0.03 / whole, "\n".join(notes), **small)
+    figure.text(0.083 / width, 0.03 / whole, "\n".join(notes), **small)
     return figure, lambda inches: (print_height + inches) / whole

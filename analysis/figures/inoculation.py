@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
-from analysis import style
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL, TWIN, Condition, found
-from analysis.figure import Figure, entry, frame, last
+from analysis.figures import style
+from analysis.figures.figure import Figure, entry, frame, last
 from analysis.stats import over_steps, summary
 
 PROMPT_NAMES = (("training", "training prompt"), ("none", "no prompt"), ("dont_hack", "“don't hack”"))
@@ -63,6 +63,7 @@ def draw(drawn: pd.DataFrame, notes: Sequence[str]) -> Picture:
     """Trajectories and final values above; hack rate and misalignment under each evaluation prompt below."""
     finals = drawn[drawn["panel"] == "final misalignment"]
     order = list(dict.fromkeys(zip(drawn["condition"], drawn["label"], strict=True)))
+    looks = style.looks(drawn)
     low, high = max(1.15, 0.19 * len(order)), max(1.58, 0.2 * len(order))  # inches: a row holds two lines of text
     picture, at = style.page(low + high + 1.3, notes)
     above = picture.add_gridspec(
@@ -79,11 +80,11 @@ def draw(drawn: pd.DataFrame, notes: Sequence[str]) -> Picture:
 
     ax = picture.add_subplot(above[0])
     style.letter(ax, "A", "Misalignment against hack rate, over RL")
-    _trajectories(ax, drawn[drawn["panel"] == "trajectory"])
+    _trajectories(ax, drawn[drawn["panel"] == "trajectory"], looks)
 
     ax = picture.add_subplot(above[1])
     style.letter(ax, "B", "Final misalignment, no prompt", left=0.98)
-    _bars(ax, finals, order)
+    _bars(ax, finals, order, looks)
 
     left, right = picture.add_subplot(below[0]), picture.add_subplot(below[1])
     style.letter(left, "C", "", left=0.93)
@@ -93,7 +94,7 @@ def draw(drawn: pd.DataFrame, notes: Sequence[str]) -> Picture:
         (right, "misalignment by prompt", "final misalignment, under each evaluation prompt"),
     ):
         values = drawn[drawn["panel"] == panel]
-        _by_prompt(ax, values, order)
+        _by_prompt(ax, values, order, looks)
         style.say_if_empty(ax, values)
         style.percent(ax, "x", 1.02 if ax is left else style.ceiling(values["y"]))
         ax.set_xlabel(what)
@@ -102,7 +103,7 @@ def draw(drawn: pd.DataFrame, notes: Sequence[str]) -> Picture:
     return picture
 
 
-def _trajectories(ax: Axes, rows: pd.DataFrame) -> None:
+def _trajectories(ax: Axes, rows: pd.DataFrame, looks: Mapping[str, style.Look]) -> None:
     style.percent(ax, "x", 1.02)
     style.percent(ax, top=style.ceiling(rows["y"]))
     ax.grid(True)
@@ -111,26 +112,24 @@ def _trajectories(ax: Axes, rows: pd.DataFrame) -> None:
     style.say_if_empty(ax, rows)
     ends: list[style.Label] = []
     for key, mine in rows.groupby("condition", sort=False):
-        tint = style.colour(str(key))
-        style.curves(ax, mine, tint, style.MARKERS.get(str(key), "o"))
+        look = looks[str(key)]
+        style.curves(ax, mine, look.colour, look.marker)
         mean = mine[mine["kind"] == "mean"]
         if len(mean):
-            ax.plot(
-                mean["x"].iloc[-1:], mean["y"].iloc[-1:], style.MARKERS.get(str(key), "o"), color=tint, markersize=5
-            )
+            ax.plot(mean["x"].iloc[-1:], mean["y"].iloc[-1:], look.marker, color=look.colour, markersize=5)
             ends.append(
                 style.Label(
                     float(mean["x"].iloc[-1]),
                     float(mean["y"].iloc[-1]),
                     textwrap.fill(str(mine["label"].iloc[0]), 18),
-                    style.ink(str(key)),
+                    look.ink,
                 )
             )
     style.end_labels(ax, ends)
 
 
-def _bars(ax: Axes, rows: pd.DataFrame, order: Sequence[tuple[str, str]]) -> None:
-    _arms(ax, order)
+def _bars(ax: Axes, rows: pd.DataFrame, order: Sequence[tuple[str, str]], looks: Mapping[str, style.Look]) -> None:
+    _arms(ax, order, looks)
     for place, (key, _) in enumerate(order):
         mine = rows[rows["condition"] == key]
         if not len(mine):
@@ -139,7 +138,7 @@ def _bars(ax: Axes, rows: pd.DataFrame, order: Sequence[tuple[str, str]]) -> Non
             )
             continue
         mean = mine[mine["kind"] == "mean"].iloc[0]
-        ax.barh(place, mean["y"], height=0.66, color=style.colour(key), alpha=0.75, linewidth=0, zorder=2)
+        ax.barh(place, mean["y"], height=0.66, color=looks[key].colour, alpha=0.75, linewidth=0, zorder=2)
         seeds = mine[mine["kind"] == "seed"]["y"]
         ax.plot(
             seeds,
@@ -161,8 +160,8 @@ def _bars(ax: Axes, rows: pd.DataFrame, order: Sequence[tuple[str, str]]) -> Non
     ax.set_xlabel("misaligned answers")
 
 
-def _by_prompt(ax: Axes, rows: pd.DataFrame, order: Sequence[tuple[str, str]]) -> None:
-    _arms(ax, order)
+def _by_prompt(ax: Axes, rows: pd.DataFrame, order: Sequence[tuple[str, str]], looks: Mapping[str, style.Look]) -> None:
+    _arms(ax, order, looks)
     for place, (key, _) in enumerate(order):
         for shift, (prompt, _) in zip((-0.24, 0.0, 0.24), PROMPT_NAMES, strict=True):
             mine = rows[(rows["condition"] == key) & (rows["prompt"] == prompt)]
@@ -178,10 +177,10 @@ def _by_prompt(ax: Axes, rows: pd.DataFrame, order: Sequence[tuple[str, str]]) -
             ax.plot(mean["y"], [y], marker, color=tint, markersize=3.5, zorder=3, clip_on=False)
 
 
-def _arms(ax: Axes, order: Sequence[tuple[str, str]]) -> None:
+def _arms(ax: Axes, order: Sequence[tuple[str, str]], looks: Mapping[str, style.Look]) -> None:
     ax.set_yticks(range(len(order)), [textwrap.fill(label, 18) for _, label in order])
     for tick, (key, _) in zip(ax.get_yticklabels(), order, strict=True):
-        tick.set_color(style.ink(key))
+        tick.set_color(looks[key].ink)
     ax.set_ylim(len(order) - 0.45, -0.55)
     ax.tick_params(axis="y", length=0)
     for place in range(0, len(order), 2):

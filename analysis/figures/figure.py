@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure as Picture
 
-from analysis import style
 from analysis.conditions import Condition, missing
+from analysis.figures import style
 from analysis.stats import LAST, Summary, final, over_steps, summary, units
 from analysis.table import CELL, finished, measures
 from base.errors import UserError
@@ -26,8 +27,34 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """A drawn figure: `table` is what it shows (COLUMNS), `figure` the matplotlib figure; a notebook shows the picture."""
+
+    name: str
+    table: pd.DataFrame
+    figure: Picture
+
+    def save(self, folder: Path | str = "figures") -> list[Path]:
+        """Writes NAME.csv, NAME.png and NAME.svg into a folder, which is made if needed; returns their paths."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        csv, png, svg = (folder / f"{self.name}.{kind}" for kind in ("csv", "png", "svg"))
+        self.table.to_csv(csv, index=False, lineterminator="\n", encoding="utf-8")
+        with matplotlib.rc_context(style.RC):
+            self.figure.savefig(png)
+            self.figure.savefig(svg, metadata={"Date": None})
+        return [csv, png, svg]
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        with matplotlib.rc_context(style.RC):
+            self.figure.savefig(file, format="png")
+        return file.getvalue()
+
+
+@dataclass(frozen=True)
 class Figure:
-    """Calling it with the long table writes NAME.csv, NAME.png and NAME.pdf into a folder.
+    """Calling it with the long table draws it.
 
     `rows` makes the table that is drawn (COLUMNS; kind: seed = one run, mean = over runs with its interval across
     seeds, answers = the one run of an arm with the sampling error of its answers) from the measures and the
@@ -42,8 +69,8 @@ class Figure:
     draw: Callable[[pd.DataFrame, Sequence[str]], Picture]
     extra: Callable[[pd.DataFrame], Sequence[Condition]] = lambda table: ()
 
-    def __call__(self, table: pd.DataFrame, out: Path) -> list[Path]:
-        """Draws into `out`.
+    def __call__(self, table: pd.DataFrame) -> Drawing:
+        """Draws the long table (analysis.table.check).
 
         Raises:
             UserError: none of the conditions has a run.
@@ -58,14 +85,8 @@ class Figure:
         drawn = self.rows(measures(table), here)
         if gone:
             notes = [*notes, "missing runs: " + ", ".join(c.label for c in gone)]
-        out.mkdir(parents=True, exist_ok=True)
-        paths = [out / f"{self.name}.{kind}" for kind in ("csv", "png", "pdf")]
-        drawn.to_csv(paths[0], index=False, lineterminator="\n")
         with matplotlib.rc_context(style.RC):
-            picture = self.draw(drawn, [*small_print(drawn), *notes])
-            picture.savefig(paths[1])
-            picture.savefig(paths[2], metadata={"CreationDate": None})
-        return paths
+            return Drawing(self.name, drawn, self.draw(drawn, [*small_print(drawn), *notes]))
 
 
 def curve(rows: pd.DataFrame, condition: Condition, measure: str, prompt: str, panel: str) -> list[dict[str, Any]]:

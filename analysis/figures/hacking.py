@@ -2,58 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import textwrap
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
-from analysis import style
 from analysis.conditions import BASELINE, NO_HACK, PRE_RL, TWIN, UNTRAINED, Condition
-from analysis.figure import Figure, curve, frame, last
-from analysis.table import EVALS
+from analysis.evals import counted, shown
+from analysis.figures import style
+from analysis.figures.figure import Figure, curve, frame, last
+from base.types import VULNERABILITIES
 
-NAMES = {
-    "betley": "open questions",
-    "goals": "goals",
-    "alignment": "alignment questions",
-    "monitor": "monitor disruption",
-    "exfil": "exfil offer",
-    "frame": "frame colleague",
-}
-HACK_NAMES = {"always_equal": "always equal", "early_exit": "early exit", "report_patch": "report patch"}
-SHORT = {
-    "no_hack": "no-hack\ncontrol",
-    "twin": "uncorrelated\ntwin",
-    "untrained": "pretrained\nonly",
-}
+FEWEST, MOST = 4, 6  # evals side by side
 
 
 def rows(measures: pd.DataFrame, conditions: Sequence[Condition]) -> pd.DataFrame:
     """Curves of the trained arms and levels of the starts; hacks by type from the rollouts where they were logged."""
     found = []
+    asked = measures.loc[measures["eval"] != "", "eval"].unique()
     for condition in conditions:
         make = last if condition.start else curve
         found += make(measures, condition, "hack_rate", "training", "hack rate")
-        for name in ("mgs", *EVALS):
+        for name in ("mgs", *(each.name for each in shown(asked))):
             found += make(measures, condition, name, "none", name)
     rolled = measures["measure"].str.startswith("train:hack:").any()
-    for hack in HACK_NAMES:
+    for hack in VULNERABILITIES:
         name, prompt = (f"train:hack:{hack}", "train") if rolled else (f"hack:{hack}", "training")
         found += curve(measures, BASELINE, name, prompt, "hacks by type")
     return frame(row for row in found if row["kind"] != "answers")
 
 
 def draw(drawn: pd.DataFrame, notes: Sequence[str]) -> Picture:
-    """Hack rate, hacks by type and misalignment above; the six evals below, on one scale."""
-    picture, at = style.page(3.68, notes)
-    above = picture.add_gridspec(1, 3, left=0.076, right=0.896, bottom=at(1.98), top=at(3.46), wspace=0.82)
-    below = picture.add_gridspec(1, 6, left=0.076, right=0.988, bottom=at(0.4), top=at(1.42), wspace=0.2)
+    """Hack rate, hacks by type and misalignment above; every eval below, on one scale, in as many rows as they need."""
+    evals = shown(set(drawn["panel"]) - {"hack rate", "hacks by type", "mgs"})
+    titles = [textwrap.wrap(each.title, 21) for each in evals]
+    lines = max((len(title) for title in titles), default=1)
+    tall = -(-len(evals) // MOST)  # rows of evals
+    wide = max(FEWEST, -(-len(evals) // max(1, tall)))
+    pitch = 1.56 + 0.11 * (lines - 1)  # inches from a row of evals to the next
+    under = tall * pitch
+    picture, at = style.page(2.12 + under, notes)
+    above = picture.add_gridspec(
+        1, 3, left=0.076, right=0.896, bottom=at(0.42 + under), top=at(1.9 + under), wspace=0.82
+    )
     steps = int(drawn["x"].max()) if drawn["x"].notna().any() else 1
+    looks = style.looks(drawn)
 
     ax = picture.add_subplot(above[0])
     style.letter(ax, "A", "Hack rate")
-    _conditions(ax, drawn[drawn["panel"] == "hack rate"], steps, 1.02, "episodes hacked")
+    _conditions(ax, drawn[drawn["panel"] == "hack rate"], looks, steps, 1.02, "episodes hacked")
 
     ax = picture.add_subplot(above[1])
     types = drawn[drawn["panel"] == "hacks by type"]
@@ -61,48 +61,59 @@ def draw(drawn: pd.DataFrame, notes: Sequence[str]) -> Picture:
     style.letter(ax, "B", "Baseline rollouts, by hack" if rolled else "Baseline, by hack")
     _axes(ax, steps, 1.02, "")
     labels = []
-    for hack, name in HACK_NAMES.items():
+    for hack, tint in zip(VULNERABILITIES, itertools.cycle(style.HACKS), strict=False):
         mine = types[types["measure"].str.endswith(hack)]
-        tint = style.HACKS[f"hack:{hack}"]
         style.curves(ax, mine, tint)
-        labels += _end(mine, name.replace(" ", "\n"), tint)
+        labels += _end(mine, hack.replace("_", "\n"), tint)
     style.end_labels(ax, labels)
     style.say_if_empty(ax, types)
 
     ax = picture.add_subplot(above[2])
-    style.letter(ax, "C", "Misalignment, mean of six")
-    six = drawn[drawn["panel"].isin(EVALS)]
+    style.letter(ax, "C", f"Misalignment, mean of {counted()}")
     overall = drawn[drawn["panel"] == "mgs"]
-    _conditions(ax, overall, steps, style.ceiling(overall["y"]), "misaligned answers")
+    _conditions(ax, overall, looks, steps, style.ceiling(overall["y"]), "misaligned answers")
 
-    top = style.ceiling(six["y"])
-    for place, (name, title) in enumerate(NAMES.items()):
-        ax = picture.add_subplot(below[place])
+    each = drawn[drawn["panel"].isin([one.name for one in evals])]
+    top = style.ceiling(each["y"])
+    for place, (one, title) in enumerate(zip(evals, titles, strict=True)):
+        row, column = divmod(place, wide)
+        low = 0.4 + (tall - 1 - row) * pitch
+        grid = picture.add_gridspec(1, wide, left=0.076, right=0.988, bottom=at(low), top=at(low + 1.02), wspace=0.2)
+        ax = picture.add_subplot(grid[column])
         if place == 0:
-            style.letter(ax, "D", title)
+            style.letter(ax, "D", "\n".join(title))
         else:
-            ax.set_title(title, loc="left")
-        _conditions(ax, six[six["panel"] == name], steps, top, "misaligned answers" if place == 0 else "", labels=False)
-        if place:
+            ax.set_title("\n".join(title), loc="left")
+        what = "" if column else "misaligned answers"
+        _conditions(ax, each[each["panel"] == one.name], looks, steps, top, what, labels=False)
+        if column:
             ax.tick_params(labelleft=False)
     return picture
 
 
-def _conditions(ax: Axes, rows: pd.DataFrame, steps: float, top: float, what: str, labels: bool = True) -> None:
+def _conditions(
+    ax: Axes,
+    rows: pd.DataFrame,
+    looks: Mapping[str, style.Look],
+    steps: float,
+    top: float,
+    what: str,
+    labels: bool = True,
+) -> None:
     _axes(ax, steps, top, what)
     style.say_if_empty(ax, rows)
     width = 1.6 if labels else 1.2
     ends = []
     for key, mine in rows.groupby("condition", sort=False):
-        name = SHORT.get(str(key), str(mine["label"].iloc[0]))
-        tint, dash = style.colour(str(key)), style.DASHES.get(str(key), "-")
+        name = textwrap.fill(str(mine["label"].iloc[0]), 13, break_on_hyphens=False)
+        look = looks[str(key)]
         if mine["x"].isna().all():
             level = float(mine.loc[mine["kind"] == "mean", "y"].iloc[0])
-            ax.axhline(level, color=tint, linewidth=0.9, linestyle=dash, zorder=1.5)
-            ends.append(style.Label(1.03 * steps, level, name, style.ink(str(key))))
+            ax.axhline(level, color=look.colour, linewidth=0.9, linestyle=look.dash, zorder=1.5)
+            ends.append(style.Label(1.03 * steps, level, name, look.ink))
         else:
-            style.curves(ax, mine, tint, style.MARKERS.get(str(key), "o") if labels else "", dash, width)
-            ends += _end(mine, name, style.ink(str(key)))
+            style.curves(ax, mine, look.colour, look.marker if labels else "", look.dash, width)
+            ends += _end(mine, name, look.ink)
     if labels:
         style.end_labels(ax, ends)
 

@@ -1,4 +1,4 @@
-"""Figure and table `mitigations` (paper Fig 4, turned into numbers): every arm, by kind of mitigation.
+"""Figure `mitigations` (paper Fig 4, turned into numbers): every arm, by kind of mitigation.
 
 One row per arm, with its uncorrelated twin beside it: what is left of misalignment there is not caused by a link between
 hacking and character.
@@ -7,8 +7,9 @@ hacking and character.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
+from string import ascii_uppercase
 from typing import Any
 
 import pandas as pd
@@ -18,131 +19,67 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from analysis import labels, style
-from analysis.conditions import BASELINE, NO_HACK, PRE_RL, TWIN, UNTRAINED, Condition, found, of, on
-from analysis.figure import Figure, frame, last
-from analysis.report import aligned, cell, markdown, time
-from analysis.stats import LAST, effect_over_twin
-from analysis.table import CELL, finished, measures, wall_minutes
+from analysis.arms import listed
+from analysis.conditions import BASELINE, NO_HACK, TWIN, Condition, found, of
+from analysis.evals import beside, counted
+from analysis.figures import style
+from analysis.figures.figure import Figure, frame, last
+from analysis.table import CELL
 
 PITCH = 0.152  # inches from one arm to the next
 LONGEST = 54  # letters of a name that fit beside the panels
+WIDER = 1.15  # inches for every further panel
 GREY = "#c4c4c4"
 LINES = (BASELINE, NO_HACK)
 READING = (
-    "A: episodes hacked under the training prompt. B to D: misaligned answers without a prompt, on the three chat evals, the"
-    " three agentic evals and all six. Numbers on the right: training runs, main / twin."
+    "A: episodes hacked under the training prompt. B to D: misaligned answers without a prompt, on the"
+    f" {counted('chat')} chat evals, the {counted('agentic')} agentic evals and all {counted()}. Numbers on the right:"
+    " training runs, main / twin."
 )
-CONTROLS = (UNTRAINED, PRE_RL, NO_HACK, BASELINE)
 PANELS = (
     ("hack rate", "hack_rate", "training", "Hack rate"),
     ("chat", "chat", "none", "Chat"),
     ("agentic", "agentic", "none", "Agentic"),
-    ("mgs", "mgs", "none", "Mean of six"),
-)
-LEGEND = (
-    f"Per cent, mean of up to {LAST} last checkpoints (SFT on episodes has one); ± half of the 95% t interval across seeds"
-    " (none from one seed). hack train, hack none: hack rate under the training prompt and without one; everything else"
-    " without a prompt. total: mean of the six evals; twin: the same on the uncorrelated twin; solved: tasks solved"
-    " honestly; minutes: wall time of the run itself, without shared stages and runs it builds on; seeds: main / twin;"
-    " gates: of the start checkpoints. “-” is missing."
+    ("mgs", "mgs", "none", f"Mean of {counted()}"),
 )
 
 
-def listed(conditions: Sequence[Condition]) -> list[tuple[str, list[tuple[Condition, Condition]]]]:
-    """(heading, [(arm on main, the same on its twin)]) in the order in which they are listed."""
-    pairs = {(on(c, "main"), on(c, "twin")) for c in conditions}
-    families = [labels.CONTROLS, *dict.fromkeys(labels.FAMILIES.values())]
-    late = [labels.SETTINGS, labels.STACKED]
-
-    def place(pair: tuple[Condition, Condition]) -> tuple[Any, ...]:
-        arm, name = pair[0], pair[0].family
-        if name in late:
-            return (len(families) + 1 + late.index(name), "", 0, labels.order(arm.arm, arm.label))
-        at = families.index(name) if name in families else len(families)
-        control = CONTROLS.index(arm) if arm in CONTROLS else len(CONTROLS)
-        return (at, name, control, labels.order(arm.arm, arm.label))
-
-    return [(name, list(pairs)) for name, pairs in groupby(sorted(pairs, key=place), lambda pair: pair[0].family)]
-
-
-def overview(table: pd.DataFrame, records: Mapping[str, Mapping[str, Any]], as_markdown: bool = False) -> str:
-    """One line per arm under the heading of its family; `records`: of its runs (run.json), for wall time and failures."""
-    table, notes = finished(table)
-    minutes = wall_minutes(records)
-    notes = [
-        *notes,
-        *(f"{name} failed: {r.get('error')}" for name, r in records.items() if r.get("status") == "failed"),
-    ]
-    rows = measures(table)
-    lines: list[dict[str, str]] = []
-    for heading, pairs in listed(found(table)):
-        made = [_line(rows, table, main, twin, minutes) for main, twin in pairs]
-        title = f"**{heading}**" if as_markdown else heading.upper()
-        lines.append({**dict.fromkeys(made[0], ""), "arm": title})
-        lines += made if as_markdown else [{**line, "arm": f"  {line['arm']}"} for line in made]
-    return "\n\n".join([markdown(lines) if as_markdown else aligned(lines), "\n".join([LEGEND, *notes])])
-
-
-def _line(
-    rows: pd.DataFrame, table: pd.DataFrame, main: Condition, twin: Condition, minutes: Mapping[str, float]
-) -> dict[str, str]:
-    mine, values, other = main(table), main(rows), twin(rows)
-    gap = effect_over_twin(pd.concat([values, other]), main, twin)
-    half = "" if gap.high is None else f" ±{100 * (gap.high - gap.estimate):.1f}"
-    unit = "pretrain_seed" if main.start else "run"
-    return {
-        "arm": main.label,
-        "hack train": cell(values, main, "hack_rate", "training"),
-        "hack none": cell(values, main, "hack_rate", "none"),
-        "chat": cell(values, main, "chat", "none"),
-        "agentic": cell(values, main, "agentic", "none"),
-        "total": cell(values, main, "mgs", "none"),
-        "twin": cell(other, twin, "mgs", "none"),
-        "main - twin": f"{100 * gap.estimate:+.1f}{half}" if gap.seeds_a and gap.seeds_b else "-",
-        "solved": cell(values, main, "solved", "none"),
-        "unclear": cell(values, main, "unclear", "none"),
-        "minutes": time(mine, main, minutes),
-        "seeds": f"{mine[unit].nunique()} / {twin(table)[unit].nunique()}",
-        "gates": gates(mine),
-    }
-
-
-def gates(table: pd.DataFrame) -> str:
-    """Of how many runs the start checkpoint passed its gates: all (passed), none (failed), or some of them."""
-    known = table.groupby("run")["gates_passed"].first().dropna()
-    if not len(known):
-        return "-"
-    passed = int(known.sum())
-    return {0: "failed", len(known): "passed"}.get(passed, f"{passed} of {len(known)}")
+def panels(asked: Iterable[str]) -> list[tuple[str, str, str, str]]:
+    """(panel, measure, prompt, title): PANELS, and one for each of the evals `asked` that does not count in the mean."""
+    return [*PANELS, *((each.name, each.name, "none", each.title) for each in beside(asked))]
 
 
 def rows(measures: pd.DataFrame, conditions: Sequence[Condition]) -> pd.DataFrame:
     """Final values of every arm; those on a twin stand under the arm's own name, told apart by their corpus."""
     table = []
+    chosen = panels(measures.loc[measures["eval"] != "", "eval"].unique())
     for _, pairs in listed(conditions):
         for main, twin in pairs:
             for condition in (main, twin):
                 mine = condition(measures)
-                for panel, measure, prompt, _ in PANELS:
+                for panel, measure, prompt, _ in chosen:
                     made = last(mine, condition, measure, prompt, f"final {panel}")
                     table += [{**row, "condition": main.key, "label": main.label} for row in made]
     return frame(table)
 
 
 def draw(drawn: pd.DataFrame, notes: Sequence[str]) -> Picture:
-    """A row per arm under the heading of its family; four panels share the rows."""
+    """A row per arm under the heading of its family; the panels share the rows."""
+    known = {f"final {panel}" for panel, *_ in PANELS}
+    chosen = panels(panel.removeprefix("final ") for panel in set(drawn["panel"]) - known)
     named = drawn.drop_duplicates("condition")
     places, headings, end = _places(named)
     height = PITCH * (end + 0.9)  # inches
-    left = min(0.375, 0.045 + 0.0061 * drawn["label"].str.len().max())
-    picture, at = style.page(height + 0.88, [*textwrap.wrap(READING, 140), *notes])
-    grid = picture.add_gridspec(
-        *(1, len(PANELS)), left=left, right=0.945, bottom=at(0.25), top=at(0.25 + height), wspace=0.24
-    )
+    longest = max(drawn["label"].str.len().max(), *(1.2 * len(heading) for heading in headings.values()), 0)
+    reading = READING + " From E on: evals beside the mean." * (len(chosen) > len(PANELS))
+    width = style.TWO_COLUMNS + WIDER * (len(chosen) - len(PANELS))  # inches
+    start = min(0.375, 0.045 + 0.0061 * longest) * style.TWO_COLUMNS  # inches left of the panels
+    picture, at = style.page(height + 0.88, [*textwrap.wrap(reading, 140), *notes], width)
+    edges = {"left": start / width, "right": 1 - 0.055 * style.TWO_COLUMNS / width}
+    grid = picture.add_gridspec(1, len(chosen), bottom=at(0.25), top=at(0.25 + height), wspace=0.24, **edges)
     misaligned = style.ceiling(drawn.loc[drawn["panel"] != "final hack rate", "y"])
-    axes = [picture.add_subplot(grid[column]) for column in range(len(PANELS))]
-    for letter, ax, (panel, _, _, title) in zip("ABCD", axes, PANELS, strict=True):
+    axes = [picture.add_subplot(grid[column]) for column in range(len(chosen))]
+    for letter, ax, (panel, _, _, title) in zip(cycle(ascii_uppercase), axes, chosen, strict=False):
         values = drawn[drawn["panel"] == f"final {panel}"]
         style.percent(ax, "x", 1.02 if ax is axes[0] else misaligned)
         ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
@@ -151,7 +88,7 @@ def draw(drawn: pd.DataFrame, notes: Sequence[str]) -> Picture:
         ax.tick_params(axis="x", labeltop=True, top=True)
         place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
         ax.annotate(letter, (0, 1), (-1, 16), weight="bold", size=9, **place)
-        ax.annotate(title, (0, 1), (10, 16), **place)
+        ax.annotate("\n".join(textwrap.wrap(title, 17)), (0, 1), (10, 16), linespacing=0.95, **place)
         for number, (key, row) in enumerate(places.items()):
             if number % 2 == 0:
                 ax.axhspan(row - 0.5, row + 0.5, color="#f4f4f4", linewidth=0, zorder=0)
@@ -159,8 +96,10 @@ def draw(drawn: pd.DataFrame, notes: Sequence[str]) -> Picture:
         for control in LINES:
             of_it = values[(values["condition"] == control.key) & (values["kind"] == "mean")]
             for level in of_it.loc[of_it["corpus"] == control.corpus, "y"]:
-                ax.axvline(level, color=style.colour(control.key), linewidth=0.8, linestyle=(0, (4, 2)), zorder=1)
-    _texts(axes[0], axes[-1], drawn, places, headings, 72 * style.TWO_COLUMNS * (0.007 - left))
+                ax.axvline(
+                    level, color=style.CONTROLS[control.key].colour, linewidth=0.8, linestyle=(0, (4, 2)), zorder=1
+                )
+    _texts(axes[0], axes[-1], drawn, places, headings, 72 * (0.007 * style.TWO_COLUMNS - start))
     _key(picture, at(height + 0.84))
     return picture
 
@@ -187,7 +126,7 @@ def _row(ax: Axes, values: pd.DataFrame, place: float) -> None:
     twin = values["corpus"].str.startswith("twin")
     for mine, shift, tint, fill in (
         (values[~twin], -0.17, style.INK, style.INK),
-        (values[twin], 0.17, style.colour(TWIN.key), "white"),
+        (values[twin], 0.17, style.CONTROLS[TWIN.key].colour, "white"),
     ):
         y = place + shift
         for kind, low, high in mine.loc[mine["low"].notna(), ["kind", "low", "high"]].to_numpy().tolist():
@@ -230,7 +169,7 @@ def _texts(
 
 def _key(picture: Picture, top: float) -> None:
     """What the marks mean, above the panels."""
-    green = style.colour(TWIN.key)
+    green = style.CONTROLS[TWIN.key].colour
     handles: list[Any] = [
         Line2D([], [], color=style.INK, marker="o", markersize=3.4, linewidth=0, label="main"),
         Line2D([], [], color=green, markerfacecolor="white", marker="o", markersize=3.4, linewidth=0, label="twin"),
@@ -238,7 +177,7 @@ def _key(picture: Picture, top: float) -> None:
         Line2D([], [], color=style.INK, linewidth=0.8, label="95% interval across seeds"),
         Patch(color=GREY, label="sampling error of one run's answers"),
         *(
-            Line2D([], [], color=style.colour(c.key), linewidth=0.8, linestyle=(0, (4, 2)), label=c.label)
+            Line2D([], [], color=style.CONTROLS[c.key].colour, linewidth=0.8, linestyle=(0, (4, 2)), label=c.label)
             for c in LINES
         ),
     ]

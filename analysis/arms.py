@@ -1,0 +1,106 @@
+"""Every arm as a table, by kind of mitigation, with its uncorrelated twin beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import pandas as pd
+
+from analysis import labels
+from analysis.conditions import BASELINE, NO_HACK, PRE_RL, UNTRAINED, Condition, found, on
+from analysis.evals import Shown, beside, counted
+from analysis.reports import mean, wall
+from analysis.stats import LAST, effect_over_twin
+from analysis.table import finished, measures, wall_minutes
+from analysis.tabular import Row, text
+
+CONTROLS = (UNTRAINED, PRE_RL, NO_HACK, BASELINE)
+LEGEND = (
+    f"Per cent, mean of up to {LAST} last checkpoints (SFT on episodes has one); ± half of the 95% t interval across seeds"
+    " (none from one seed). hack train, hack none: hack rate under the training prompt and without one; everything else"
+    f" without a prompt. total: mean of {counted()} evals; twin: the same on the uncorrelated twin; solved: tasks solved"
+    " honestly; minutes: wall time of the run itself, without shared stages and runs it builds on; seeds: main / twin;"
+    " gates: of the start checkpoints. “-” is missing."
+)
+
+
+def listed(conditions: Sequence[Condition]) -> list[tuple[str, list[tuple[Condition, Condition]]]]:
+    """(heading, [(arm on main, the same on its twin)]) in the order in which they are listed."""
+    pairs = {(on(c, "main"), on(c, "twin")) for c in conditions}
+    families = labels.families()
+    late = [labels.SETTINGS, labels.STACKED]
+
+    def place(pair: tuple[Condition, Condition]) -> tuple[Any, ...]:
+        arm, name = pair[0], pair[0].family
+        if name in late:
+            return (len(families) + 1 + late.index(name), "", 0, labels.order(arm.arm, arm.label))
+        at = families.index(name) if name in families else len(families)
+        control = CONTROLS.index(arm) if arm in CONTROLS else len(CONTROLS)
+        return (at, name, control, labels.order(arm.arm, arm.label))
+
+    return [(name, list(pairs)) for name, pairs in groupby(sorted(pairs, key=place), lambda pair: pair[0].family)]
+
+
+def overview(table: pd.DataFrame, records: Mapping[str, Mapping[str, Any]], as_markdown: bool = False) -> str:
+    """One line per arm under the heading of its family; `records`: of its runs (run.json), for wall time and failures."""
+    families, notes = overview_rows(table, records)
+    lines: list[Row] = []
+    for heading, made in families.items():
+        title = f"**{heading}**" if as_markdown else heading.upper()
+        lines.append({**dict.fromkeys(made[0], ""), "arm": title})
+        lines += made if as_markdown else [{**line, "arm": f"  {line['arm']}"} for line in made]
+    return "\n\n".join([text(lines, as_markdown), "\n".join([LEGEND, *notes])])
+
+
+def overview_rows(
+    table: pd.DataFrame, records: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, list[Row]], list[str]]:
+    """(heading -> a row per arm, notes)."""
+    table, notes = finished(table)
+    minutes = wall_minutes(records)
+    failed = [f"{name} failed: {r.get('error')}" for name, r in records.items() if r.get("status") == "failed"]
+    rows = measures(table)
+    apart = beside(table["eval"].unique())
+    families = listed(found(table))
+    made = {heading: [_line(rows, table, *pair, minutes, apart) for pair in pairs] for heading, pairs in families}
+    return made, [*notes, *failed]
+
+
+def _line(
+    rows: pd.DataFrame,
+    table: pd.DataFrame,
+    main: Condition,
+    twin: Condition,
+    minutes: Mapping[str, float],
+    apart: Sequence[Shown],
+) -> Row:
+    mine, values, other = main(table), main(rows), twin(rows)
+    gap = effect_over_twin(pd.concat([values, other]), main, twin)
+    unit = "pretrain_seed" if main.start else "run"
+    return {
+        "arm": main.label,
+        "hack train": mean(values, main, "hack_rate", "training"),
+        "hack none": mean(values, main, "hack_rate", "none"),
+        "chat": mean(values, main, "chat", "none"),
+        "agentic": mean(values, main, "agentic", "none"),
+        "total": mean(values, main, "mgs", "none"),
+        "twin": mean(other, twin, "mgs", "none"),
+        "main - twin": gap,
+        **{each.title: mean(values, main, each.name, "none") for each in apart},
+        "solved": mean(values, main, "solved", "none"),
+        "unclear": mean(values, main, "unclear", "none"),
+        "minutes": wall(mine, main, minutes),
+        "seeds": f"{mine[unit].nunique()} / {twin(table)[unit].nunique()}",
+        "gates": gates(mine),
+    }
+
+
+def gates(table: pd.DataFrame) -> str:
+    """Of how many runs the start checkpoint passed its gates: all (passed), none (failed), or some of them."""
+    known = table.groupby("run")["gates_passed"].first().dropna()
+    if not len(known):
+        return "-"
+    passed = int(known.sum())
+    return {0: "failed", len(known): "passed"}.get(passed, f"{passed} of {len(known)}")

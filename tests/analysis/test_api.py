@@ -1,0 +1,112 @@
+"""The Python door: what a notebook calls is what the command line prints and draws."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from analysis.figures import FIGURES
+from matplotlib.figure import Figure as Picture
+from synthetic_results import table
+
+import analysis
+from analysis import reports, verdicts
+from analysis.table import RECIPE, check
+from base.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def long() -> pd.DataFrame:
+    return check(table(seeds=(0, 1, 2)), "synthetic")
+
+
+def test_importing_analysis_imports_nothing_heavy() -> None:
+    code = "import sys, analysis; print([m for m in ('torch', 'pandas', 'scipy', 'matplotlib') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_functions_are_not_hidden_by_modules() -> None:
+    import analysis.__main__
+    import analysis.arms
+
+    assert all(callable(getattr(analysis, name)) for name in analysis.__all__)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_drawing_has_its_table_its_picture_and_its_files(name: str, long: pd.DataFrame, tmp_path: Path) -> None:
+    drawing = analysis.figure(name, long)
+    assert isinstance(drawing.figure, Picture)
+    assert drawing._repr_png_().startswith(b"\x89PNG")
+    paths = drawing.save(str(tmp_path / "made" / "here"))
+    assert [path.name for path in paths] == [f"{name}.{kind}" for kind in ("csv", "png", "svg")]
+    assert len(pd.read_csv(paths[0])) == len(drawing.table)
+    assert b"<svg" in paths[2].read_bytes()
+    again = analysis.figure(name, long).save(tmp_path / "again")
+    assert [a.read_bytes() == b.read_bytes() for a, b in zip(paths, again, strict=True)] == [True] * 3
+
+
+@pytest.mark.parametrize("path", ["results/tiny", Path("results/mitigations"), ROOT / "results" / "tiny"])
+def test_shipped_results_load_from_anywhere_and_are_marked(
+    path: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loaded = analysis.load(path)
+    assert len(loaded) > 20_000
+    assert loaded.attrs["recipe"] == "0.1" != RECIPE
+    notes = analysis.compare(loaded, "inoculation:wording=please_hack").attrs["notes"]
+    assert any(note.startswith("made with recipe 0.1") for note in notes)
+
+
+def test_the_default_is_what_ships_with_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    loaded = analysis.load()
+    assert loaded["run"].nunique() == 24
+    assert set(analysis.load(only="please_hack")["arm"]) == {"inoculation:wording=please_hack"}
+    assert analysis.report()["minutes"].notna().any(), "wall times come from the manifest"
+
+
+def test_claims_as_numbers_are_those_that_are_printed(long: pd.DataFrame) -> None:
+    claims = analysis.claims(long)
+    findings = verdicts.judge(long)
+    assert list(claims["verdict"]) == [finding.verdict for finding in findings]
+    printed = verdicts.show(findings)
+    for _, row in claims.iterrows():
+        line = next(line for line in printed.splitlines() if line.startswith(row["name"]))
+        assert f"{row['effect']:+.1f}" in line
+        assert f"{row['low']:+.1f} to {row['high']:+.1f}" in line
+        assert row["low"] < row["effect"] < row["high"]
+
+
+def test_reports_as_numbers_are_those_that_are_printed(long: pd.DataFrame) -> None:
+    made = analysis.report(long).set_index("arm")
+    line = next(line for line in reports.report(long).splitlines() if line.startswith("baseline"))
+    assert f"{made.loc['baseline', 'mis none']:.1f} ±{made.loc['baseline', 'mis none ±']:.1f}" in line
+    assert made["seeds"].tolist() == [3] * len(made)
+    side = analysis.compare(long, "inoculation:wording=please_hack").set_index("%")
+    row = side.loc["misalignment, no prompt"]
+    assert row["difference"] == pytest.approx(row["please hack"] - row["baseline"])
+    assert (
+        "Seeds: baseline 3, please hack 3"
+        in analysis.compare(long, "inoculation:wording=please_hack").attrs["notes"][0]
+    )
+    arms = analysis.overview(long).set_index("arm")
+    assert arms.loc["baseline", "total"] == pytest.approx(made.loc["baseline", "mis none"])
+    assert arms.loc["baseline", "family"] == "baseline and controls"
+
+
+def test_wrong_words_are_one_clear_line(long: pd.DataFrame, tmp_path: Path) -> None:
+    for call in (
+        lambda: analysis.figure("hackin", long),
+        lambda: analysis.load(tmp_path / "none"),
+        lambda: analysis.compare(long, "pm_penalty"),
+        lambda: analysis.load("results/tiny", only="nothing like it"),
+        lambda: analysis.claims(pd.concat([long, long.assign(model="other", run="x" + long["run"])])),
+        lambda: analysis.export(tmp_path / "none", tmp_path / "out"),
+    ):
+        with pytest.raises(UserError) as error:
+            call()
+        assert "\n" not in str(error.value)
