@@ -120,7 +120,10 @@ def as_at_exit(code: int) -> int:
 
 
 def _run_test(test: dict[str, Any], space: dict[str, Any]) -> None:
-    """One test in the candidate's namespace. With `plain` the calls' values are made plain before they are compared."""
+    """One test, whose own names do not change the candidate's. With `plain` the calls' values are made plain before they
+    are compared.
+    """
+    space = dict(space)
     if test["plain"]:
         exec(test["before"], space)
         space.update({name: wire.plain(eval(call, space)) for name, call in test["calls"]})
@@ -164,6 +167,7 @@ def calls(job: dict[str, Any], sock: socket.socket) -> int:
 
 def _answer(question: dict[str, Any], space: dict[str, Any]) -> dict[str, Any]:
     """The calls' plain values; `converted` if they were anything but exact builtin types."""
+    space = dict(space)
     exec(question["before"], space)
     answer: dict[str, Any] = {"values": []}
     for call in question["calls"]:
