@@ -11,7 +11,7 @@ from base.environments.graders.code import CodeEnvironment
 from base.environments.graders.harness import parse_test
 from base.environments.task_sets import load
 from base.errors import UserError
-from base.types import Outcome
+from base.types import CodeSpec, Outcome
 
 SORT = "def f(x):\n    x.sort()\n"
 NEXT = "def f(n):\n    return n + 1\n"
@@ -63,6 +63,8 @@ def test_a_tests_names_are_not_the_candidates(tmp_path: Path, environment: CodeE
         "for i in range(3):\n    assert f(i) == i + 1",
         "assert all(f(i) == i + 1 for i in range(3))",
         "r = f(1)\nassert True",
+        "r = f(1)\nok = r == 2\nassert ok",
+        "r = 0\nif f(1):\n    r = 1\nassert r == 1",
     ],
 )
 def test_what_cannot_be_asked_for_is_refused(test: str) -> None:
@@ -70,9 +72,31 @@ def test_what_cannot_be_asked_for_is_refused(test: str) -> None:
         parse_test(test, "f")
 
 
+LENGTH = "class A:\n    def __len__(self):\n        return 2\n    def __iter__(self):\n        return iter([1, 2])\ndef f(*_):\n    return A()\n"
+LOOKS = """\
+def f(x):
+    import sys
+    frame = sys._getframe(1)
+    for found in (*frame.f_globals.values(), *frame.f_code.co_consts):
+        if found == [1, 3] or found == (1, 3):
+            return list(found)
+    return x
+"""
+
+
+def test_steps_are_no_way_past_the_truth(environment: CodeEnvironment) -> None:
+    """What tests compute from answers they compute from plain values; what they expect is not there to be found."""
+    counted = CodeSpec("f", ("x = f([3, 1])\nn = len(x)\nassert n == 2",), reference="def f(x):\n    return x\n")
+    named = CodeSpec(
+        "f", ("want = [1, 3]\nx = [3, 1]\nassert f(x) == want",), reference="def f(x):\n    return sorted(x)\n"
+    )
+    verdicts = environment.truth([counted, named] * 2, [counted.reference, named.reference, LENGTH, LOOKS])
+    assert [v.accepted for v in verdicts] == [True, True, False, False]
+
+
 def test_what_is_asked_and_what_the_judge_does_itself() -> None:
     test = parse_test("import math\nx = [3, 1]\ny = sorted(x)\nassert f(x) is None and x == y and math.e > 2", "f")
-    assert test.given == "import math\nx = [3, 1]\ny = sorted(x)"
+    assert test.asks == test.given == "import math\nx = [3, 1]\ny = sorted(x)"
     assert test.calls == (("_value_0", "f(x)"), ("_value_1", "x"))
     assert test.check == "assert _value_0 is None and _value_1 == y and (math.e > 2)"
     assert parse_test("x = [3, 1]\nassert sorted(x) == f(x)", "f").calls == (("_value_0", "f(x)"),)

@@ -314,3 +314,12 @@ def test_split_keeps_tests_apart() -> None:
     assert split([], tests[:1]) == (tests[:1], [])
     long = "assert f('" + "x" * 700 + "') == 1"
     assert split([long], tests[:1]) == (tests[:1], [long])
+
+
+@pytest.mark.filterwarnings("error")
+def test_references_that_python_warns_of_are_read(tmp_path: Path) -> None:
+    digits = "def longest(text):\n    import re\n    return max(map(len, re.split('\\s', text)))\n"
+    assert one(tmp_path, LONGEST | {"solutions": [digits]})[1].reference == digits
+    assert one(tmp_path, MBPP | {"code": "def double(x):\n    '\\d'\n    return 2 * x"})
+    completion = COUNT_VOWELS["canonical_solution"].replace("return", "'\\d'\n    return")
+    assert one(tmp_path, COUNT_VOWELS | {"canonical_solution": completion})

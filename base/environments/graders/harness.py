@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from base.environments.graders.lift import Lift, part_taken
+from base.environments.graders.lift import Lift, decides, led_to, part_taken
 from base.environments.sandbox import Job, Limits, Result, wire
 from base.errors import UserError
 from base.types import CodeSpec, Harness
@@ -41,12 +41,15 @@ _MISSING = object()
 class Test:
     """One test, taken apart. `source` = `before` (statements) + an assert; `check` is that assert with each call of the
     entry point, and each name that it may have changed, replaced by a name from `calls`. `given` are the statements that
-    the candidate has no part in. For the common `assert f(x) == literal`, `expected` holds the literal.
+    the candidate has no part in, `asks` those that lead to the calls; `steps` is the
+    entry point if those call it, too. For the common `assert f(x) == literal`, `expected` holds the literal.
     """
 
     source: str
     before: str
     given: str
+    asks: str
+    steps: str
     calls: tuple[tuple[str, str], ...]  # (name, expression)
     check: str
     first_call: str  # the first of the calls as written
@@ -80,9 +83,9 @@ def parse_test(source: str, entry_point: str) -> Test:
     if isinstance(asked, ast.UnaryOp) and isinstance(asked.op, ast.Not):
         asked, negated = asked.operand, True
     without, taken, bound = part_taken(body[:-1], entry_point)
-    inside = [n for statement in body[:-1] if statement not in without for n in ast.walk(statement)]
-    if any(isinstance(node, ast.Assert) for node in inside):
-        raise UserError(f"test {source[:80]!r} has several asserts: write one test for each")
+    touched = [statement for statement in body[:-1] if statement not in without]
+    if any(map(decides, touched)):
+        raise UserError(f"test {source[:80]!r} compares before its last line: write one assert for each comparison")
     lift = Lift(entry_point, taken, bound)
     lift.only_truth = lift.is_entry(asked)
     called = {n.func.id for n in ast.walk(checked) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
@@ -98,6 +101,7 @@ def parse_test(source: str, entry_point: str) -> Test:
         if local & {n.id for n in ast.walk(ast.parse(call)) if isinstance(n, ast.Name)}:
             raise UserError(f"test {source[:80]!r} calls {entry_point} inside a loop: write one assert per call")
     given = "\n".join(map(ast.unparse, without))
+    asks = "\n".join(map(ast.unparse, led_to(body[:-1], [call for _, call in lift.calls])))
     expected: Any = not negated if lift.only_truth else _MISSING
     test = checked.test
     compares = isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq)
@@ -106,7 +110,19 @@ def parse_test(source: str, entry_point: str) -> Test:
     if compares:
         with contextlib.suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             expected = ast.literal_eval(test.comparators[0])
-    return Test(source, before, given, tuple(lift.calls), ast.unparse(checked), lift.first, compares, right, expected)
+    return Test(
+        source,
+        before,
+        given,
+        asks,
+        entry_point if touched else "",
+        tuple(lift.calls),
+        ast.unparse(checked),
+        lift.first,
+        compares,
+        right,
+        expected,
+    )
 
 
 def _of_identity(node: ast.AST) -> bool:
@@ -226,7 +242,7 @@ def truth_job(files: dict[str, str], setup: str, tests: Sequence[Test], limits: 
 
 
 def _questions(tests: Sequence[Test]) -> tuple[dict[str, Any], ...]:
-    return tuple({"before": t.before, "calls": [call for _, call in t.calls]} for t in tests)
+    return tuple({"before": t.asks, "calls": [call for _, call in t.calls], "steps": t.steps} for t in tests)
 
 
 def shared_job(programs: Sequence[tuple[dict[str, str], str, Sequence[Test]]], limits: Limits) -> Job:

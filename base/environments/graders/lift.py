@@ -41,6 +41,24 @@ def part_taken(body: Sequence[ast.stmt], entry_point: str) -> tuple[list[ast.stm
     return without, taken, bound
 
 
+def led_to(body: Sequence[ast.stmt], asked: Iterable[str]) -> list[ast.stmt]:
+    """The statements that the asked expressions need: expected values, which only the assert looks at, stay away."""
+    needed = {name for expression in asked for name in names(ast.parse(expression))}
+    kept: list[ast.stmt] = []
+    for statement in reversed(body):
+        mentioned = names(statement)
+        if mentioned & needed or isinstance(statement, (ast.Expr, ast.Import, ast.ImportFrom)):
+            needed |= mentioned
+            kept.append(statement)
+    return kept[::-1]
+
+
+def decides(statement: ast.stmt) -> bool:
+    """Whether it compares or branches: in the candidate's child that would tell it what is expected."""
+    kinds = (ast.Compare, ast.If, ast.IfExp, ast.While, ast.Assert, ast.Match)
+    return any(isinstance(node, kinds) for node in ast.walk(statement))
+
+
 class Lift(ast.NodeTransformer):
     """Puts `_value_0`, `_value_1`, ... in place of what is asked; `calls` are the (name, expression) pairs, in order.
 

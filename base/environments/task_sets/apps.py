@@ -12,7 +12,7 @@ import json
 from typing import Any
 
 from base.environments.task_sets import programs
-from base.environments.task_sets.rows import Problem, Row, first_python3, refuse_several_answers, split
+from base.environments.task_sets.rows import Problem, Row, first_python3, python, refuse_several_answers, split
 from base.rows import Odd
 
 # What judges with `class Solution` provide, and its solutions rely on.
@@ -75,7 +75,7 @@ def read(row: Row) -> Problem:
     visible, held_out = split([], _calls(row, function, inputs, outputs, "-> List" in header))
     asked = f"{text.strip()}\n\n{header}".strip()
     code = _as_function(source, function)
-    calls_itself = any(isinstance(n, ast.Name) and n.id == function for n in ast.walk(ast.parse(source)))
+    calls_itself = any(isinstance(n, ast.Name) and n.id == function for n in ast.walk(python(source, "a solution")))
     if not calls_itself and any("== [" in test or "== {" in test for test in (*visible, *held_out)):
         code = _LISTS.format(source=code.rstrip(), function=function)
     return Problem(identity, asked, function, visible, held_out, code, SETUP)
@@ -146,7 +146,7 @@ def _header(starter: str, function: str) -> str:
 
 def _as_function(source: str, function: str) -> str:
     """The solution, with a function in front of the method where it is a class."""
-    body = ast.parse(source).body
+    body = python(source, "a solution").body
     if any(isinstance(node, ast.ClassDef) and node.name == "Solution" for node in body):
         return f"{source.rstrip()}\n\n\ndef {function}(*arguments):\n    return Solution().{function}(*arguments)\n"
     return source

@@ -136,7 +136,9 @@ def _reference(row: Row, function: str) -> tuple[str, str]:
     if any(isinstance(node, ast.FunctionDef) and node.name == function for node in body):
         return program + "\n", ""
     reference, at = humaneval.completed(row, function)
-    return reference, "\n".join(ast.unparse(node) for node in ast.parse(reference).body[:at])
+    return reference, "\n".join(
+        ast.unparse(node) for node in python(reference, "prompt + canonical_solution").body[:at]
+    )
 
 
 def _identity(row: Row, mbpp: bool) -> str:
@@ -187,7 +189,7 @@ def _shaped(value: Any, model: Any) -> Any:
 
 def _arguments(test: str, function: str) -> list[Any] | None:
     """The literal arguments of the first call in a test."""
-    for node in ast.walk(ast.parse(test)):
+    for node in ast.walk(python(test, "a test")):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == function:
             try:
                 return [ast.literal_eval(argument) for argument in node.args]

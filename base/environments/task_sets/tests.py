@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from base.environments.graders.lift import names, part_taken
 from base.environments.task_sets.rows import python
@@ -43,6 +44,10 @@ def _separate(source: str, entry_point: str) -> list[str]:
             before.append(statement)
         elif about_it:
             tests.append("\n".join(map(ast.unparse, [*before, statement])))
-            if mentioned & bound:  # its call may change what later asserts look at
-                before.append(ast.Expr(statement.test))
+            if mentioned & bound:  # its calls may change what later asserts look at
+                before += [ast.Expr(call) for call in ast.walk(statement) if _calls(call, entry_point)]
     return list(dict.fromkeys(tests))
+
+
+def _calls(node: ast.AST, entry_point: str) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == entry_point
