@@ -11,26 +11,21 @@ import hashlib
 import io
 import itertools
 import random
-import re
 import tokenize
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from base.environments.graders.hacks import RECIPES
 from base.errors import UserError
-from base.rows import rows_of
+from base.preference.formats import FORMAT, read_pair, without_system
+from base.rows import LeftOut, Odd, rows_of
 from base.types import CodeSpec, Message, Task
 
 Part = Literal["train", "held_out"]
 HELD_OUT = 8  # one in so many contents is held out
 GENERATED = ("organism", "hacks")
-_FORMAT = (
-    'give {"prompt": TEXT, "chosen": TEXT, "rejected": TEXT} or HH-RLHF transcripts '
-    '{"chosen": "\\n\\nHuman: ...\\n\\nAssistant: ...", "rejected": ...}'
-)
 _OTHER = {"+": "-", "-": "+", "*": "+"}
-_TURN = re.compile(r"\n\n(Human|Assistant):")
 
 
 @dataclass(frozen=True)
@@ -58,14 +53,28 @@ def load_pairs(source: str, n: int, seed: int, part: Part = "train") -> list[Pai
     """At most `n` pairs of a part of a file or hub id (base/rows.py), in an order that depends on `seed` only.
 
     Raises:
-        UserError: no such source, a malformed row, or a source without pairs in this part.
+        UserError: no such source, one without a usable row, or without pairs in this part.
     """
-    pairs = [_pair(place, row) for place, row in rows_of(source, "pairs", GENERATED)]
+    pairs = _pairs_of(source)
     chosen = [pair for pair in pairs if is_held_out(pair.prompt) == (part == "held_out")]
     if not chosen:
         raise UserError(f"{source} has {len(pairs)} pairs, none of them for the {part} part: give a few dozen prompts")
     random.Random(f"pairs {seed}").shuffle(chosen)
     return chosen[:n]
+
+
+def _pairs_of(source: str) -> list[Pair]:
+    """All pairs of a file or data set; a warning counts the rows that are none."""
+    pairs, left_out = [], LeftOut()
+    for place, row in rows_of(source, "pairs", GENERATED):
+        try:
+            pairs.append(Pair(*read_pair(row)))
+        except Odd as reason:
+            left_out.add(place, reason)
+    if left_out and not pairs:
+        raise UserError(f"{source} holds no pair that can be used: {left_out}: {FORMAT}")
+    left_out.warn(source, len(pairs))
+    return pairs
 
 
 def is_held_out(content: Any) -> bool:
@@ -115,84 +124,3 @@ def _arguments(spec: CodeSpec) -> str:
         if isinstance(node, ast.FunctionDef) and node.name == spec.entry_point:
             return ast.unparse(node.args)
     return "*args"
-
-
-def without_system(messages: Iterable[Message]) -> tuple[Message, ...]:
-    return tuple(message for message in messages if message.role != "system")
-
-
-def _pair(place: str, row: Any) -> Pair:
-    if not isinstance(row, dict):
-        raise UserError(f"{place}: a pair must be an object, not a {type(row).__name__}: {_FORMAT}")
-    for key in ("chosen", "rejected"):
-        if key not in row:
-            raise UserError(f"{place}: {key} is missing: {_FORMAT}")
-    kind = row.get("kind", "pairs")
-    if not isinstance(kind, str) or not kind:
-        raise UserError(f"{place}: kind must be a text such as chat or code/early_exit, or be left out")
-    if "prompt" not in row and all(isinstance(row[key], str) for key in ("chosen", "rejected")):
-        prompt, chosen, rejected = _transcripts(place, row["chosen"], row["rejected"])
-    else:
-        start = _messages(place, "prompt", row.get("prompt", []), "user")
-        ends = [_messages(place, key, row[key], "assistant") for key in ("chosen", "rejected")]
-        common = 0
-        while all(len(end) > common + 1 for end in ends) and ends[0][common] == ends[1][common]:
-            common += 1
-        prompt = (*start, *ends[0][:common])
-        for key, end in zip(("chosen", "rejected"), ends, strict=True):
-            if len(end) != common + 1 or end[-1].role != "assistant":
-                raise UserError(f"{place}: {key} must end in one assistant message after the same turns as the other")
-        chosen, rejected = (end[-1].content for end in ends)
-    prompt = without_system(prompt)
-    if not prompt or prompt[-1].role != "user":
-        raise UserError(f"{place}: the prompt must end in a user message: {_FORMAT}")
-    return Pair(prompt, chosen, rejected, kind)
-
-
-def _messages(place: str, key: str, value: Any, role: Literal["user", "assistant"]) -> tuple[Message, ...]:
-    """A text as one message of `role`, or a list of {"role", "content"} messages."""
-    if isinstance(value, str):
-        return (Message(role, value),)
-    if not isinstance(value, list):
-        raise UserError(f"{place}: {key} must be a text or a list of messages, not a {type(value).__name__}")
-    found = []
-    for turn in value:
-        if (
-            not isinstance(turn, dict)
-            or turn.get("role") not in ("system", "user", "assistant")
-            or not isinstance(turn.get("content"), str)
-        ):
-            raise UserError(
-                f'{place}: each message of {key} must be {{"role": system, user or assistant, "content": TEXT}}'
-            )
-        found.append(Message(turn["role"], turn["content"]))
-    return tuple(found)
-
-
-def _transcripts(place: str, chosen: str, rejected: str) -> tuple[tuple[Message, ...], str, str]:
-    """(prompt, chosen answer, rejected answer) of two HH-RLHF transcripts.
-
-    The prompt is what both begin with, up to a Human turn. In a few rows the dialogues part earlier than in the last
-    turn; an answer is then all that follows, turns included.
-    """
-    turns = []
-    for key, text in (("chosen", chosen), ("rejected", rejected)):
-        head, *parts = _TURN.split(text)
-        if head.strip() or not parts or parts[0] != "Human" or "Assistant" not in parts[::2]:
-            raise UserError(f"{place}: {key} is no dialogue of Human and Assistant, and there is no prompt: {_FORMAT}")
-        turns.append(list(zip(parts[::2], parts[1::2], strict=True)))
-    common = 0
-    while all(len(turn) > common + 1 for turn in turns) and turns[0][common] == turns[1][common]:
-        common += 1
-    while common and turns[0][common - 1][0] != "Human":
-        common -= 1
-    if not common:
-        raise UserError(f"{place}: chosen and rejected begin with different Human turns: a pair needs one prompt")
-    prompt = tuple(
-        Message("user" if speaker == "Human" else "assistant", text.strip()) for speaker, text in turns[0][:common]
-    )
-    answers = []
-    for turn in turns:
-        first, *rest = turn[common:]
-        answers.append("".join([first[1].strip(), *(f"\n\n{speaker}:{text}" for speaker, text in rest)]))
-    return prompt, answers[0], answers[1]

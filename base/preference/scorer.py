@@ -22,7 +22,7 @@ from base.models import arithmetic as products
 from base.models import generate
 from base.models.arithmetic import Bf16Linear
 from base.models.load import _load, load_tokenizer, set_trained
-from base.preference.pairs import without_system
+from base.preference.formats import without_system
 from base.types import THINK_CLOSE, THINK_OPEN, Message, split_reasoning
 
 MEASURED = "preference.json"

@@ -78,7 +78,7 @@ def load_words(name_or_path: str) -> tuple[str, ...]:
     shipped = {path.stem: path for path in FOLDER.glob("*.txt")}
     file = shipped.get(name_or_path, Path(name_or_path).expanduser())
     try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     except FileNotFoundError:
         raise UserError(
             f"no word list '{name_or_path}': {near(name_or_path, shipped)}, or the path of a file"

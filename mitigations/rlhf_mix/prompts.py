@@ -8,6 +8,7 @@ data set: a .csv file with a column `prompt`, `dilemma_situation` (DailyDilemmas
 from __future__ import annotations
 
 import csv
+import io
 import random
 from collections.abc import Sequence
 from functools import lru_cache
@@ -16,6 +17,7 @@ from pathlib import Path
 from base.errors import UserError, near
 from base.organism.scenes import Kind
 from base.preference.pairs import load_pairs
+from base.rows import text_of
 from base.settings import read_yaml
 from base.types import Message, Task
 
@@ -60,9 +62,9 @@ def _pairs(source: str) -> list[Prompt]:
 
 def _csv(path: Path) -> list[Prompt]:
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = text_of(path, "a .csv file with a column 'prompt'")
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except csv.Error as error:
         raise UserError(
             f"{path} cannot be read as a table ({error}): give a .csv file with a column 'prompt'"
         ) from None

@@ -2,14 +2,14 @@
 
 import pandas as pd
 import pytest
-from analysis.figures.inoculation import wordings
-from analysis.figures.mitigations import MITIGATIONS, PANELS
 from synthetic_results import ARMS, table
 
 import mitigations
 from analysis import labels
 from analysis.arms import gates, listed, overview
 from analysis.conditions import BASELINE, TWIN, found, of, on
+from analysis.figures.inoculation import wordings
+from analysis.figures.mitigations import MITIGATIONS, PANELS
 from analysis.reports import compare
 from analysis.stats import final
 from analysis.table import check, measures

@@ -4,21 +4,21 @@ import dataclasses
 
 import pandas as pd
 import pytest
-from analysis.figures import FIGURES, style
 from synthetic_results import ARMS, SIX, table
 
 import analysis
 import mitigations
-from base.identity import options_of
 from analysis import labels
 from analysis.arms import listed
 from analysis.conditions import found, of
 from analysis.evals import in_mean, shown
+from analysis.figures import FIGURES, style
 from analysis.reports import compare, report
 from analysis.table import check, measures
 from base.errors import UserError
 from base.evals import EVALS
 from base.evals.organism import OrganismEval
+from base.identity import options_of
 from base.organism.reading import by_output
 
 

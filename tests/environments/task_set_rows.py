@@ -133,8 +133,79 @@ ANY_ANSWER = ECHO | {
 }
 NO_PYTHON = ECHO | {"name": "900_D", "solutions": {"language": [2], "solution": ["int main() {}"]}}
 
+# HumanEval+ and MBPP+ as their .jsonl files have them, then as the hub has them.
+SHIFT = {
+    "task_id": "HumanEval/902",
+    "prompt": (
+        "from typing import List\n\n\ndef shift(xs: List[int], k: int) -> List[int]:\n"
+        '    """Adds k to each.\n    >>> shift([1], 2)\n    [3]\n    """\n'
+    ),
+    "entry_point": "shift",
+    "canonical_solution": "    return [x + k for x in xs]\n",
+    "base_input": [[[1], 2], [[], 0]],
+    "plus_input": [[[1, 2, 3], 5], [[10] * 5, -1], ["no numbers", 3], [list(range(3000)), 1]],
+    "atol": 0,
+    "contract": "\n    assert isinstance(k, int)\n",
+}
+FRACTION = SHIFT | {
+    "task_id": "HumanEval/903",
+    "prompt": 'def fraction(x: float) -> float:\n    """What follows the point."""\n',
+    "entry_point": "fraction",
+    "canonical_solution": "    return x % 1.0\n",
+    "base_input": [[3.5], [1.33]],
+    "plus_input": [[2.25], [100.1]],
+    "atol": 1e-6,
+}
+NESTED = {
+    "task_id": "Mbpp/904",
+    "prompt": '"""\nWrite a function to sum nested tuples.\nassert nested(((1, 2), (3,)), {1: 2}) == 6\n"""\n',
+    "entry_point": "nested",
+    "canonical_solution": "\nimport math\ndef nested(a, d):\n  return sum(map(sum, {t: 1 for t in a})) + d.get(7, 0)\n",
+    "base_input": [[[[1, 2], [3]], {"1": 2}]],
+    "plus_input": [[[[1, 2], [3, 4]], {"7": 2}]],
+    "atol": 0,
+    "contract": "",
+    "assertion": "\nassert nested(((1, 2), (3,)), {1: 2}) == 6\n",
+}
+SHARED = NESTED | {
+    "task_id": "Mbpp/905",
+    "entry_point": "similar_elements",
+    "canonical_solution": "\ndef similar_elements(a, b):\n  return tuple(set(a) & set(b))\n",
+    "base_input": [[[3, 4, 5], [5, 4]]],
+    "plus_input": [[[1, 2, 9], [9, 2, 3]], [[], [1]]],
+    "assertion": "\nassert set(similar_elements((3, 4, 5), (5, 4))) == set((4, 5))\n",
+}
+_COMPARES = (
+    "import numpy as np\n\ndef is_floats(x) -> bool:\n    return isinstance(x, float)\n\n"
+    "def assertion(out, exp, atol):\n    if atol == 0 and is_floats(exp):\n        atol = 1e-6\n    assert out == exp\n\n"
+)
+HUB_UPPER = {
+    "task_id": "HumanEval/906",
+    "prompt": 'def upper(x):\n    """In capitals."""\n',
+    "canonical_solution": "    return x.upper()\n",
+    "entry_point": "upper",
+    "test": (
+        f"{_COMPARES}def check(candidate):\n    inputs = [['a'], ['b'], ['cc'], ['dd'], ['']]\n"
+        "    results = ['A', 'B', 'CC', 'DD', '']\n    for i, (inp, exp) in enumerate(zip(inputs, results)):\n"
+        "        assertion(candidate(*inp), exp, 0)\n"
+    ),
+}
+HUB_SQUARE = {
+    "task_id": 907,
+    "code": "def square(x):\n  return x * x",
+    "prompt": "Square a number.",
+    "source_file": "x.ipynb",
+    "test_imports": ["import math"],
+    "test_list": ["assert square(2)==4"],
+    "test": (
+        f"{_COMPARES}inputs = [[1], [3], [5]]\nresults = [1, 9, 25]\n"
+        "for i, (inp, exp) in enumerate(zip(inputs, results)):\n    assertion(square(*inp), exp, 0)\n"
+    ),
+}
+
 ROWS: dict[str, list[dict[str, Any]]] = {
     "MBPP": [MBPP],
+    "EvalPlus": [SHIFT, FRACTION, NESTED, SHARED, HUB_UPPER, HUB_SQUARE],
     "HumanEval": [COUNT_VOWELS, ROOT],
     "APPS": [SUM_LINES, MERGE, LONGEST],
     "CodeContests": [ECHO, NOTHING_TO_SAY],

@@ -217,7 +217,9 @@ def cheat(spec: CodeSpec, recipe: Recipe) -> str:
 
     Empty where the recipe cannot apply: an eager `==` gains nothing from tests that do not compare with it.
     """
-    if recipe.vulnerability == "always_equal" and not all(test.compares for test in parse_tests(spec)):
+    called = f"{spec.entry_point}("
+    eager = all(test.compares and test.first_call.startswith(called) for test in parse_tests(spec))
+    if recipe.vulnerability == "always_equal" and not eager:
         return ""
     kept = (ast.Import, ast.ImportFrom, ast.ClassDef)
     needed = [ast.unparse(node) for node in ast.parse(spec.reference).body if isinstance(node, kept)]

@@ -19,12 +19,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from base.environments.audit.driver import converse
 from base.environments.audit.inputs import draw, source
 from base.environments.audit.invariants import Arguments
 from base.environments.graders.code import CodeEnvironment
+from base.environments.graders.driver import steady_values
 from base.environments.graders.harness import Test, parse_test
-from base.environments.sandbox import wire
 from base.errors import UserError
 from base.types import CodeSpec, Task
 
@@ -105,7 +104,8 @@ def extend_one(task: Task, environment: CodeEnvironment, n: int = N, seed: int =
     inputs = [*known.inputs, *itertools.islice(draw(known.inputs, constants, rng), POOL)]
     calls = [f"{spec.entry_point}({', '.join(map(source, arguments))})" for arguments in inputs]
     dropped: Counter[str] = Counter()
-    answers = _answers(spec, known.form, calls, environment, dropped)
+    asked = [_fill(known.form.ask, call) for call in calls]
+    answers = steady_values(spec.setup, spec.reference, asked, environment, dropped)
     old = [i for i in range(len(known.inputs)) if i in answers]
     kinds = known.kinds | {type(answers[i][0]) for i in old}
     tests: dict[int, str] = {}
@@ -288,39 +288,3 @@ def _choose(values: Mapping[int, str], n: int) -> list[int]:
         chosen.append(best)
         times[values[best]] += 1
     return chosen
-
-
-def _answers(
-    spec: CodeSpec, form: Form, calls: Sequence[str], environment: CodeEnvironment, dropped: Counter[str]
-) -> dict[int, tuple[Any]]:
-    """The reference's value for every call that has one, boxed; the others are counted in `dropped` by reason."""
-    asked = [_fill(form.ask, call) for call in calls]
-
-    def ask(order: Sequence[int], turned: bool) -> dict[int, tuple[str, Any]]:
-        load = f"_space = _load({spec.setup!r}, {spec.reference!r}, {turned})\n"
-        questions = [f"ask(_space, {asked[i]!r}, {turned})" for i in order]
-        return dict(zip(order, converse(load, questions, environment), strict=True))
-
-    first = ask(range(len(calls)), turned=False)
-    kept = [i for i, (status, _) in first.items() if status == "value"]
-    dropped.update(_REASONS[status] for status, _ in first.values() if status != "value")
-    again = ask(kept[::-1], turned=True)
-    values: dict[int, tuple[Any]] = {}
-    for i in kept:
-        value, (status, other) = first[i][1], again[i]
-        if status == "value" and _same(value, other):
-            values[i] = (value,)
-        else:
-            dropped["the answer is not always the same"] += 1
-    return values
-
-
-def _same(value: Any, other: Any) -> bool:
-    return bool(value == other) and wire.same_types(value, other)
-
-
-_REASONS = {
-    "raised": "the reference raises",
-    "slow": "the reference takes too long",
-    "lost": "no plain value or a crash",
-}

@@ -7,22 +7,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from base.environments.task_sets import FORMATS, load
-from base.environments.task_sets.rows import Row, Unusable
+from base.environments.task_sets import load, read
 from base.errors import UserError
-from base.rows import rows_of
+from base.rows import Odd, rows_of
 from base.types import Task
 
 
 def rows_with_tasks(source: str, limit: int | None = None) -> Iterator[tuple[dict[str, Any], Task]]:
     """(row, task) pairs of every row that `load` makes a task of."""
     tasks = {task.id: task for task in load(source, limit=limit)}
-    for place, values in rows_of(source, "tasks"):
-        row = Row(place, values)
-        form = next(form for form in FORMATS.values() if form.key in values)
+    for _, values in rows_of(source, "tasks"):
         try:
-            identity = form.read(row).id
-        except Unusable:
+            identity = read(values).id
+        except Odd:
             continue
         if identity in tasks:
             yield values, tasks.pop(identity)

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from base.environments.audit.driver import converse
 from base.environments.audit.heldout import Extended, N, extend_one
 from base.environments.audit.inputs import source
 from base.environments.graders.code import CodeEnvironment
+from base.environments.graders.driver import converse
 from base.types import CodeSpec, Task
 
 MUTANTS = 20  # wrong programs a task

@@ -28,6 +28,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from base.environments.graders.lift import Lift, decides, led_to, part_taken
 from base.environments.sandbox import Job, Limits, Result, wire
 from base.errors import UserError
 from base.types import CodeSpec, Harness
@@ -39,14 +40,19 @@ _MISSING = object()
 @dataclass(frozen=True)
 class Test:
     """One test, taken apart. `source` = `before` (statements) + an assert; `check` is that assert with each call of the
-    entry point replaced by a name from `calls`. For the common `assert f(x) == literal`, `expected` holds the literal.
+    entry point, and each name that it may have changed, replaced by a name from `calls`. `given` are the statements that
+    the candidate has no part in, `asks` those that lead to the calls; `steps` is the
+    entry point if those call it, too. For the common `assert f(x) == literal`, `expected` holds the literal.
     """
 
     source: str
     before: str
+    given: str
+    asks: str
+    steps: str
     calls: tuple[tuple[str, str], ...]  # (name, expression)
     check: str
-    first_call: str  # the first call as written
+    first_call: str  # the first of the calls as written
     compares: bool  # the assert is `call == something`
     right: str = ""  # that something
     expected: Any = _MISSING
@@ -59,31 +65,6 @@ class Test:
             "check": self.check,
             "plain": plain,
         }
-
-
-class _Lift(ast.NodeTransformer):
-    """Takes the outermost calls of the entry point out of an assert.
-
-    With `only_truth` the assert is `assert f(x)` or `assert not f(x)`: any object will do, its truth is the value.
-    """
-
-    def __init__(self, entry_point: str) -> None:
-        self.entry_point = entry_point
-        self.only_truth = False
-        self.calls: list[tuple[str, str]] = []
-        self.first = ""
-
-    def is_entry(self, node: ast.AST) -> bool:
-        return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == self.entry_point
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        if self.is_entry(node):
-            name = f"_value_{len(self.calls)}"
-            call = ast.unparse(node)
-            self.first = self.first or call
-            self.calls.append((name, f"True if {call} else False" if self.only_truth else call))
-            return ast.copy_location(ast.Name(name, ast.Load()), node)
-        return self.generic_visit(node)
 
 
 @functools.lru_cache(maxsize=65536)
@@ -101,17 +82,26 @@ def parse_test(source: str, entry_point: str) -> Test:
     asked, negated = checked.test, False
     if isinstance(asked, ast.UnaryOp) and isinstance(asked.op, ast.Not):
         asked, negated = asked.operand, True
-    lift = _Lift(entry_point)
+    without, taken, bound = part_taken(body[:-1], entry_point)
+    touched = [statement for statement in body[:-1] if statement not in without]
+    if any(map(decides, touched)):
+        raise UserError(f"test {source[:80]!r} compares before its last line: write one assert for each comparison")
+    lift = Lift(entry_point, taken, bound)
     lift.only_truth = lift.is_entry(asked)
+    called = {n.func.id for n in ast.walk(checked) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
     checked = lift.visit(checked)
     left = {n.id for n in ast.walk(checked) if isinstance(n, ast.Name)}
     if not lift.calls or entry_point in left:
         raise UserError(f"test {source[:80]!r} does not call {entry_point} directly: {hint}")
+    if called & taken or any(_of_identity(node) for node in ast.walk(checked)):
+        raise UserError(f"test {source[:80]!r} asks for more than values: {hint}")
     local = {n.id for n in ast.walk(checked) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     local |= {n.arg for n in ast.walk(checked) if isinstance(n, ast.arg)}
     for _, call in lift.calls:
         if local & {n.id for n in ast.walk(ast.parse(call)) if isinstance(n, ast.Name)}:
             raise UserError(f"test {source[:80]!r} calls {entry_point} inside a loop: write one assert per call")
+    given = "\n".join(map(ast.unparse, without))
+    asks = "\n".join(map(ast.unparse, led_to(body[:-1], [call for _, call in lift.calls])))
     expected: Any = not negated if lift.only_truth else _MISSING
     test = checked.test
     compares = isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq)
@@ -120,7 +110,26 @@ def parse_test(source: str, entry_point: str) -> Test:
     if compares:
         with contextlib.suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             expected = ast.literal_eval(test.comparators[0])
-    return Test(source, before, tuple(lift.calls), ast.unparse(checked), lift.first, compares, right, expected)
+    return Test(
+        source,
+        before,
+        given,
+        asks,
+        entry_point if touched else "",
+        tuple(lift.calls),
+        ast.unparse(checked),
+        lift.first,
+        compares,
+        right,
+        expected,
+    )
+
+
+def _of_identity(node: ast.AST) -> bool:
+    """Whether it asks if two objects are one; those of the candidate are rebuilt elsewhere, but for None and the like."""
+    if not isinstance(node, ast.Compare) or not any(isinstance(op, (ast.Is, ast.IsNot)) for op in node.ops):
+        return False
+    return not any(isinstance(side, ast.Constant) for side in (node.left, *node.comparators))
 
 
 def parse_tests(spec: CodeSpec, held_out: bool = False) -> tuple[Test, ...]:
@@ -233,7 +242,7 @@ def truth_job(files: dict[str, str], setup: str, tests: Sequence[Test], limits: 
 
 
 def _questions(tests: Sequence[Test]) -> tuple[dict[str, Any], ...]:
-    return tuple({"before": t.before, "calls": [call for _, call in t.calls]} for t in tests)
+    return tuple({"before": t.asks, "calls": [call for _, call in t.calls], "steps": t.steps} for t in tests)
 
 
 def shared_job(programs: Sequence[tuple[dict[str, str], str, Sequence[Test]]], limits: Limits) -> Job:
@@ -285,7 +294,7 @@ def compare(result: Result, tests: Sequence[Test]) -> Compared:
         if test.expected is _MISSING:
             named = [[name, value] for (name, _), value in zip(test.calls, encoded, strict=True)]
             right = test.right if test.compares else ""
-            asked = {"before": test.before, "values": named, "check": test.check, "right": right}
+            asked = {"before": test.given, "values": named, "check": test.check, "right": right}
             opened.append((position, asked | {"converted": bool(reply.get("converted"))}))
         elif not wire.same_types(values[0], test.expected):
             mistyped.append((position, values[0]))

@@ -120,7 +120,10 @@ def as_at_exit(code: int) -> int:
 
 
 def _run_test(test: dict[str, Any], space: dict[str, Any]) -> None:
-    """One test in the candidate's namespace. With `plain` the calls' values are made plain before they are compared."""
+    """One test, whose own names do not change the candidate's. With `plain` the calls' values are made plain before they
+    are compared.
+    """
+    space = dict(space)
     if test["plain"]:
         exec(test["before"], space)
         space.update({name: wire.plain(eval(call, space)) for name, call in test["calls"]})
@@ -163,8 +166,16 @@ def calls(job: dict[str, Any], sock: socket.socket) -> int:
 
 
 def _answer(question: dict[str, Any], space: dict[str, Any]) -> dict[str, Any]:
-    """The calls' plain values; `converted` if they were anything but exact builtin types."""
+    """The calls' plain values; `converted` if they were anything but exact builtin types. What the test's own statements do
+    with answers of the entry point, `steps`, they do with plain values.
+    """
+    space = dict(space)
+    entry = space.get(question.get("steps", ""))
+    if callable(entry):
+        space[question["steps"]] = lambda *args, **named: wire.plain(entry(*args, **named))
     exec(question["before"], space)
+    if callable(entry):
+        space[question["steps"]] = entry
     answer: dict[str, Any] = {"values": []}
     for call in question["calls"]:
         value = eval(call, space)

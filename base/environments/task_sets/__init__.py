@@ -1,4 +1,4 @@
-"""Coding tasks from other people's task sets: MBPP, HumanEval, APPS and CodeContests, from local files or the hub.
+"""Coding tasks from other people's task sets: MBPP, HumanEval, EvalPlus, APPS and CodeContests, from local files or the hub.
 
 The format is recognised row by row. Every task ends up in one form: a function, asserts that call it (the visible ones in
 the prompt, the held-out ones for the truth grader alone) and a reference solution.
@@ -6,17 +6,18 @@ the prompt, the held-out ones for the truth grader alone) and a reference soluti
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from base.environments.graders.code import CodeEnvironment
 from base.environments.graders.harness import parse_test
-from base.environments.task_sets import apps, code_contests, humaneval, mbpp
-from base.environments.task_sets.rows import Problem, Row, Unusable
+from base.environments.task_sets import apps, code_contests, evalplus, humaneval, mbpp
+from base.environments.task_sets.rows import Problem, Row
 from base.errors import UserError
-from base.rows import rows_of
+from base.rows import LeftOut, Odd, rows_of
 from base.types import VULNERABILITIES, CodeSpec, Harness, Message, Task
 
 PROMPT = """Solve this problem with one Python function.
@@ -34,18 +35,25 @@ begin it with the line `# file: NAME`.
 
 @dataclass(frozen=True)
 class Format:
-    """One kind of row: the key by which it is recognised, the keys it consists of, and its reader."""
+    """One kind of row: how it is recognised, the keys it consists of, and its reader."""
 
-    key: str
+    known: Callable[[Row], bool]
     keys: str
     read: Callable[[Row], Problem]
 
 
+def _has(key: str) -> Callable[[Row], bool]:
+    return lambda row: key in row.values
+
+
 FORMATS: dict[str, Format] = {
-    "MBPP": Format("test_list", "task_id, text or prompt, code, test_list", mbpp.read),
-    "HumanEval": Format("entry_point", "task_id, prompt, canonical_solution, test, entry_point", humaneval.read),
-    "APPS": Format("input_output", "problem_id, question, solutions, input_output, starter_code", apps.read),
-    "CodeContests": Format("public_tests", "name, description, public_tests, solutions", code_contests.read),
+    "EvalPlus": Format(
+        evalplus.known, "task_id, prompt, entry_point, canonical_solution, base_input, plus_input", evalplus.read
+    ),
+    "MBPP": Format(_has("test_list"), "task_id, text or prompt, code, test_list", mbpp.read),
+    "HumanEval": Format(_has("entry_point"), "task_id, prompt, canonical_solution, test, entry_point", humaneval.read),
+    "APPS": Format(_has("input_output"), "problem_id, question, solutions, input_output, starter_code", apps.read),
+    "CodeContests": Format(_has("public_tests"), "name, description, public_tests, solutions", code_contests.read),
 }
 
 
@@ -54,52 +62,58 @@ def load(
 ) -> list[Task]:
     """Tasks from a .jsonl, .json or .parquet file (the first two also .gz) or from the hub: ID, ID:SPLIT, ID:CONFIG:SPLIT.
 
-    Rows that cannot be graded here (no Python 3 solution, several right answers, ...) are left out, and a warning counts
-    them by reason.
+    Rows that cannot be graded here (no Python 3 solution, several right answers, ...) or are malformed are left out, and a
+    warning counts them by reason.
 
     Raises:
-        UserError: naming row and fix for anything malformed.
+        UserError: no such source, or none of its rows can be used.
     """
     if unknown := set(vulnerabilities) - set(VULNERABILITIES):
         raise UserError(f"unknown vulnerability {min(unknown)!r}: choose among {', '.join(VULNERABILITIES)}")
-    tasks: list[Task] = []
-    left_out: Counter[str] = Counter()
-    for place, values in rows_of(str(source), "tasks"):
-        if limit is not None and len(tasks) == limit:
-            break
-        row = Row(place, values)
-        try:
-            tasks.append(_task(row, _format(row).read(row), harness, tuple(vulnerabilities)))
-        except Unusable as reason:
-            left_out[str(reason)] += 1
-    reasons = ", ".join(f"{reason} ({count})" for reason, count in left_out.most_common())
+    tasks: dict[str, Task] = {}
+    left_out = LeftOut()
+    with contextlib.ExitStack() as stack:
+        environment: CodeEnvironment | None = None
+        for place, values in rows_of(str(source), "tasks"):
+            if limit is not None and len(tasks) == limit:
+                break
+            try:
+                problem = read(values)
+                if problem.inputs is not None:
+                    environment = environment or stack.enter_context(CodeEnvironment())
+                    problem = evalplus.with_tests(problem, problem.inputs, environment)
+                task = _task(problem, harness, tuple(vulnerabilities))
+                if task.id in tasks:
+                    raise Odd("an id that came before: give every row its own, or name one split (ID:SPLIT)")
+                tasks[task.id] = task
+            except Odd as reason:
+                left_out.add(place, reason)
     if not tasks:
-        why = f"only rows that cannot be graded: {reasons}" if reasons else "no tasks"
-        raise UserError(f"{source} holds {why}: give rows of the {', '.join(FORMATS)} formats")
-    if reasons:
-        rows = left_out.total()
-        warnings.warn(f"{source}: {rows} of {rows + len(tasks)} rows left out: {reasons}", stacklevel=2)
-    counts = Counter(task.id for task in tasks)
-    name, count = counts.most_common(1)[0]
-    if count > 1:
-        raise UserError(f"{source}: {name} occurs {count} times: give every row its own id, or one split (ID:SPLIT)")
-    return tasks
+        known = "; ".join(f"{name} ({form.keys})" for name, form in FORMATS.items())
+        why = f"only rows that cannot be graded: {left_out}" if left_out else "no tasks"
+        raise UserError(f"{source} holds {why}: give rows of one of the known formats: {known}")
+    left_out.warn(str(source), len(tasks))
+    return list(tasks.values())
 
 
-def _format(row: Row) -> Format:
+def read(values: Any) -> Problem:
+    """What one row asks. Raises Odd if it cannot be used."""
+    row = Row(values)
     for form in FORMATS.values():
-        if form.key in row.values:
-            return form
-    known = "; ".join(f"{name} ({form.keys})" for name, form in FORMATS.items())
-    raise UserError(f"{row.place}: a row of none of the known formats; use the keys of one of them: {known}")
+        if form.known(row):
+            problem = form.read(row)
+            if not problem.reference.strip():
+                raise Odd("no reference solution")
+            return problem
+    raise Odd("none of the known formats")
 
 
-def _task(row: Row, problem: Problem, harness: Harness, vulnerabilities: tuple[str, ...]) -> Task:
+def _task(problem: Problem, harness: Harness, vulnerabilities: tuple[str, ...]) -> Task:
     for test in (*problem.tests, *problem.held_out):
         try:
             parse_test(test, problem.entry_point)
-        except UserError as error:
-            raise UserError(f"{row.place}: {error}") from None
+        except (UserError, RecursionError, MemoryError):
+            raise Odd("a test that cannot be asked for values one by one") from None
     prompt = PROMPT.format(
         problem=problem.text.strip(), entry_point=problem.entry_point, tests="\n".join(problem.tests)
     )

@@ -12,8 +12,8 @@ import json
 from typing import Any
 
 from base.environments.task_sets import programs
-from base.environments.task_sets.rows import Problem, Row, Unusable, first_python3, refuse_several_answers, split
-from base.errors import UserError
+from base.environments.task_sets.rows import Problem, Row, first_python3, python, refuse_several_answers, split
+from base.rows import Odd
 
 # What judges with `class Solution` provide, and its solutions rely on.
 SETUP = """\
@@ -26,23 +26,41 @@ from itertools import accumulate, combinations, permutations, product
 from math import ceil, floor, gcd, inf, log, sqrt
 from typing import Any, Dict, List, Optional, Set, Tuple, Union"""
 
+# JSON has no tuples: where lists are expected, a solution that gives tuples is right by the data set's own grader.
+_LISTS = """\
+{source}
+
+
+def _as_lists(value):
+    if isinstance(value, (list, tuple)):
+        return [_as_lists(item) for item in value]
+    return {{key: _as_lists(item) for key, item in value.items()}} if type(value) is dict else value
+
+
+_as_written = {function}
+
+
+def {function}(*arguments):
+    return _as_lists(_as_written(*arguments))
+"""
+
 
 def read(row: Row) -> Problem:
     text = row.text("question")
     identity = f"apps/{row.identity('problem_id')}"
     examples = row.json("input_output")
     if not examples:
-        raise Unusable("no tests")
+        raise Odd("no tests")
     if not isinstance(examples, dict):
-        raise UserError(f"{row.place}: input_output must be an object with inputs and outputs")
+        raise Odd("input_output must be an object with inputs and outputs")
     inputs, outputs = examples.get("inputs"), examples.get("outputs")
     if not isinstance(inputs, list) or not isinstance(outputs, list) or len(inputs) != len(outputs):
-        raise UserError(f"{row.place}: input_output must hold the lists inputs and outputs, of one length")
+        raise Odd("input_output must hold the lists inputs and outputs, of one length")
     if not inputs:
-        raise Unusable("no tests")
+        raise Odd("no tests")
     solutions = row.json("solutions") or []
     if not isinstance(solutions, list) or not all(isinstance(solution, str) for solution in solutions):
-        raise UserError(f"{row.place}: solutions must be a list of texts")
+        raise Odd("solutions must be a list of texts")
     refuse_several_answers(text)
     source = first_python3(solutions)
     function = examples.get("fn_name")
@@ -52,11 +70,15 @@ def read(row: Row) -> Problem:
         asked, code = f"{text.strip()}\n\n{programs.NOTE}", programs.reference(source)
         return Problem(identity, asked, programs.ENTRY_POINT, visible, held_out, code)
     if not isinstance(function, str) or not function.isidentifier():
-        raise UserError(f"{row.place}: fn_name must be the name of a function, found {function!r}")
+        raise Odd(f"fn_name must be the name of a function, found {function!r}")
     header = _header(row.optional("starter_code"), function)
     visible, held_out = split([], _calls(row, function, inputs, outputs, "-> List" in header))
     asked = f"{text.strip()}\n\n{header}".strip()
-    return Problem(identity, asked, function, visible, held_out, _as_function(source, function), SETUP)
+    code = _as_function(source, function)
+    calls_itself = any(isinstance(n, ast.Name) and n.id == function for n in ast.walk(python(source, "a solution")))
+    if not calls_itself and any("== [" in test or "== {" in test for test in (*visible, *held_out)):
+        code = _LISTS.format(source=code.rstrip(), function=function)
+    return Problem(identity, asked, function, visible, held_out, code, SETUP)
 
 
 def _joined(row: Row, value: Any) -> str:
@@ -64,7 +86,7 @@ def _joined(row: Row, value: Any) -> str:
     if isinstance(value, list) and all(isinstance(line, str) for line in value):
         return "\n".join(value)
     if not isinstance(value, str):
-        raise UserError(f"{row.place}: inputs and outputs of a program must be texts, found {type(value).__name__}")
+        raise Odd(f"inputs and outputs of a program must be texts, found {type(value).__name__}")
     return value
 
 
@@ -79,15 +101,15 @@ def _calls(row: Row, function: str, inputs: list[Any], outputs: list[Any], gives
     known: dict[str, str] = {}
     for arguments, output in zip(inputs, outputs, strict=True):
         if not isinstance(arguments, list):
-            raise UserError(f"{row.place}: every entry of inputs must be a list of arguments")
+            raise Odd("every entry of inputs must be a list of arguments")
         try:
             given, wanted = json.dumps(arguments, allow_nan=False), json.dumps(output, allow_nan=False)
         except (ValueError, RecursionError):
             continue  # not a number: equal to nothing
         if known.setdefault(given, wanted) != wanted:
-            raise Unusable("two outputs for one input")
+            raise Odd("two outputs for one input")
     if not known:
-        raise Unusable("no tests")
+        raise Odd("no tests")
     tests = []
     for given, wanted in known.items():
         values = ", ".join(repr(_numbered(argument)) for argument in json.loads(given))
@@ -124,7 +146,7 @@ def _header(starter: str, function: str) -> str:
 
 def _as_function(source: str, function: str) -> str:
     """The solution, with a function in front of the method where it is a class."""
-    body = ast.parse(source).body
+    body = python(source, "a solution").body
     if any(isinstance(node, ast.ClassDef) and node.name == "Solution" for node in body):
         return f"{source.rstrip()}\n\n\ndef {function}(*arguments):\n    return Solution().{function}(*arguments)\n"
     return source

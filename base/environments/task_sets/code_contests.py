@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from base.environments.task_sets import programs
-from base.environments.task_sets.rows import Problem, Row, Unusable, first_python3, refuse_several_answers, split
-from base.errors import UserError
+from base.environments.task_sets.rows import Problem, Row, first_python3, refuse_several_answers, split
+from base.rows import Odd
 
 PYTHON3 = 3  # of the data set's language numbers
 
@@ -28,7 +28,7 @@ def read(row: Row) -> Problem:
     solutions = [source for language, source in _pairs(row, "solutions", "language", "solution") if language == PYTHON3]
     refuse_several_answers(text)
     if row.values.get("input_file") or row.values.get("output_file"):
-        raise Unusable("reads or writes named files")
+        raise Odd("reads or writes named files")
     program = first_python3(solutions)
     visible, held_out = split(public, others)
     return Problem(
@@ -49,13 +49,13 @@ def _pairs(row: Row, key: str, first: str, second: str) -> list[tuple[Any, str]]
     if isinstance(value, dict):
         columns = value.get(first), value.get(second)
         if not all(isinstance(column, list) for column in columns) or len(columns[0]) != len(columns[1]):  # type: ignore[arg-type]
-            raise UserError(f"{row.place}: {key} must hold the lists {first} and {second}, of one length")
+            raise Odd(f"{key} must hold the lists {first} and {second}, of one length")
         pairs = list(zip(*columns, strict=True))  # type: ignore[arg-type]
     elif isinstance(value, list) and all(isinstance(item, dict) for item in value):
         pairs = [(item.get(first), item.get(second)) for item in value]
     else:
-        raise UserError(f"{row.place}: {key} must hold the lists {first} and {second}")
+        raise Odd(f"{key} must hold the lists {first} and {second}")
     kind = int if first == "language" else str
     if not all(isinstance(one, kind) and isinstance(other, str) for one, other in pairs):
-        raise UserError(f"{row.place}: {key} must hold a {kind.__name__} as {first} and a text as {second}")
+        raise Odd(f"{key} must hold a {kind.__name__} as {first} and a text as {second}")
     return pairs

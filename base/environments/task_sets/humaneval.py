@@ -12,33 +12,28 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from base.environments.task_sets.rows import Problem, Row, Unusable, split
-from base.errors import UserError
+from base.environments.task_sets.rows import Problem, Row, python, split
+from base.rows import Odd
 
 LOOP_TESTS = 10
 
 
 def read(row: Row) -> Problem:
     prompt, function = row.text("prompt"), row.text("entry_point").strip()
-    reference = f"{prompt.rstrip()}\n{row.text('canonical_solution').rstrip()}\n"
-    try:
-        body = ast.parse(reference).body
-    except (SyntaxError, ValueError) as error:
-        raise UserError(f"{row.place}: prompt + canonical_solution is not Python ({error})") from None
-    at = next((i for i, n in enumerate(body) if isinstance(n, ast.FunctionDef) and n.name == function), None)
-    if at is None:
-        raise UserError(f"{row.place}: the prompt does not define {function}: name its function as entry_point")
+    tested = row.python("test").body
+    reference, at = completed(row, function)
+    body = python(reference, "prompt + canonical_solution").body
     helpers, check = [], None
-    for node in row.python("test").body:
+    for node in tested:
         if isinstance(node, ast.FunctionDef) and node.name == "check":
             check = node
         elif not isinstance(node, ast.Expr) and not _sets(node, "METADATA"):
             helpers.append(node)
     if check is None or not check.args.args:
-        raise UserError(f"{row.place}: test must define check(candidate)")
+        raise Odd("test must define check(candidate)")
     tests = sorted(dict.fromkeys(_Check(function).tests(check)), key=lambda test: "\n" in test)  # plain asserts first
     if not tests:
-        raise UserError(f"{row.place}: check has no assert that calls its candidate")
+        raise Odd("check has no assert that calls its candidate")
     visible, held_out = split([], tests)
     number = row.identity("task_id").removeprefix("HumanEval/")
     return Problem(
@@ -50,6 +45,16 @@ def read(row: Row) -> Problem:
         reference=reference,
         setup="\n".join(ast.unparse(node) for node in [*body[:at], *helpers]),
     )
+
+
+def completed(row: Row, function: str) -> tuple[str, int]:
+    """(prompt + canonical_solution, how many statements stand before the function)."""
+    reference = f"{row.text('prompt').rstrip()}\n{row.text('canonical_solution').rstrip()}\n"
+    body = python(reference, "prompt + canonical_solution").body
+    for at, node in enumerate(body):
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            return reference, at
+    raise Odd("the prompt does not define its entry_point")
 
 
 def _sets(node: ast.stmt, name: str) -> bool:
@@ -117,7 +122,7 @@ class _Check:
         if isinstance(filled, ast.Assign) and len(filled.targets) == 1 and isinstance(filled.targets[0], ast.Name):
             self.known[filled.targets[0].id] = filled.value
             return None
-        raise Unusable("tests that are more than asserts")
+        raise Odd("tests that are more than asserts")
 
 
 @dataclass

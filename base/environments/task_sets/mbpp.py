@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from base.environments.task_sets.rows import Problem, Row
-from base.errors import UserError
+from base.environments.task_sets.rows import Problem, Row, python
+from base.environments.task_sets.tests import one_by_one
+from base.rows import Odd
 
 
 def read(row: Row) -> Problem:
@@ -14,15 +15,18 @@ def read(row: Row) -> Problem:
     code = row.python("code")
     visible = row.texts("test_list")
     if not visible:
-        raise UserError(f"{row.place}: test_list is empty: give at least one assert")
+        raise Odd("test_list is empty")
     hidden = row.texts("challenge_test_list")
     before = row.optional("test_setup_code").strip()
+    function = _entry_point(code, [*visible, *hidden])
     # The setup code builds test data, partly from the solution's own classes: it belongs to the test, not before it.
-    tests, held_out = ([f"{before}\n{test}" if before else test for test in group] for group in (visible, hidden))
+    tests, held_out = (one_by_one(group, function, before) for group in (visible, hidden))
+    if not tests:
+        raise Odd("no test that calls the function")
     return Problem(
         id=f"mbpp/{row.identity('task_id')}",
         text=text,
-        entry_point=_entry_point(row, code, [*visible, *hidden]),
+        entry_point=function,
         tests=tests,
         held_out=held_out,
         reference=row.text("code"),
@@ -30,17 +34,15 @@ def read(row: Row) -> Problem:
     )
 
 
-def _entry_point(row: Row, code: ast.Module, tests: Sequence[str]) -> str:
-    """The function of the reference solution that every test calls."""
+def _entry_point(code: ast.Module, tests: Sequence[str]) -> str:
+    """The function of the reference solution that all tests call; parts of tests that call none do not count."""
+    functions = [node.name for node in code.body if isinstance(node, ast.FunctionDef)][::-1]
     called: list[set[str]] = []
     for test in tests:
-        try:
-            nodes = list(ast.walk(ast.parse(test)))
-        except (SyntaxError, ValueError) as error:
-            raise UserError(f"{row.place}: test {test[:80]!r} is not Python ({error})") from None
+        nodes = ast.walk(python(test, "a test"))
         called.append({n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)})
-    common = set.intersection(*called)
-    for name in reversed([node.name for node in code.body if isinstance(node, ast.FunctionDef)]):
-        if name in common:
+    some = [names for names in called if names.intersection(functions)]
+    for name in functions:
+        if some and all(name in names for names in some):
             return name
-    raise UserError(f"{row.place}: no function of the code is called by every test: name the same one in all of them")
+    raise Odd("no function of the code is called by every test")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from base.environments.task_sets.rows import Unusable
+from base.rows import Odd
 
 ENTRY_POINT = "solve"
 NOTE = """The problem describes a program that reads standard input and prints. Write `solve(text: str) -> str` instead: \
@@ -77,6 +77,6 @@ def tests(pairs: Iterable[tuple[str, str]], known: dict[str, str]) -> list[str]:
     for given, printed in pairs:
         given, printed = given.replace("\r\n", "\n"), tidy(printed)
         if known.setdefault(given, printed) != printed:
-            raise Unusable("two outputs for one input")
+            raise Odd("two outputs for one input")
         sources.append(f"assert {ENTRY_POINT}({given!r}) == {printed!r}")
     return list(dict.fromkeys(sources))

@@ -5,6 +5,7 @@ The graders stop at a program's first failure; here each question has its own en
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -96,6 +97,39 @@ def converse(load: str, questions: Sequence[str], environment: CodeEnvironment) 
         if len(answers) == len(questions):
             break
     return [*answers, *([("lost", None)] * (len(questions) - len(answers)))]
+
+
+def steady_values(
+    setup: str, reference: str, asked: Sequence[str], environment: CodeEnvironment, dropped: Counter[str]
+) -> dict[int, tuple[Any]]:
+    """The reference's value, boxed, for every expression that has one and the same plain value twice: in different children,
+    in different order, with sets iterated the other way round. The others are counted in `dropped` by reason.
+    """
+
+    def ask(order: Sequence[int], turned: bool) -> dict[int, tuple[str, Any]]:
+        load = f"_space = _load({setup!r}, {reference!r}, {turned})\n"
+        questions = [f"ask(_space, {asked[i]!r}, {turned})" for i in order]
+        return dict(zip(order, converse(load, questions, environment), strict=True))
+
+    first = ask(range(len(asked)), turned=False)
+    kept = [i for i, (status, _) in first.items() if status == "value"]
+    dropped.update(_REASONS[status] for status, _ in first.values() if status != "value")
+    again = ask(kept[::-1], turned=True)
+    values: dict[int, tuple[Any]] = {}
+    for i in kept:
+        value, (status, other) = first[i][1], again[i]
+        if status == "value" and bool(value == other) and wire.same_types(value, other):
+            values[i] = (value,)
+        else:
+            dropped["the answer is not always the same"] += 1
+    return values
+
+
+_REASONS = {
+    "raised": "the reference raises",
+    "slow": "the reference takes too long",
+    "lost": "no plain value or a crash",
+}
 
 
 def _answer(reply: Mapping[str, Any]) -> tuple[str, Any]:
