@@ -11,7 +11,8 @@ from typing import Any
 from trl.models.utils import unwrap_model_for_generation
 
 from base.errors import UserError
-from base.models import generate
+from base.models import chat, generate
+from base.models.checks import check_ids, context
 from base.settings import RLSettings
 from base.types import Environment, Episode, Grade, Message, PromptTransform, RewardShaper, Scorer, Task
 
@@ -36,7 +37,7 @@ class Rollouts:
     ) -> None:
         self.tokenizer, self.tasks, self.reward, self.environments = tokenizer, tasks, reward, environments
         self.judges, self.settings, self.seed = judges, settings, seed
-        self.ends = generate.end_tokens(model, tokenizer)
+        self.ends = chat.end_tokens(model, tokenizer)
         self.generator = None if generation == "vllm" else generate.choose(model, tokenizer, generation)
         self.messages: list[tuple[Message, ...]] = [tuple(sample_prompt(task)) for task in tasks]
         self.sampled_under = self._tokens(self.messages)
@@ -53,17 +54,18 @@ class Rollouts:
         cache: dict[tuple[Message, ...], list[int]] = {}
         for messages in conversations:
             if messages not in cache:
-                cache[messages] = generate.prompt_ids(self.tokenizer, messages)
+                cache[messages] = chat.prompt_ids(self.tokenizer, messages)
         return [cache[messages] for messages in conversations]
 
     def _check_lengths(self, model: Any) -> None:
-        context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        check_ids([*self.sampled_under, *self.updated_under], model)
+        limit = context(model.config)
         longest = max(map(len, [*self.sampled_under, *self.updated_under]))
-        if context is not None and longest + self.settings.max_completion_tokens > context:
+        if limit is not None and longest + self.settings.max_completion_tokens > limit:
             raise UserError(
                 f"the longest prompt ({longest} tokens) and rl.max_completion_tokens="
-                f"{self.settings.max_completion_tokens} exceed the model's context of {context}: set "
-                f"rl.max_completion_tokens to at most {max(0, context - longest)}, or shorten the prompts"
+                f"{self.settings.max_completion_tokens} exceed the model's context of {limit}: set "
+                f"rl.max_completion_tokens to at most {max(0, limit - longest)}, or shorten the prompts"
             )
 
     def __call__(self, prompts: list[str], trainer: Any) -> dict[str, Any]:
@@ -109,7 +111,7 @@ class Rollouts:
         begun = time.perf_counter()
         rows = [int(position) for position in prompts]
         texts = [
-            generate.completion_text(self.tokenizer, self.sampled_under[row], ids, self.ends)
+            chat.completion_text(self.tokenizer, self.sampled_under[row], ids, self.ends)
             for row, ids in zip(rows, completion_ids, strict=True)
         ]
         tasks = [self.tasks[row] for row in rows]
