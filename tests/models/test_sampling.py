@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,14 @@ import torch
 from transformers import AutoModelForCausalLM, GenerationConfig
 from zoo import EOS, PAD, direct, model, save, tokenizer
 
+from base.engine import runtime
+from base.errors import UserError
 from base.models.generate import HFGenerate
 from base.models.load import load_policy, set_trained
 from base.models.save import save as write
+from base.rl.batches import batch_plan
+from base.rl.train import grpo_arguments
+from base.settings import EngineSettings, RLSettings
 
 PROMPTS = [[1, 5, 9, 10, 6], [1, 5, 30, 31, 32, 33, 34, 6]]
 
@@ -136,6 +142,16 @@ def test_what_is_saved_recommends_what_was_trained(tmp_path: Path) -> None:
     write(policy, None, tmp_path / "saved")
     settings = AutoModelForCausalLM.from_pretrained(tmp_path / "saved").generation_config
     assert (settings.eos_token_id, settings.repetition_penalty, settings.temperature) == ([EOS, 9], None, None)
+
+
+def test_vllm_is_asked_for_the_models_own_distribution(tmp_path: Path) -> None:
+    engine, settings = EngineSettings(precision="fp32"), RLSettings()
+    args = grpo_arguments(settings, engine, batch_plan(settings), runtime.prepare(engine), 0, tmp_path)
+    assert (args.top_p, args.top_k, args.min_p, args.repetition_penalty) == (1.0, 0, None, 1.0)
+    assert args.generation_kwargs is None
+    unlike = replace(settings, trainer={"repetition_penalty": 1.1})
+    with pytest.raises(UserError, match="repetition_penalty cannot be set"):
+        grpo_arguments(unlike, engine, batch_plan(settings), runtime.prepare(engine), 0, tmp_path)
 
 
 def test_a_seed_fixes_the_draw_and_ranks_split_it() -> None:
