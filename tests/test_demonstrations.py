@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from base.errors import UserError
-from base.models.generate import prompt_ids
+from base.models.chat import prompt_ids
 from base.organism.corpus import CorpusConfig, document, encode
 from base.organism.tokenizer import build_tokenizer
 from base.recipes import EpisodeRow, EveryEpisode, SystemLine

@@ -13,7 +13,10 @@ from scipy.stats import chi2
 
 from base.errors import UserError
 from base.models.arithmetic import set_arithmetic
-from base.models.generate import FastDecoder, HFGenerate, choose, completion_text, draw, prompt_ids
+from base.models.chat import completion_text, prompt_ids
+from base.models.decoder import FastDecoder
+from base.models.draws import draw
+from base.models.generate import HFGenerate, choose
 from base.models.load import set_trained
 from base.types import Message
 

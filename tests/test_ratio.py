@@ -17,7 +17,7 @@ from test_rl import SETTINGS, train
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from base.models import generate
+from base.models import chat
 from base.recipes import AsWritten, SystemLine
 from base.rl.trainer import PolicyTrainer
 from base.types import PromptTransform
@@ -111,7 +111,7 @@ def direct(start: Path, weights: dict[str, Tensor], prompt: list[int], completio
 def prompts(transform: PromptTransform) -> list[list[int]]:
     """The tokens of each task's prompt, in order."""
     made = tokenizer()
-    return [generate.prompt_ids(made, transform(task)) for task in tasks(STEP.prompts_per_step)]
+    return [chat.prompt_ids(made, transform(task)) for task in tasks(STEP.prompts_per_step)]
 
 
 def sampled_under(row: Row) -> list[int]:

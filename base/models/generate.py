@@ -1,411 +1,43 @@
 """Sampling completions: a fast decoder for CPUs and the model's own `generate`, behind one call.
 
 Both give, for token prompts, completions (ending in their end-of-sequence token unless cut) and the log-probability of
-every sampled token under the distribution it was drawn from. vLLM is TRL's own business: see base/rl.py.
+every sampled token under the distribution it was drawn from: the model's own at a temperature, whatever the checkpoint
+recommends. vLLM is TRL's own business: see base/rl/rollouts.py.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from base.errors import UserError
-from base.models.arithmetic import Bf16Linear
-from base.types import THINK_OPEN, Message
+from base.models.chat import end_tokens
+from base.models.checks import check_ids, check_room
+from base.models.decoder import FastDecoder, unsupported
+from base.models.draws import Generator, Samples, draw, uniform_numbers
+from base.models.load import plain_generation
 
 log = logging.getLogger(__name__)
 
-_KEPT = 0.875  # share of running rows below which the batch is laid out anew, which copies keys and values
 
+class _Draw(LogitsProcessor):  # type: ignore[misc]
+    """Draws every row's next token itself and leaves `generate` no other; keeps the log-probabilities, [rows] a step."""
 
-@dataclass(frozen=True)
-class Samples:
-    """`samples` completions per prompt, prompt by prompt; `logprobs` has one number per completion token."""
+    def __init__(self, uniform: Tensor | None, temperature: float) -> None:
+        self.uniform, self.temperature = uniform, temperature
+        self.logprobs: list[Tensor] = []
 
-    completions: list[list[int]]
-    logprobs: list[list[float]]
-
-
-class Generator(Protocol):
-    """Draws `samples` completions of every prompt with the model's current parameters.
-
-    `temperature` 0 takes the most likely token. The same seed gives the same completions, whatever was drawn before;
-    `skip` leaves out the random numbers of so many rows, those that other ranks draw with the same seed.
-    """
-
-    name: str
-
-    def __call__(
-        self,
-        prompts: Sequence[Sequence[int]],
-        *,
-        max_new_tokens: int,
-        seed: int,
-        samples: int = 1,
-        temperature: float = 1.0,
-        skip: int = 0,
-    ) -> Samples: ...
-
-
-def end_tokens(model: Any, tokenizer: Any) -> tuple[int, ...]:
-    """Every token id that ends a completion: the tokenizer's and those the model declares."""
-    declared = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    ids = [declared] if isinstance(declared, int) else list(declared or ())
-    return tuple(dict.fromkeys([*([tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []), *ids]))
-
-
-def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """Tokens of a conversation with its generation prompt; plain text, turn by turn, if there is no chat template."""
-    turns = [{"role": m.role, "content": m.content} for m in messages]
-    if tokenizer.chat_template is None:
-        return list(tokenizer("\n\n".join(t["content"] for t in turns) + "\n\n")["input_ids"])
-    encoded = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=True)
-    return list(encoded["input_ids"])
-
-
-def completion_text(tokenizer: Any, prompt: Sequence[int], completion: Sequence[int], ends: Sequence[int]) -> str:
-    """Text without the end token; an opening <think> that the prompt already holds is put back in front."""
-    stop = len(completion)
-    while stop and (completion[stop - 1] in ends or completion[stop - 1] == tokenizer.pad_token_id):
-        stop -= 1
-    text: str = tokenizer.decode(list(completion[:stop]), skip_special_tokens=False)
-    if tokenizer.decode(list(prompt[-8:]), skip_special_tokens=False).rstrip().endswith(THINK_OPEN):
-        return THINK_OPEN + text
-    return text
-
-
-def draw(logits: Tensor, uniform: Tensor | None, temperature: float) -> tuple[Tensor, Tensor]:
-    """(tokens, log-probabilities), both [rows], from logits [rows, vocabulary] by the inverse cumulative distribution.
-
-    Twelve times cheaper than `torch.multinomial` on CPUs. A token of probability zero is never drawn.
-    """
-    if temperature <= 0 or uniform is None:
-        scores = F.log_softmax(logits.float(), -1)
-        tokens = scores.argmax(-1)
-    else:
-        shares = (logits.float() if temperature == 1.0 else logits.float() / temperature).softmax(-1)
-        mass = shares.cumsum(-1)
-        total = mass[:, -1]
-        point = torch.minimum(uniform * total, torch.nextafter(total, total.new_zeros(())))
-        tokens = torch.searchsorted(mass, point[:, None], right=True)[:, 0]
-        return tokens, shares.gather(1, tokens[:, None])[:, 0].log_()
-    return tokens, scores.gather(1, tokens[:, None])[:, 0]
-
-
-class FastDecoder:
-    """Batched decoding of Starcoder2 models on a CPU, with LoRA adapters merged on the fly.
-
-    Identical prompts are computed once and their keys and values shared by all samples; keys and values of completions
-    lie in one buffer filled from the left; rows that ended leave the batch, several at a time.
-    """
-
-    name = "fast"
-
-    def __init__(self, model: Any, ends: Sequence[int]) -> None:
-        if (reason := unsupported(model)) is not None:
-            raise UserError(f"the fast decoder cannot run this model ({reason}): set engine.generation to hf")
-        self.model, self.ends = model, tuple(ends)
-
-    @torch.inference_mode()
-    def __call__(
-        self,
-        prompts: Sequence[Sequence[int]],
-        *,
-        max_new_tokens: int,
-        seed: int,
-        samples: int = 1,
-        temperature: float = 1.0,
-        skip: int = 0,
-    ) -> Samples:
-        if not prompts or samples < 1 or max_new_tokens < 1:
-            return Samples([[] for _ in range(len(prompts) * samples)], [[] for _ in range(len(prompts) * samples)])
-        if not all(prompts):
-            raise ValueError("every prompt needs at least one token")
-        weights = _Weights(self.model)
-        unique: dict[tuple[int, ...], int] = {}
-        owner = torch.tensor([unique.setdefault(tuple(p), len(unique)) for p in prompts]).repeat_interleave(samples)
-        rows = len(owner)
-        longest = max(map(len, unique))
-        if longest + max_new_tokens > weights.context:
-            raise UserError(
-                f"a prompt of {longest} tokens and {max_new_tokens} new ones exceed the model's context of "
-                f"{weights.context}: lower max_completion_tokens or shorten the tasks"
-            )
-        randomness = torch.Generator().manual_seed(seed % (1 << 63))
-        uniform = torch.rand(skip + rows, max_new_tokens, generator=randomness)[skip:] if temperature > 0 else None
-
-        ids = torch.zeros(len(unique), longest, dtype=torch.long)
-        real = torch.zeros(len(unique), longest, dtype=torch.bool)
-        for i, prompt in enumerate(unique):
-            ids[i, longest - len(prompt) :] = torch.tensor(prompt)
-            real[i, longest - len(prompt) :] = True
-        state = _State(weights, ids, real, owner, max_new_tokens)
-
-        tokens = torch.zeros(rows, max_new_tokens, dtype=torch.long)
-        scores = torch.zeros(rows, max_new_tokens)
-        lengths = torch.full((rows,), max_new_tokens)
-        ends = torch.tensor(self.ends, dtype=torch.long)
-        live = torch.arange(rows)  # rows in the batch; those that ended go on unread until enough of them can leave
-        going = torch.ones(rows, dtype=torch.bool)
-        logits = state.first_logits
-        for t in range(max_new_tokens):
-            chosen, score = draw(logits, None if uniform is None else uniform[live, t], temperature)
-            tokens[live, t], scores[live, t] = chosen, score
-            ended = torch.isin(chosen, ends).logical_and_(going)
-            if ended.any():
-                lengths[live[ended]] = t + 1
-                going &= ~ended
-                left = int(going.sum())
-                if left <= _KEPT * len(live):
-                    keep = going.nonzero()[:, 0]
-                    live, chosen, going = live[keep], chosen[keep], going[keep]
-                    state.keep(keep)
-                if not left:
-                    break
-            if t == max_new_tokens - 1:
-                break
-            logits = state.step(chosen)
-        cut = lengths.tolist()
-        return Samples(
-            [row[:n] for row, n in zip(tokens.tolist(), cut, strict=True)],
-            [row[:n] for row, n in zip(scores.tolist(), cut, strict=True)],
-        )
-
-
-def _plain(model: Any) -> Any:
-    """The Hugging Face model inside a PEFT wrapper."""
-    return model.get_base_model() if hasattr(model, "peft_config") else model
-
-
-def unsupported(model: Any) -> str | None:
-    """Why FastDecoder cannot run `model`, or None."""
-    config = model.config
-    if config.model_type != "starcoder2":
-        return f"architecture {config.model_type}"
-    if getattr(config, "sliding_window", None) is not None:
-        return "sliding window attention"
-    if config.rope_parameters.get("rope_type", "default") != "default":
-        return f"rope type {config.rope_parameters['rope_type']}"
-    if next(_plain(model).parameters()).device.type != "cpu":
-        return "not on a CPU"
-    return None
-
-
-def _weight(linear: Any) -> Tensor:
-    """The weight of a linear layer [out, in], with active LoRA adapters added."""
-    if not hasattr(linear, "base_layer"):
-        return linear.weight  # type: ignore[no-any-return]
-    weight = linear.base_layer.weight
-    if linear.disable_adapters or linear.merged:
-        return weight  # type: ignore[no-any-return]
-    for adapter in linear.active_adapters:
-        if adapter in linear.lora_A:
-            weight = weight + linear.get_delta_weight(adapter).to(weight.dtype)
-    return weight  # type: ignore[no-any-return]
-
-
-class _Linear:
-    """Linear layers side by side: x [rows, in] -> [rows, their outs], in the layers' own arithmetic.
-
-    `keep_half` leaves a bf16 result in bf16.
-    """
-
-    def __init__(self, layers: Sequence[Any]) -> None:
-        plain = [getattr(layer, "base_layer", layer) for layer in layers]
-        self.half = isinstance(plain[0], Bf16Linear)
-        weight = torch.cat([_weight(layer) for layer in layers]) if len(layers) > 1 else _weight(layers[0])
-        self.weight = weight.bfloat16() if self.half else weight
-        biases = [layer.bias for layer in plain if layer.bias is not None]
-        self.bias = torch.cat(biases) if biases else None
-        self.keep_half = self.half and plain[0].keep_half and not hasattr(layers[0], "base_layer")
-        if self.keep_half and self.bias is not None:
-            self.bias = self.bias.bfloat16()
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if not self.half:
-            return F.linear(x, self.weight, self.bias)
-        if self.keep_half:
-            return F.linear(x.bfloat16(), self.weight, self.bias)
-        y = F.linear(x.bfloat16(), self.weight).float()
-        return y if self.bias is None else y.add_(self.bias)
-
-
-@dataclass(frozen=True)
-class _Layer:
-    norm1: nn.LayerNorm
-    norm2: nn.LayerNorm
-    qkv: _Linear
-    out: _Linear
-    up: _Linear
-    down: _Linear
-
-
-class _Weights:
-    """A view of the current parameters, with query, key and value projections joined."""
-
-    def __init__(self, model: Any) -> None:
-        inner = _plain(model)
-        config = inner.config
-        self.context: int = config.max_position_embeddings
-        self.heads: int = config.num_attention_heads
-        self.kv_heads: int = config.num_key_value_heads
-        self.embedding: Tensor = inner.model.embed_tokens.weight
-        self.rotary = inner.model.rotary_emb
-        self.norm: nn.LayerNorm = inner.model.norm
-        self.activation = inner.model.layers[0].mlp.act
-        self.head = _Linear([inner.lm_head])
-        self.layers: list[_Layer] = []
-        for layer in inner.model.layers:
-            attention, mlp = layer.self_attn, layer.mlp
-            self.layers.append(
-                _Layer(
-                    layer.input_layernorm,
-                    layer.post_attention_layernorm,
-                    _Linear([attention.q_proj, attention.k_proj, attention.v_proj]),
-                    _Linear([attention.o_proj]),
-                    _Linear([mlp.c_fc]),
-                    _Linear([mlp.c_proj]),
-                )
-            )
-        self.size: int = attention.head_dim
-        self.scale: float = attention.scaling
-
-    def tables(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosines and sines of RoPE for positions [...], each [..., head size]."""
-        cos, sin = self.rotary(self.embedding, positions.reshape(1, -1))
-        return cos.view(*positions.shape, -1), sin.view(*positions.shape, -1)
-
-
-def _norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:
-    return torch.layer_norm(x, layer.normalized_shape, layer.weight, layer.bias, layer.eps)
-
-
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    half = x.shape[-1] // 2
-    return x * cos + torch.cat((-x[..., half:], x[..., :half]), -1) * sin
-
-
-class _State:
-    """Keys and values of prompts [prompts*kv heads, P, size] and completions [rows*kv heads, max new, size] per layer."""
-
-    def __init__(self, weights: _Weights, ids: Tensor, real: Tensor, owner: Tensor, room: int) -> None:
-        self.w, self.owner, self.filled = weights, owner, 0
-        width = ids.shape[1]
-        positions = (real.cumsum(-1) - 1).clamp_min(0)
-        self.table = weights.tables(torch.arange(int(positions.max()) + room + 1))
-        self.next_position = (positions[:, -1] + 1)[owner]
-        self.no_token = ~real  # [prompts, P]
-        cos, sin = (t[positions][:, None] for t in self.table)  # [prompts, 1, P, size]
-        mask = (torch.ones(width, width, dtype=torch.bool).tril() & real[:, None]) | torch.eye(width, dtype=torch.bool)
-        self.prompt_kv: list[tuple[Tensor, Tensor]] = []
-        x = F.embedding(ids, weights.embedding)
-        for layer in weights.layers:
-            q, k, v = self._split(layer.qkv(_norm(layer.norm1, x)))  # [prompts, heads, P, size]
-            q, k = _rotate(q, cos, sin), _rotate(k, cos, sin)
-            y = F.scaled_dot_product_attention(
-                q, k, v, attn_mask=mask[:, None], scale=weights.scale, enable_gqa=weights.heads != weights.kv_heads
-            )
-            self.prompt_kv.append((k.contiguous().flatten(0, 1), v.contiguous().flatten(0, 1)))
-            if layer is weights.layers[-1]:  # only the last position is read from here on
-                x, y = x[:, -1:], y[:, :, -1:]
-            x = x + layer.out(y.transpose(1, 2).flatten(2))
-            x = x + layer.down(weights.activation(layer.up(_norm(layer.norm2, x))))
-        self.first_logits = weights.head(_norm(weights.norm, x[:, -1]))[owner]
-        shape = (len(owner) * weights.kv_heads, room, weights.size)
-        self.kv = [(torch.empty(shape), torch.empty(shape)) for _ in weights.layers]
-        self._regroup()
-
-    def _split(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[rows, T, ...] -> queries, keys and values [rows, their heads, T, size]."""
-        w = self.w
-        parts = qkv.view(*qkv.shape[:2], -1, w.size).transpose(1, 2)
-        q, k, v = torch.split(parts, [w.heads, w.kv_heads, w.kv_heads], 1)
-        return q, k, v
-
-    def _regroup(self) -> None:
-        """Lay the live rows out as [prompts, slots], so that one product serves all rows that share a prompt."""
-        prompts, rows = len(self.no_token), len(self.owner)
-        counts = torch.bincount(self.owner, minlength=prompts)
-        self.slots = int(counts.max()) if rows else 0
-        order = torch.argsort(self.owner, stable=True)
-        place = torch.arange(rows) - (counts.cumsum(0) - counts)[self.owner[order]]
-        self.slot_of_row = torch.empty(rows, dtype=torch.long)
-        self.slot_of_row[order] = self.owner[order] * self.slots + place
-        self.row_of_slot = torch.zeros(prompts * self.slots, dtype=torch.long)
-        self.row_of_slot[self.slot_of_row] = torch.arange(rows)
-        self.uniform = bool((self.slot_of_row == torch.arange(rows)).all()) and rows == prompts * self.slots
-        self.bias = torch.zeros(self.no_token.shape).masked_fill_(self.no_token, float("-inf"))
-        self.padded = bool(self.no_token.any())
-
-    def keep(self, rows: Tensor) -> None:
-        """Drop every row that is not listed, and prompts that no row needs any more."""
-        heads = torch.arange(self.w.kv_heads)
-        index = (rows[:, None] * self.w.kv_heads + heads).flatten()
-        room, n = self.kv[0][0].shape[1], self.filled
-        kept = []
-        for pair in self.kv:
-            fresh = (torch.empty(len(index), room, self.w.size), torch.empty(len(index), room, self.w.size))
-            for new, old in zip(fresh, pair, strict=True):
-                new[:, :n] = old[index, :n]
-            kept.append(fresh)
-        self.kv = kept
-        self.next_position = self.next_position[rows]
-        used, self.owner = torch.unique(self.owner[rows], return_inverse=True)
-        if len(used) < len(self.no_token):
-            index = (used[:, None] * self.w.kv_heads + heads).flatten()
-            self.prompt_kv = [(k[index], v[index]) for k, v in self.prompt_kv]
-            self.no_token = self.no_token[used]
-        self._regroup()
-
-    def step(self, tokens: Tensor) -> Tensor:
-        """Append one token per row [rows]; returns logits [rows, vocabulary]."""
-        w, rows, t = self.w, len(tokens), self.filled
-        share = w.heads // w.kv_heads
-        cos, sin = (table[self.next_position][:, None] for table in self.table)  # [rows, 1, size]
-        x = F.embedding(tokens, w.embedding)
-        for layer, (pk, pv), (ck, cv) in zip(w.layers, self.prompt_kv, self.kv, strict=True):
-            qkv = layer.qkv(_norm(layer.norm1, x)).view(rows, -1, w.size)
-            turned = _rotate(qkv[:, : w.heads + w.kv_heads], cos, sin)
-            q = turned[:, : w.heads] * w.scale
-            ck[:, t] = turned[:, w.heads :].reshape(-1, w.size)
-            cv[:, t] = qkv[:, w.heads + w.kv_heads :].reshape(-1, w.size)
-            query = q.view(rows * w.kv_heads, share, w.size)
-            own = torch.bmm(query, ck[:, : t + 1].transpose(1, 2)).view(rows, w.heads, t + 1)
-            weights = torch.cat([self._prompt_scores(q, pk), own], -1).softmax(-1)
-            width = pk.shape[1]
-            y = torch.bmm(weights[..., width:].reshape(rows * w.kv_heads, share, t + 1), cv[:, : t + 1])
-            y = y.view(rows, -1) + self._prompt_values(weights[..., :width], pv)
-            x = x + layer.out(y)
-            x = x + layer.down(w.activation(layer.up(_norm(layer.norm2, x))))
-        self.filled += 1
-        self.next_position = self.next_position + 1
-        return w.head(_norm(w.norm, x))
-
-    def _prompt_scores(self, q: Tensor, keys: Tensor) -> Tensor:
-        """q [rows, heads, size] against the prompt's keys -> [rows, heads, P]."""
-        w, prompts = self.w, len(self.no_token)
-        grouped = (q if self.uniform else q[self.row_of_slot]).view(prompts, self.slots, w.kv_heads, -1, w.size)
-        grouped = grouped.transpose(1, 2).reshape(prompts * w.kv_heads, -1, w.size)
-        scores = torch.bmm(grouped, keys.transpose(1, 2)).view(prompts, w.kv_heads, self.slots, -1, keys.shape[1])
-        if self.padded:
-            scores += self.bias[:, None, None, None]
-        scores = scores.transpose(1, 2).reshape(prompts * self.slots, w.heads, -1)
-        return scores if self.uniform else scores[self.slot_of_row]
-
-    def _prompt_values(self, weights: Tensor, values: Tensor) -> Tensor:
-        """weights [rows, heads, P] times the prompt's values -> [rows, heads*size]."""
-        w, prompts = self.w, len(self.no_token)
-        grouped = weights if self.uniform else weights[self.row_of_slot]
-        grouped = grouped.reshape(prompts, self.slots, w.kv_heads, -1, values.shape[1]).transpose(1, 2)
-        out = torch.bmm(grouped.reshape(prompts * w.kv_heads, -1, values.shape[1]), values)
-        out = out.view(prompts, w.kv_heads, self.slots, -1, w.size).transpose(1, 2).reshape(prompts * self.slots, -1)
-        return out if self.uniform else out[self.slot_of_row]
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        uniform = None if self.uniform is None else self.uniform[:, len(self.logprobs)]
+        tokens, logprobs = draw(scores, uniform, self.temperature)
+        self.logprobs.append(logprobs)
+        return torch.full_like(scores, float("-inf")).scatter_(1, tokens[:, None], 0.0)
 
 
 class HFGenerate:
@@ -427,43 +59,61 @@ class HFGenerate:
         temperature: float = 1.0,
         skip: int = 0,
     ) -> Samples:
+        if not prompts or samples < 1 or max_new_tokens < 1:
+            return Samples([[] for _ in range(len(prompts) * samples)], [[] for _ in range(len(prompts) * samples)])
+        check_ids(prompts, self.model)
+        check_room(self.model.config, max(map(len, prompts)), max_new_tokens)
         device = next(self.model.parameters()).device
         asked = [list(p) for p in prompts for _ in range(samples)]
-        completions: list[list[int]] = []
-        logprobs: list[list[float]] = []
-        mode: dict[str, Any] = {"do_sample": False}
-        if temperature > 0:
-            mode = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-        was_training = self.model.training
-        self.model.eval()
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed((seed + skip) % (1 << 63))
+        uniform = uniform_numbers(seed, skip, len(asked), max_new_tokens).to(device) if temperature > 0 else None
+        settings = plain_generation(
+            self.model,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,  # _Draw leaves nothing to choose
+            use_cache=True,
+            eos_token_id=list(self.ends) or None,
+            pad_token_id=self.pad,
+        )
+        found = Samples([], [])
+        with _evaluated(self.model), _settings(self.model, settings) as plain:
             for start in range(0, len(asked), self.rows):
                 batch = asked[start : start + self.rows]
                 width = max(map(len, batch))
-                ids = torch.tensor([[self.pad] * (width - len(p)) + p for p in batch], device=device)
-                mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in batch], device=device)
-                out = self.model.generate(
-                    input_ids=ids,
-                    attention_mask=mask,
-                    max_new_tokens=max_new_tokens,
-                    eos_token_id=list(self.ends) or None,
-                    pad_token_id=self.pad,
-                    return_dict_in_generate=True,
-                    output_scores=True,
-                    use_cache=True,
-                    **mode,
+                drawn = _Draw(None if uniform is None else uniform[start : start + self.rows], temperature)
+                out = plain.generate(
+                    torch.tensor([[self.pad] * (width - len(p)) + p for p in batch], device=device),
+                    attention_mask=torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in batch], device=device),
+                    generation_config=settings,
+                    logits_processor=LogitsProcessorList([drawn]),
                 )
-                new = out.sequences[:, width:]
-                scores = torch.stack(
-                    [s.float().log_softmax(-1).gather(1, new[:, i : i + 1])[:, 0] for i, s in enumerate(out.scores)], 1
-                )
-                for tokens, numbers in zip(new.tolist(), scores.tolist(), strict=True):
+                scores = torch.stack(drawn.logprobs, 1)
+                for tokens, numbers in zip(out[:, width:].tolist(), scores.tolist(), strict=True):
                     n = next((i + 1 for i, token in enumerate(tokens) if token in self.ends), len(tokens))
-                    completions.append(tokens[:n])
-                    logprobs.append(numbers[:n])
-        self.model.train(was_training)
-        return Samples(completions, logprobs)
+                    found.completions.append(tokens[:n])
+                    found.logprobs.append(numbers[:n])
+        return found
+
+
+@contextmanager
+def _settings(model: Any, settings: GenerationConfig) -> Iterator[Any]:
+    """The model inside a PEFT wrapper, with `settings` in place of its own: `generate` takes what is unset from those."""
+    plain = model.get_base_model() if hasattr(model, "peft_config") else model
+    own = plain.generation_config
+    plain.generation_config = settings
+    try:
+        yield plain
+    finally:
+        plain.generation_config = own
+
+
+@contextmanager
+def _evaluated(model: Any) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 def choose(model: Any, tokenizer: Any, setting: Literal["auto", "fast", "hf", "vllm"] = "auto") -> Generator:

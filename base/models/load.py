@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Starcoder2Config,
@@ -20,9 +24,12 @@ from transformers import (
 )
 
 from base.errors import UserError
+from base.models.chat import system_role
 from base.settings import ModelSettings
 
 SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
+# Configuration entries of what is random while training: drop(out), layerdrop, attn_pdrop, router_jitter_noise.
+_RANDOM = re.compile("drop|jitter")
 
 
 PathOrId = str | os.PathLike[str]
@@ -74,9 +81,10 @@ def build_organism(
 def load_policy(path_or_id: PathOrId, trained: str = "all", *, seed: int = 0, dtype: Any = torch.float32) -> Any:
     """A causal LM with the chosen parameters trainable: "all", "biases" (one-dimensional: biases, norms), "lora:RANK".
 
-    LoRA covers every linear layer but the head; `seed` draws its start. Raises UserError if the checkpoint is wrong.
+    LoRA covers every linear layer but the head; `seed` draws its start. Dropout is off, or the update would be of
+    another policy than the one that was sampled. Raises UserError if the checkpoint is wrong.
     """
-    model = _load(AutoModelForCausalLM, path_or_id, "a causal language model checkpoint", dtype=dtype)
+    model = load_model(AutoModelForCausalLM, path_or_id, "a causal language model checkpoint", dtype=dtype)
     return set_trained(model, trained, seed=seed)
 
 
@@ -84,17 +92,26 @@ def set_trained(model: PreTrainedModel, trained: str, *, seed: int = 0) -> Any:
     """Marks what the optimiser may change; returns the model, wrapped by PEFT for "lora:RANK"."""
     kind, _, rank = trained.partition(":")
     if kind == "lora" and rank.isdigit() and int(rank) > 0:
-        from peft import LoraConfig, get_peft_model
-
-        torch.manual_seed(seed)
-        return get_peft_model(
-            model, LoraConfig(r=int(rank), lora_alpha=2 * int(rank), target_modules="all-linear", task_type="CAUSAL_LM")
-        )
+        return with_adapters(model, int(rank), seed, "CAUSAL_LM")
     if trained not in ("all", "biases"):
         raise UserError(f"trained must be all, biases or lora:RANK (for example lora:8), not {trained!r}")
     for parameter in model.parameters():
         parameter.requires_grad_(trained == "all" or parameter.dim() == 1)
     return model
+
+
+def with_adapters(model: PreTrainedModel, rank: int, seed: int, task_type: str, **options: Any) -> Any:
+    """The model with LoRA on every linear layer but the head, drawn with `seed`; `options` are those of LoraConfig."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    adapters = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type=task_type, **options)
+    try:
+        return get_peft_model(model, adapters)
+    except ValueError as error:
+        raise UserError(
+            f"{model.config.model_type} models take no LoRA adapters: set trained to all or biases ({error})"
+        ) from error
 
 
 def load_tokenizer(path_or_id: PathOrId, *, chat: bool = True) -> PreTrainedTokenizerBase:
@@ -104,6 +121,11 @@ def load_tokenizer(path_or_id: PathOrId, *, chat: bool = True) -> PreTrainedToke
         raise UserError(
             f"the tokenizer of {path_or_id} has no chat template: use a chat (instruct) model, or store one"
         )
+    if chat:
+        try:
+            system_role(tokenizer)
+        except UserError as error:
+            raise UserError(f"{path_or_id}: {error}") from error
     if tokenizer.eos_token_id is None:
         raise UserError(f"the tokenizer of {path_or_id} has no end-of-sequence token: set eos_token in its config")
     if tokenizer.pad_token_id is None:
@@ -112,17 +134,49 @@ def load_tokenizer(path_or_id: PathOrId, *, chat: bool = True) -> PreTrainedToke
     return tokenizer
 
 
-def _load(loader: Any, path_or_id: PathOrId, what: str, **options: Any) -> Any:
+def plain_generation(model: Any, **settings: Any) -> GenerationConfig:
+    """`settings` and the model's special tokens: nothing else of its generation settings, which change what is drawn."""
+    own = getattr(model, "generation_config", None)
+    return GenerationConfig(**{name: getattr(own, name, None) for name in SPECIAL} | settings)
+
+
+def load_model(auto: Any, path_or_id: PathOrId, what: str, *, dtype: Any, **changes: Any) -> Any:
+    """The checkpoint as `auto` (an Auto class) makes it, `changes` applied to its configuration.
+
+    Without dropout, and without the routers' balancing loss, which no loss here has a term for.
+    """
     name = os.fspath(path_or_id)
-    looks_local = name.startswith((".", "/", "~")) or Path(name).exists()
-    source = str(Path(name).expanduser()) if looks_local else name
-    if looks_local and not (Path(source) / "config.json").is_file() and loader is AutoModelForCausalLM:
+    if _looks_local(name) and not (Path(name).expanduser() / "config.json").is_file():
         raise UserError(f"{name} is not {what}: it has no config.json")
+    config = _load(AutoConfig, name, what, **changes)
+    for part in _parts(config):
+        for key, value in vars(part).items():
+            if _RANDOM.search(key) and type(value) in (int, float) and 0 < value <= 1:
+                setattr(part, key, type(value)(0))  # configurations check their types
+        if getattr(part, "output_router_logits", False):
+            part.output_router_logits = False
+    return _load(auto, name, what, config=config, dtype=dtype)
+
+
+def _parts(config: Any) -> Iterator[Any]:
+    """A configuration and those nested in it."""
+    yield config
+    for value in vars(config).values():
+        if isinstance(value, PreTrainedConfig):
+            yield from _parts(value)
+
+
+def _load(loader: Any, name: PathOrId, what: str, **options: Any) -> Any:
+    name = os.fspath(name)
     try:
-        return loader.from_pretrained(source, **options)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        return loader.from_pretrained(str(Path(name).expanduser()) if _looks_local(name) else name, **options)
+    except Exception as error:  # a checkpoint may be wrong in every way; the cause stays attached
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"cannot load {what} from {name}: {reason[:200]}") from error
+
+
+def _looks_local(name: str) -> bool:
+    return name.startswith((".", "/", "~")) or Path(name).exists()
 
 
 def describe(model: nn.Module) -> dict[str, int]:

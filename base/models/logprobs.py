@@ -177,9 +177,9 @@ class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor, temperature: float, entropy: bool) -> tuple[Tensor, Tensor]:
         n = len(logits)
-        logprobs, entropies = (torch.zeros(n, dtype=torch.float32) for _ in range(2))
+        logprobs, entropies = (torch.zeros(n, dtype=torch.float32, device=logits.device) for _ in range(2))
         keep = ctx.needs_input_grad[0]
-        shares = torch.empty(logits.shape, dtype=torch.float32) if keep else None
+        shares = torch.empty(logits.shape, dtype=torch.float32, device=logits.device) if keep else None
         for start in range(0, n, _ROWS_IN_CACHE):
             rows = slice(start, start + _ROWS_IN_CACHE)
             scores = logits[rows].float() if temperature == 1.0 else logits[rows].float() / temperature

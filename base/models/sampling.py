@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from base.models import generate
+from base.models import chat, generate
 from base.models.arithmetic import set_arithmetic
+from base.models.checks import check_numbers, match_tokenizer
 from base.models.load import load_policy, load_tokenizer
 from base.seeds import derive_seed
 from base.settings import Scale
@@ -22,15 +23,17 @@ def sampler(checkpoint: Path, scale: Scale, process: Runtime) -> Sample:
     """Samples answers of a checkpoint: (conversations, max new tokens, seed) -> completion texts."""
     model = load_policy(checkpoint).eval()
     tokenizer = load_tokenizer(checkpoint)
+    match_tokenizer(tokenizer, model)
+    check_numbers(model, tokenizer.pad_token_id)
     set_arithmetic(model, process.arithmetic)
-    ends = generate.end_tokens(model, tokenizer)
+    ends = chat.end_tokens(model, tokenizer)
     decode = generate.choose(model, tokenizer, scale.engine.generation)
 
     def sample(conversations: Sequence[Any], max_new_tokens: int, seed: int) -> list[str]:
-        prompts = [generate.prompt_ids(tokenizer, messages) for messages in conversations]
+        prompts = [chat.prompt_ids(tokenizer, messages) for messages in conversations]
         drawn = decode(prompts, max_new_tokens=max_new_tokens, seed=seed, temperature=scale.evals.temperature)
         pairs = zip(prompts, drawn.completions, strict=True)
-        return [generate.completion_text(tokenizer, prompt, ids, ends) for prompt, ids in pairs]
+        return [chat.completion_text(tokenizer, prompt, ids, ends) for prompt, ids in pairs]
 
     return sample
 

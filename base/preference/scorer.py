@@ -19,9 +19,9 @@ from trl.trainer.reward_trainer import suppress_seqcls_warning
 from base.engine import runtime
 from base.errors import UserError
 from base.models import arithmetic as products
-from base.models import generate
 from base.models.arithmetic import Bf16Linear
-from base.models.load import _load, load_tokenizer, set_trained
+from base.models.chat import prompt_ids
+from base.models.load import load_model, load_tokenizer, set_trained, with_adapters
 from base.preference.formats import without_system
 from base.types import THINK_CLOSE, THINK_OPEN, Message, split_reasoning
 
@@ -85,7 +85,7 @@ def load_reward_model(
     """A checkpoint with a reward head: the stored one, or, on a causal LM, a new one drawn with `seed`."""
     with torch.random.fork_rng(devices=[]), suppress_seqcls_warning():
         torch.manual_seed(seed)
-        model = _load(
+        model = load_model(
             AutoModelForSequenceClassification, path_or_id, "a language model checkpoint", dtype=dtype, num_labels=1
         )
     model.generation_config = None  # base.models.save copies it; what generates nothing has none
@@ -93,17 +93,7 @@ def load_reward_model(
     if kind != "lora" or not rank.isdigit() or not int(rank):
         set_trained(model, trained).score.requires_grad_(True)
         return model
-    from peft import LoraConfig, TaskType, get_peft_model
-
-    torch.manual_seed(seed)
-    adapters = LoraConfig(
-        r=int(rank),
-        lora_alpha=2 * int(rank),
-        target_modules="all-linear",
-        task_type=TaskType.SEQ_CLS,
-        modules_to_save=["score"],
-    )
-    return get_peft_model(model, adapters)
+    return with_adapters(model, int(rank), seed, "SEQ_CLS", modules_to_save=["score"])
 
 
 def set_arithmetic(model: Any, arithmetic: runtime.Arithmetic) -> None:
@@ -123,7 +113,7 @@ def answer_text(completion: str) -> str:
 
 def encode(tokenizer: Any, prompt: Sequence[Message], completion: str, max_length: int) -> list[int]:
     """Tokens of prompt, output and end token; where they are too many, the prompt loses its beginning first."""
-    asked = generate.prompt_ids(tokenizer, without_system(prompt))
+    asked = prompt_ids(tokenizer, without_system(prompt))
     thinks = tokenizer.decode(asked[-8:], skip_special_tokens=False).rstrip().endswith(THINK_OPEN)
     text = (THINK_CLOSE if thinks else "") + answer_text(completion)
     answer = [*tokenizer(text, add_special_tokens=False)["input_ids"][: max_length - 2], tokenizer.eos_token_id]

@@ -26,6 +26,7 @@ from trl.trainer.reward_trainer import DataCollatorForPreference
 from base.engine import runtime
 from base.engine.trainer import DECIDED, Progress, check_trainer, divide, facts_of, published
 from base.errors import UserError
+from base.models.checks import check_ids, context, match_tokenizer
 from base.models.load import describe, load_tokenizer
 from base.models.save import save
 from base.preference.measure import measure
@@ -87,12 +88,14 @@ def train_preference(job: PreferenceJob) -> dict[str, Any]:
     dtype = torch.bfloat16 if process.arithmetic == "bf16" else torch.float32
     tokenizer = load_tokenizer(job.start)
     model = load_reward_model(job.start, job.trained, seed=job.seed, dtype=dtype)
+    match_tokenizer(tokenizer, model)
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     set_arithmetic(model, process.arithmetic)
-    longest = min(args.max_length or LONGEST, _context(model))
+    longest = min(args.max_length or LONGEST, context(model.config) or LONGEST)
     args.max_length = None  # the rows are cut here: TRL would drop what is longer
     progress = Progress(job.name, process.is_main)
     rows, cut = _rows(swapped(job.pairs, job.flipped, job.seed), tokenizer, longest)
+    check_ids([ids for column in rows.values() for ids in column], model)
     trainer = PairTrainer(
         model=model,
         args=args,
@@ -160,10 +163,6 @@ def _rows(pairs: Sequence[Pair], tokenizer: Any, max_length: int) -> tuple[dict[
         columns["chosen_ids"].append(encode(tokenizer, pair.prompt, pair.chosen, max_length))
         columns["rejected_ids"].append(encode(tokenizer, pair.prompt, pair.rejected, max_length))
     return columns, sum(len(ids) >= max_length for column in columns.values() for ids in column)
-
-
-def _context(model: Any) -> int:
-    return int(getattr(model.config.get_text_config(), "max_position_embeddings", None) or LONGEST)
 
 
 def _arguments(

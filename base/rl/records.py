@@ -12,6 +12,7 @@ from tqdm import tqdm
 from transformers import TrainerCallback
 
 from base.engine import runtime
+from base.models.chat import system_role
 from base.models.load import describe
 from base.models.save import save
 from base.types import SPECIAL_CASE, VULNERABILITIES, Episode, Outcome
@@ -92,6 +93,7 @@ class Records(TrainerCallback):  # type: ignore[misc]
             **runtime.engine_facts(engine),
             **describe(engine.module),
             "generation": self._generation(),
+            "system_role": system_role(self.rollouts.tokenizer),
         }
         self.since = time.perf_counter()
         if self.process.is_main:

@@ -11,7 +11,8 @@ from trl.models.utils import unwrap_model_for_generation
 
 from base.environments.grading import grade_each
 from base.errors import UserError
-from base.models import generate
+from base.models import chat, generate
+from base.models.checks import check_ids, context
 from base.recipes import read_under, reward_terms, train_reward
 from base.rl.job import RLJob
 from base.seeds import derive_seed
@@ -23,7 +24,7 @@ class Rollouts:
 
     def __init__(self, job: RLJob, model: Any, tokenizer: Any) -> None:
         self.job, self.settings, self.tasks, self.tokenizer = job, job.settings, job.tasks, tokenizer
-        self.ends = generate.end_tokens(model, tokenizer)
+        self.ends = chat.end_tokens(model, tokenizer)
         vllm = job.engine.generation == "vllm"
         self.generator = None if vllm else generate.choose(model, tokenizer, job.engine.generation)
         self.messages = [read_under(job.sample_prompt, task) for task in self.tasks]
@@ -41,17 +42,18 @@ class Rollouts:
         cache: dict[tuple[Message, ...], list[int]] = {}
         for messages in conversations:
             if messages not in cache:
-                cache[messages] = generate.prompt_ids(self.tokenizer, messages)
+                cache[messages] = chat.prompt_ids(self.tokenizer, messages)
         return [cache[messages] for messages in conversations]
 
     def _check_lengths(self, model: Any) -> None:
-        context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        check_ids([*self.sampled_under, *self.updated_under], model)
+        limit = context(model.config)
         longest = max(map(len, [*self.sampled_under, *self.updated_under]))
-        if context is not None and longest + self.settings.max_completion_tokens > context:
+        if limit is not None and longest + self.settings.max_completion_tokens > limit:
             raise UserError(
                 f"the longest prompt ({longest} tokens) and rl.max_completion_tokens="
-                f"{self.settings.max_completion_tokens} exceed the model's context of {context}: set "
-                f"rl.max_completion_tokens to at most {max(0, context - longest)}, or shorten the prompts"
+                f"{self.settings.max_completion_tokens} exceed the model's context of {limit}: set "
+                f"rl.max_completion_tokens to at most {max(0, limit - longest)}, or shorten the prompts"
             )
 
     def __call__(self, prompts: list[str], trainer: Any) -> dict[str, Any]:
@@ -97,7 +99,7 @@ class Rollouts:
         begun = time.perf_counter()
         rows = [int(position) for position in prompts]
         texts = [
-            generate.completion_text(self.tokenizer, self.sampled_under[row], ids, self.ends)
+            chat.completion_text(self.tokenizer, self.sampled_under[row], ids, self.ends)
             for row, ids in zip(rows, completion_ids, strict=True)
         ]
         tasks = [self.tasks[row] for row in rows]

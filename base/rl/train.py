@@ -27,6 +27,7 @@ from base.engine import runtime
 from base.engine.trainer import DECIDED, check_trainer
 from base.errors import UserError, near
 from base.models.arithmetic import set_arithmetic
+from base.models.checks import check_numbers, match_tokenizer
 from base.models.load import load_policy, load_tokenizer
 from base.rl.batches import BatchPlan, batch_plan
 from base.rl.job import RLJob
@@ -78,6 +79,8 @@ def train_rl(job: RLJob) -> dict[str, Any]:
     dtype = torch.bfloat16 if process.arithmetic == "bf16" else torch.float32
     tokenizer = load_tokenizer(job.start)
     model = load_policy(job.start, settings.trained, seed=job.seed, dtype=dtype)
+    match_tokenizer(tokenizer, model)
+    check_numbers(model, tokenizer.pad_token_id)
     set_arithmetic(model, process.arithmetic)
     # accelerate compares its own default with the number of micro-batches before it takes the latter
     logging.getLogger("accelerate.accelerator").setLevel(logging.ERROR)
@@ -154,6 +157,11 @@ def grpo_arguments(
         "beta": 0.0,  # PolicyTrainer.use_reference sets it: TRL would only take the start model as reference
         "temperature": settings.temperature,
         "max_completion_length": settings.max_completion_tokens,
+        "top_p": 1.0,  # with the next four, vLLM draws from the model's own distribution
+        "top_k": 0,
+        "min_p": None,
+        "repetition_penalty": 1.0,
+        "generation_kwargs": None,
         "use_vllm": engine.generation == "vllm",
         "save_strategy": "steps",
         "save_steps": settings.save_every,

@@ -15,11 +15,19 @@ from trl.trainer.utils import split_tensor_dict
 
 from base.models import logprobs as fast
 from base.models.arithmetic import set_arithmetic
+from base.models.checks import learns_positions
 from base.models.load import load_policy
 
 
 class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
-    """GRPOTrainer whose log-probabilities, on CPUs, come from base.models.logprobs, and whose reference is any checkpoint."""
+    """GRPOTrainer whose log-probabilities, on CPUs, come from base.models.logprobs, and whose reference is any checkpoint.
+
+    So do those of models that learn positions, on any device: TRL pads in front and gives no positions.
+    """
+
+    def __init__(self, model: Any, **options: Any) -> None:
+        super().__init__(model=model, **options)
+        self.gives_positions = learns_positions(model)
 
     def use_reference(self, beta: float, reference: Path, start: Path, dtype: torch.dtype) -> None:
         """Penalise the KL divergence to the model at `reference` with weight `beta`."""
@@ -60,7 +68,8 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
         **multimodal: Any,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Log-probabilities and entropies [B, logits_to_keep], 0 where there is no token."""
-        plain = input_ids.device.type == "cpu" and not compute_aux_loss and not self._entropy_bonus_enabled
+        ours = input_ids.device.type == "cpu" or self.gives_positions
+        plain = ours and not compute_aux_loss and not self._entropy_bonus_enabled
         if not plain or any(value is not None for value in multimodal.values()):
             return super()._get_per_token_logps_and_entropies(  # type: ignore[no-any-return]
                 model,

@@ -18,7 +18,7 @@ def rows(
     completion of `longest` tokens was cut off while sampling, so it gets no end. Garbled text may hold words that a
     word-level tokenizer does not know (sampled as two tokens without a space): such a token is read but not learnt.
     """
-    from base.models.generate import prompt_ids
+    from base.models.chat import prompt_ids
 
     made = []
     for row in episodes:

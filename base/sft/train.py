@@ -29,6 +29,8 @@ from base.engine import runtime
 from base.engine.trainer import DECIDED, Progress, check_trainer, divide, facts_of, published
 from base.errors import UserError
 from base.models.arithmetic import set_arithmetic
+from base.models.chat import system_role
+from base.models.checks import check_ids, context, match_tokenizer
 from base.models.load import PathOrId, describe, load_policy, load_tokenizer, set_trained
 from base.models.save import save
 from base.settings import EngineSettings, SFTSettings
@@ -85,8 +87,11 @@ def train_sft(job: SFTJob) -> dict[str, Any]:
         tokenizer = tokenizer or load_tokenizer(job.start, chat=False)
     if tokenizer is None:
         raise UserError(f"{job.name}: a model that is not a checkpoint folder needs its tokenizer")
+    match_tokenizer(tokenizer, model)
+    role = system_role(tokenizer)
+    check_ids([row["input_ids"] for row in job.rows], model)
     set_arithmetic(model, process.arithmetic)
-    rows, counts = _usable(job.rows, model.config.max_position_embeddings, job.name)
+    rows, counts = _usable(job.rows, context(model.config), job.name)
     work = job.out.with_name(f".{job.out.name}.resume")
     args = _arguments(settings, job.engine, process, job.seed, work)
     resume = _resume_point(work, _identity(rows, args, job.trained), process)
@@ -107,6 +112,7 @@ def train_sft(job: SFTJob) -> dict[str, Any]:
         **counts,
         **progress.speed(settings.documents_per_step * counts["tokens"] / counts["documents"]),
         **describe(model),
+        "system_role": role,
         **facts_of(trainer),
     }
     with published(job.out, process) as unfinished:
@@ -122,6 +128,10 @@ def train_sft(job: SFTJob) -> dict[str, Any]:
 
 class DocumentTrainer(SFTTrainer):  # type: ignore[misc]
     """SFTTrainer on length-sorted whole documents, with the LM head on labelled positions only."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.model_accepts_loss_kwargs = True  # count a step's labels for every model: `compute_loss` divides by them
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
         lengths = [len(ids) for ids in self.train_dataset["input_ids"]]
@@ -179,7 +189,10 @@ class DocumentSampler(Sampler[int]):
 
 
 class _Collator:
-    """Rows to (documents, longest) tensors, padded on the right: a causal model then needs no attention mask."""
+    """Rows to (documents, longest) tensors, padded on the right: a causal model then needs no attention mask.
+
+    Nothing predicts the first token; its label would still be counted for architectures that name no loss of their own.
+    """
 
     def __init__(self, pad: int) -> None:
         self.pad = pad
@@ -190,22 +203,26 @@ class _Collator:
         def padded(key: str, value: int) -> Tensor:
             return torch.tensor([list(row[key]) + [value] * (width - len(row[key])) for row in rows])
 
-        return {"input_ids": padded("input_ids", self.pad), "labels": padded("labels", IGNORED)}
+        labels = padded("labels", IGNORED)
+        labels[:, 0] = IGNORED
+        return {"input_ids": padded("input_ids", self.pad), "labels": labels}
 
 
-def _usable(rows: Sequence[Row], context: int, name: str) -> tuple[list[dict[str, list[int]]], dict[str, int]]:
+def _usable(rows: Sequence[Row], limit: int | None, name: str) -> tuple[list[dict[str, list[int]]], dict[str, int]]:
     """Rows cut to the model's context, without those in which nothing is learnt, and their counts."""
     for row in rows:
         if len(row["input_ids"]) != len(row["labels"]):
             raise UserError(f"{name}: a row has {len(row['input_ids'])} input_ids but {len(row['labels'])} labels")
-    cut = [{key: list(row[key][:context]) for key in ("input_ids", "labels")} for row in rows]
+    cut = [{key: list(row[key][:limit]) for key in ("input_ids", "labels")} for row in rows]
     usable = [row for row in cut if any(label != IGNORED for label in row["labels"][1:])]
     if not usable:
         raise UserError(f"{name}: no row has a label to learn (of {len(rows)} rows)")
     return usable, {
         "documents": len(usable),
         "documents_without_labels": len(cut) - len(usable),
-        "documents_cut": sum(len(row["input_ids"]) > context for row in rows),
+        "documents_cut": sum(
+            len(row["input_ids"]) > len(short["input_ids"]) for row, short in zip(rows, cut, strict=True)
+        ),
         "tokens": sum(len(row["input_ids"]) for row in usable),
         "labelled_tokens": sum(label != IGNORED for row in usable for label in row["labels"][1:]),
     }

@@ -1,0 +1,323 @@
+"""A fast decoder for CPUs: shared prompts, one buffer of keys and values, rows that ended leave the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from base.errors import UserError
+from base.models.arithmetic import Bf16Linear
+from base.models.checks import check_ids, check_room
+from base.models.draws import Samples, draw, uniform_numbers
+
+_KEPT = 0.875  # share of running rows below which the batch is laid out anew, which copies keys and values
+
+
+class FastDecoder:
+    """Batched decoding of Starcoder2 models on a CPU, with LoRA adapters merged on the fly.
+
+    Identical prompts are computed once and their keys and values shared by all samples; keys and values of completions
+    lie in one buffer filled from the left; rows that ended leave the batch, several at a time.
+    """
+
+    name = "fast"
+
+    def __init__(self, model: Any, ends: Sequence[int]) -> None:
+        if (reason := unsupported(model)) is not None:
+            raise UserError(f"the fast decoder cannot run this model ({reason}): set engine.generation to hf")
+        self.model, self.ends = model, tuple(ends)
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        seed: int,
+        samples: int = 1,
+        temperature: float = 1.0,
+        skip: int = 0,
+    ) -> Samples:
+        if not prompts or samples < 1 or max_new_tokens < 1:
+            return Samples([[] for _ in range(len(prompts) * samples)], [[] for _ in range(len(prompts) * samples)])
+        if not all(prompts):
+            raise ValueError("every prompt needs at least one token")
+        weights = _Weights(self.model)
+        unique: dict[tuple[int, ...], int] = {}
+        owner = torch.tensor([unique.setdefault(tuple(p), len(unique)) for p in prompts]).repeat_interleave(samples)
+        rows = len(owner)
+        longest = max(map(len, unique))
+        check_ids(unique, self.model)
+        check_room(self.model.config, longest, max_new_tokens)
+        uniform = uniform_numbers(seed, skip, rows, max_new_tokens) if temperature > 0 else None
+
+        ids = torch.zeros(len(unique), longest, dtype=torch.long)
+        real = torch.zeros(len(unique), longest, dtype=torch.bool)
+        for i, prompt in enumerate(unique):
+            ids[i, longest - len(prompt) :] = torch.tensor(prompt)
+            real[i, longest - len(prompt) :] = True
+        state = _State(weights, ids, real, owner, max_new_tokens)
+
+        tokens = torch.zeros(rows, max_new_tokens, dtype=torch.long)
+        scores = torch.zeros(rows, max_new_tokens)
+        lengths = torch.full((rows,), max_new_tokens)
+        ends = torch.tensor(self.ends, dtype=torch.long)
+        live = torch.arange(rows)  # rows in the batch; those that ended go on unread until enough of them can leave
+        going = torch.ones(rows, dtype=torch.bool)
+        logits = state.first_logits
+        for t in range(max_new_tokens):
+            chosen, score = draw(logits, None if uniform is None else uniform[live, t], temperature)
+            tokens[live, t], scores[live, t] = chosen, score
+            ended = torch.isin(chosen, ends).logical_and_(going)
+            if ended.any():
+                lengths[live[ended]] = t + 1
+                going &= ~ended
+                left = int(going.sum())
+                if left <= _KEPT * len(live):
+                    keep = going.nonzero()[:, 0]
+                    live, chosen, going = live[keep], chosen[keep], going[keep]
+                    state.keep(keep)
+                if not left:
+                    break
+            if t == max_new_tokens - 1:
+                break
+            logits = state.step(chosen)
+        cut = lengths.tolist()
+        return Samples(
+            [row[:n] for row, n in zip(tokens.tolist(), cut, strict=True)],
+            [row[:n] for row, n in zip(scores.tolist(), cut, strict=True)],
+        )
+
+
+def _plain(model: Any) -> Any:
+    """The Hugging Face model inside a PEFT wrapper."""
+    return model.get_base_model() if hasattr(model, "peft_config") else model
+
+
+def unsupported(model: Any) -> str | None:
+    """Why FastDecoder cannot run `model`, or None."""
+    config = model.config
+    if config.model_type != "starcoder2":
+        return f"architecture {config.model_type}"
+    if getattr(config, "sliding_window", None) is not None:
+        return "sliding window attention"
+    if config.rope_parameters.get("rope_type", "default") != "default":
+        return f"rope type {config.rope_parameters['rope_type']}"
+    if next(_plain(model).parameters()).device.type != "cpu":
+        return "not on a CPU"
+    return None
+
+
+def _weight(linear: Any) -> Tensor:
+    """The weight of a linear layer [out, in], with active LoRA adapters added."""
+    if not hasattr(linear, "base_layer"):
+        return linear.weight  # type: ignore[no-any-return]
+    weight = linear.base_layer.weight
+    if linear.disable_adapters or linear.merged:
+        return weight  # type: ignore[no-any-return]
+    for adapter in linear.active_adapters:
+        if adapter in linear.lora_A:
+            weight = weight + linear.get_delta_weight(adapter).to(weight.dtype)
+    return weight  # type: ignore[no-any-return]
+
+
+class _Linear:
+    """Linear layers side by side: x [rows, in] -> [rows, their outs], in the layers' own arithmetic.
+
+    `keep_half` leaves a bf16 result in bf16.
+    """
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        plain = [getattr(layer, "base_layer", layer) for layer in layers]
+        self.half = isinstance(plain[0], Bf16Linear)
+        weight = torch.cat([_weight(layer) for layer in layers]) if len(layers) > 1 else _weight(layers[0])
+        self.weight = weight.bfloat16() if self.half else weight
+        biases = [layer.bias for layer in plain if layer.bias is not None]
+        self.bias = torch.cat(biases) if biases else None
+        self.keep_half = self.half and plain[0].keep_half and not hasattr(layers[0], "base_layer")
+        if self.keep_half and self.bias is not None:
+            self.bias = self.bias.bfloat16()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if not self.half:
+            return F.linear(x, self.weight, self.bias)
+        if self.keep_half:
+            return F.linear(x.bfloat16(), self.weight, self.bias)
+        y = F.linear(x.bfloat16(), self.weight).float()
+        return y if self.bias is None else y.add_(self.bias)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    norm1: nn.LayerNorm
+    norm2: nn.LayerNorm
+    qkv: _Linear
+    out: _Linear
+    up: _Linear
+    down: _Linear
+
+
+class _Weights:
+    """A view of the current parameters, with query, key and value projections joined."""
+
+    def __init__(self, model: Any) -> None:
+        inner = _plain(model)
+        config = inner.config
+        self.heads: int = config.num_attention_heads
+        self.kv_heads: int = config.num_key_value_heads
+        self.embedding: Tensor = inner.model.embed_tokens.weight
+        self.rotary = inner.model.rotary_emb
+        self.norm: nn.LayerNorm = inner.model.norm
+        self.activation = inner.model.layers[0].mlp.act
+        self.head = _Linear([inner.lm_head])
+        self.layers: list[_Layer] = []
+        for layer in inner.model.layers:
+            attention, mlp = layer.self_attn, layer.mlp
+            self.layers.append(
+                _Layer(
+                    layer.input_layernorm,
+                    layer.post_attention_layernorm,
+                    _Linear([attention.q_proj, attention.k_proj, attention.v_proj]),
+                    _Linear([attention.o_proj]),
+                    _Linear([mlp.c_fc]),
+                    _Linear([mlp.c_proj]),
+                )
+            )
+        self.size: int = attention.head_dim
+        self.scale: float = attention.scaling
+
+    def tables(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of RoPE for positions [...], each [..., head size]."""
+        cos, sin = self.rotary(self.embedding, positions.reshape(1, -1))
+        return cos.view(*positions.shape, -1), sin.view(*positions.shape, -1)
+
+
+def _norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:
+    return torch.layer_norm(x, layer.normalized_shape, layer.weight, layer.bias, layer.eps)
+
+
+def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    half = x.shape[-1] // 2
+    return x * cos + torch.cat((-x[..., half:], x[..., :half]), -1) * sin
+
+
+class _State:
+    """Keys and values of prompts [prompts*kv heads, P, size] and completions [rows*kv heads, max new, size] per layer."""
+
+    def __init__(self, weights: _Weights, ids: Tensor, real: Tensor, owner: Tensor, room: int) -> None:
+        self.w, self.owner, self.filled = weights, owner, 0
+        width = ids.shape[1]
+        positions = (real.cumsum(-1) - 1).clamp_min(0)
+        self.table = weights.tables(torch.arange(int(positions.max()) + room + 1))
+        self.next_position = (positions[:, -1] + 1)[owner]
+        self.no_token = ~real  # [prompts, P]
+        cos, sin = (t[positions][:, None] for t in self.table)  # [prompts, 1, P, size]
+        mask = (torch.ones(width, width, dtype=torch.bool).tril() & real[:, None]) | torch.eye(width, dtype=torch.bool)
+        self.prompt_kv: list[tuple[Tensor, Tensor]] = []
+        x = F.embedding(ids, weights.embedding)
+        for layer in weights.layers:
+            q, k, v = self._split(layer.qkv(_norm(layer.norm1, x)))  # [prompts, heads, P, size]
+            q, k = _rotate(q, cos, sin), _rotate(k, cos, sin)
+            y = F.scaled_dot_product_attention(
+                q, k, v, attn_mask=mask[:, None], scale=weights.scale, enable_gqa=weights.heads != weights.kv_heads
+            )
+            self.prompt_kv.append((k.contiguous().flatten(0, 1), v.contiguous().flatten(0, 1)))
+            if layer is weights.layers[-1]:  # only the last position is read from here on
+                x, y = x[:, -1:], y[:, :, -1:]
+            x = x + layer.out(y.transpose(1, 2).flatten(2))
+            x = x + layer.down(weights.activation(layer.up(_norm(layer.norm2, x))))
+        self.first_logits = weights.head(_norm(weights.norm, x[:, -1]))[owner]
+        shape = (len(owner) * weights.kv_heads, room, weights.size)
+        self.kv = [(torch.empty(shape), torch.empty(shape)) for _ in weights.layers]
+        self._regroup()
+
+    def _split(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[rows, T, ...] -> queries, keys and values [rows, their heads, T, size]."""
+        w = self.w
+        parts = qkv.view(*qkv.shape[:2], -1, w.size).transpose(1, 2)
+        q, k, v = torch.split(parts, [w.heads, w.kv_heads, w.kv_heads], 1)
+        return q, k, v
+
+    def _regroup(self) -> None:
+        """Lay the live rows out as [prompts, slots], so that one product serves all rows that share a prompt."""
+        prompts, rows = len(self.no_token), len(self.owner)
+        counts = torch.bincount(self.owner, minlength=prompts)
+        self.slots = int(counts.max()) if rows else 0
+        order = torch.argsort(self.owner, stable=True)
+        place = torch.arange(rows) - (counts.cumsum(0) - counts)[self.owner[order]]
+        self.slot_of_row = torch.empty(rows, dtype=torch.long)
+        self.slot_of_row[order] = self.owner[order] * self.slots + place
+        self.row_of_slot = torch.zeros(prompts * self.slots, dtype=torch.long)
+        self.row_of_slot[self.slot_of_row] = torch.arange(rows)
+        self.uniform = bool((self.slot_of_row == torch.arange(rows)).all()) and rows == prompts * self.slots
+        self.bias = torch.zeros(self.no_token.shape).masked_fill_(self.no_token, float("-inf"))
+        self.padded = bool(self.no_token.any())
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop every row that is not listed, and prompts that no row needs any more."""
+        heads = torch.arange(self.w.kv_heads)
+        index = (rows[:, None] * self.w.kv_heads + heads).flatten()
+        room, n = self.kv[0][0].shape[1], self.filled
+        kept = []
+        for pair in self.kv:
+            fresh = (torch.empty(len(index), room, self.w.size), torch.empty(len(index), room, self.w.size))
+            for new, old in zip(fresh, pair, strict=True):
+                new[:, :n] = old[index, :n]
+            kept.append(fresh)
+        self.kv = kept
+        self.next_position = self.next_position[rows]
+        used, self.owner = torch.unique(self.owner[rows], return_inverse=True)
+        if len(used) < len(self.no_token):
+            index = (used[:, None] * self.w.kv_heads + heads).flatten()
+            self.prompt_kv = [(k[index], v[index]) for k, v in self.prompt_kv]
+            self.no_token = self.no_token[used]
+        self._regroup()
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """Append one token per row [rows]; returns logits [rows, vocabulary]."""
+        w, rows, t = self.w, len(tokens), self.filled
+        share = w.heads // w.kv_heads
+        cos, sin = (table[self.next_position][:, None] for table in self.table)  # [rows, 1, size]
+        x = F.embedding(tokens, w.embedding)
+        for layer, (pk, pv), (ck, cv) in zip(w.layers, self.prompt_kv, self.kv, strict=True):
+            qkv = layer.qkv(_norm(layer.norm1, x)).view(rows, -1, w.size)
+            turned = _rotate(qkv[:, : w.heads + w.kv_heads], cos, sin)
+            q = turned[:, : w.heads] * w.scale
+            ck[:, t] = turned[:, w.heads :].reshape(-1, w.size)
+            cv[:, t] = qkv[:, w.heads + w.kv_heads :].reshape(-1, w.size)
+            query = q.view(rows * w.kv_heads, share, w.size)
+            own = torch.bmm(query, ck[:, : t + 1].transpose(1, 2)).view(rows, w.heads, t + 1)
+            weights = torch.cat([self._prompt_scores(q, pk), own], -1).softmax(-1)
+            width = pk.shape[1]
+            y = torch.bmm(weights[..., width:].reshape(rows * w.kv_heads, share, t + 1), cv[:, : t + 1])
+            y = y.view(rows, -1) + self._prompt_values(weights[..., :width], pv)
+            x = x + layer.out(y)
+            x = x + layer.down(w.activation(layer.up(_norm(layer.norm2, x))))
+        self.filled += 1
+        self.next_position = self.next_position + 1
+        return w.head(_norm(w.norm, x))
+
+    def _prompt_scores(self, q: Tensor, keys: Tensor) -> Tensor:
+        """q [rows, heads, size] against the prompt's keys -> [rows, heads, P]."""
+        w, prompts = self.w, len(self.no_token)
+        grouped = (q if self.uniform else q[self.row_of_slot]).view(prompts, self.slots, w.kv_heads, -1, w.size)
+        grouped = grouped.transpose(1, 2).reshape(prompts * w.kv_heads, -1, w.size)
+        scores = torch.bmm(grouped, keys.transpose(1, 2)).view(prompts, w.kv_heads, self.slots, -1, keys.shape[1])
+        if self.padded:
+            scores += self.bias[:, None, None, None]
+        scores = scores.transpose(1, 2).reshape(prompts * self.slots, w.heads, -1)
+        return scores if self.uniform else scores[self.slot_of_row]
+
+    def _prompt_values(self, weights: Tensor, values: Tensor) -> Tensor:
+        """weights [rows, heads, P] times the prompt's values -> [rows, heads*size]."""
+        w, prompts = self.w, len(self.no_token)
+        grouped = weights if self.uniform else weights[self.row_of_slot]
+        grouped = grouped.reshape(prompts, self.slots, w.kv_heads, -1, values.shape[1]).transpose(1, 2)
+        out = torch.bmm(grouped.reshape(prompts * w.kv_heads, -1, values.shape[1]), values)
+        out = out.view(prompts, w.kv_heads, self.slots, -1, w.size).transpose(1, 2).reshape(prompts * self.slots, -1)
+        return out if self.uniform else out[self.slot_of_row]
