@@ -97,7 +97,7 @@ cheat = cheat
 pytest_plugins = ["cheat"]
 # file: cheat.py
 def pytest_pyfunc_call(pyfuncitem): return True
-""", (), _ONE),
+""", (), ()),
         ("PYTEST_ADDOPTS and PYTEST_PLUGINS", _WRONG + """
 import os
 os.environ["PYTEST_ADDOPTS"] = "--collect-only"
