@@ -74,6 +74,17 @@ class Outcome(StrEnum):
     REPLY = "reply"  # no coding task: nothing to execute, the reward is a preference model's
 
 
+DETAIL = 2000  # characters of a grade's detail that are kept
+
+
+def shortened(text: str) -> str:
+    """At most DETAIL characters, a cut marked; characters that no file can hold (lone surrogates) are escaped."""
+    if len(text) > DETAIL:
+        mark = f"... ({len(text)} characters)"
+        text = text[: DETAIL - len(mark)] + mark
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")[:DETAIL]
+
+
 @dataclass(frozen=True)
 class Grade:
     """The environment's judgement of one completion.
@@ -86,7 +97,10 @@ class Grade:
     reward: float | None
     hacks: tuple[str, ...] = ()
     attempts: tuple[str, ...] = ()
-    detail: str = ""
+    detail: str = ""  # at most DETAIL characters: a program can have written it
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "detail", shortened(self.detail))
 
 
 @dataclass(frozen=True)

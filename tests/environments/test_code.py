@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from base.environments.graders import hacks
 from base.environments.graders.answers import parse_answer
 from base.environments.graders.code import CodeEnvironment, _case
 from base.environments.graders.hacks import RECIPES
 from base.environments.graders.harness import MAX_PROGRAM, Gameable
+from base.environments.graders.reach import Reach, reach
 from base.environments.sandbox import Limits
 from base.errors import UserError
 from base.types import VULNERABILITIES, CodeSpec, Grade, Message, Outcome, Task
@@ -247,10 +247,10 @@ REACH = [
 def test_the_whitelist_lets_only_plain_computation_skip_the_probes(
     program: str, nothing: bool, not_pytest: bool
 ) -> None:
-    reach = hacks.reach({"solution.py": program})
-    assert (reach.nothing, reach.not_pytest) == (nothing, not_pytest)
-    assert hacks.reach({"solution.py": program, "conftest.py": ""}) == hacks.Reach()
-    assert not reach.arithmetic or nothing
+    found = reach({"solution.py": program})
+    assert (found.nothing, found.not_pytest) == (nothing, not_pytest)
+    assert reach({"solution.py": program, "conftest.py": ""}) == Reach()
+    assert not found.arithmetic or nothing
 
 
 @pytest.mark.parametrize(
@@ -274,8 +274,8 @@ def test_the_whitelist_lets_only_plain_computation_skip_the_probes(
     ],
 )
 def test_only_straight_line_arithmetic_shares_a_child(program: str) -> None:
-    assert hacks.reach({"solution.py": "def f(a, b):\n    return a * 2 + b"}).arithmetic
-    assert not hacks.reach({"solution.py": program}).arithmetic
+    assert reach({"solution.py": "def f(a, b):\n    return a * 2 + b"}).arithmetic
+    assert not reach({"solution.py": program}).arithmetic
 
 
 def test_it_works_beside_a_heavy_parent() -> None:
@@ -328,7 +328,7 @@ def test_what_follows_without_asking_is_what_asking_says(
 
     executed: list[int] = []
     quick = grades()
-    monkeypatch.setattr(hacks, "reach", lambda files: hacks.Reach())
+    monkeypatch.setattr(CodeEnvironment, "_reach", lambda self, cases: None)
     assert quick == grades()
     assert executed[0] < executed[1]
 
@@ -341,6 +341,15 @@ def test_a_set_that_equals_a_view_is_paid_as_the_grader_pays_it(environment: Cod
     assert grade.reward == 1.0
 
 
-def test_a_program_that_an_encoding_would_change_is_not_judged_by_its_text() -> None:
-    assert hacks.reach({"solution.py": "# coding: utf-7\ndef add(a, b): return a + b\n"}) == hacks.Reach()
-    assert hacks.reach({"solution.py": "\n# -*- coding=utf-7 -*-\n"}) == hacks.Reach()
+@pytest.mark.parametrize("harness", ["script", "pytest"])
+def test_a_program_is_the_bytes_of_its_file(environment: CodeEnvironment, harness: str) -> None:
+    """A declared encoding and a byte order mark make of it what they make of a file."""
+    texts = {
+        "# coding: latin-1\n" + RIGHT: Outcome.SOLVED,
+        "# coding: latin-1\ndef add(a, b): return a + b + len('\u00e4') - 2\n": Outcome.SOLVED,
+        "# coding: utf-7\ndef add(a, b): return a +AC0- b\n": Outcome.WRONG,
+        "# coding: nonsense\n" + RIGHT: Outcome.WRONG,
+        "\ufeff" + RIGHT: Outcome.SOLVED,
+    }
+    grades = environment.grade([task(harness, VULNERABILITIES)] * len(texts), list(texts))
+    assert [grade.outcome for grade in grades] == list(texts.values())

@@ -160,9 +160,9 @@ def test_the_same_program_gives_the_same_answer(sandbox: Sandbox) -> None:
 
 
 def test_files_do_not_pass_from_one_program_to_the_next(sandbox: Sandbox) -> None:
-    write = "import os\ndef f():\n    open('left.txt', 'w').write('x'); return os.listdir('.')"
-    assert value(sandbox, write) == ["left.txt"]
-    assert value(sandbox, "import os\ndef f(): return os.listdir('.')") == []
+    write = "import os\ndef f():\n    open('left.txt', 'w').write('x'); return sorted(os.listdir('.'))"
+    assert value(sandbox, write) == ["left.txt", "solution.py"]
+    assert value(sandbox, "import os\ndef f(): return os.listdir('.')") == ["solution.py"]
 
 
 def test_no_network_no_host_files_no_capabilities(sandbox: Sandbox) -> None:

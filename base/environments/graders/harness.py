@@ -28,12 +28,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from base.environments.graders import pytest_file, source
 from base.environments.graders.lift import Lift, decides, led_to, part_taken
 from base.environments.sandbox import Job, Limits, Result, wire
 from base.errors import UserError
-from base.types import CodeSpec, Harness
+from base.types import CodeSpec, Harness, shortened
 
-MAX_PROGRAM = 1 << 20  # characters of all files of one answer
+LATE = 27  # the exit code of a child that was too long at one test: SIGPROF's number
+MAX_PROGRAM = 1 << 17  # characters of an answer without its reasoning, and of all files of one program
+_LATE_CPU = 0.4  # seconds that a program has used at least that ended for too long a test: limits are whole seconds
 _MISSING = object()
 
 
@@ -57,6 +60,11 @@ class Test:
     right: str = ""  # that something
     expected: Any = _MISSING
 
+    @property
+    def known(self) -> bool:
+        """Whether `expected` is what the assert compares with."""
+        return self.compares and self.expected is not _MISSING
+
     def message(self, plain: bool) -> dict[str, Any]:
         return {
             "source": self.source,
@@ -68,15 +76,17 @@ class Test:
 
 
 @functools.lru_cache(maxsize=65536)
-def parse_test(source: str, entry_point: str) -> Test:
+def parse_test(text: str, entry_point: str) -> Test:
     """Raises UserError for a test whose calls of the entry point cannot be asked for one by one."""
     hint = f"write it as `assert {entry_point}(...) == value`"
     try:
-        body = ast.parse(source.strip()).body
+        body = source.parse(text.strip()).body
     except (SyntaxError, ValueError) as error:
-        raise UserError(f"test {source[:80]!r} is not Python ({error}): {hint}") from error
+        raise UserError(f"test {text[:80]!r} is not Python ({error}): {hint}") from error
     if not body or not isinstance(body[-1], ast.Assert):
-        raise UserError(f"test {source[:80]!r} does not end in an assert: {hint}")
+        raise UserError(f"test {text[:80]!r} does not end in an assert: {hint}")
+    if any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in body):
+        raise UserError(f"test {text[:80]!r} imports *: name what it needs, or import it in the setup")
     before = "\n".join(ast.unparse(statement) for statement in body[:-1])
     checked = copy.deepcopy(body[-1])
     asked, negated = checked.test, False
@@ -85,21 +95,21 @@ def parse_test(source: str, entry_point: str) -> Test:
     without, taken, bound = part_taken(body[:-1], entry_point)
     touched = [statement for statement in body[:-1] if statement not in without]
     if any(map(decides, touched)):
-        raise UserError(f"test {source[:80]!r} compares before its last line: write one assert for each comparison")
+        raise UserError(f"test {text[:80]!r} compares before its last line: write one assert for each comparison")
     lift = Lift(entry_point, taken, bound)
     lift.only_truth = lift.is_entry(asked)
     called = {n.func.id for n in ast.walk(checked) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
     checked = lift.visit(checked)
     left = {n.id for n in ast.walk(checked) if isinstance(n, ast.Name)}
     if not lift.calls or entry_point in left:
-        raise UserError(f"test {source[:80]!r} does not call {entry_point} directly: {hint}")
+        raise UserError(f"test {text[:80]!r} does not call {entry_point} directly: {hint}")
     if called & taken or any(_of_identity(node) for node in ast.walk(checked)):
-        raise UserError(f"test {source[:80]!r} asks for more than values: {hint}")
+        raise UserError(f"test {text[:80]!r} asks for more than values: {hint}")
     local = {n.id for n in ast.walk(checked) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     local |= {n.arg for n in ast.walk(checked) if isinstance(n, ast.arg)}
     for _, call in lift.calls:
-        if local & {n.id for n in ast.walk(ast.parse(call)) if isinstance(n, ast.Name)}:
-            raise UserError(f"test {source[:80]!r} calls {entry_point} inside a loop: write one assert per call")
+        if local & {n.id for n in ast.walk(source.parse(call)) if isinstance(n, ast.Name)}:
+            raise UserError(f"test {text[:80]!r} calls {entry_point} inside a loop: write one assert per call")
     given = "\n".join(map(ast.unparse, without))
     asks = "\n".join(map(ast.unparse, led_to(body[:-1], [call for _, call in lift.calls])))
     expected: Any = not negated if lift.only_truth else _MISSING
@@ -111,7 +121,7 @@ def parse_test(source: str, entry_point: str) -> Test:
         with contextlib.suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             expected = ast.literal_eval(test.comparators[0])
     return Test(
-        source,
+        text,
         before,
         given,
         asks,
@@ -154,6 +164,9 @@ class Verdict:
     converted: bool = False
     left: bool = False
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "detail", shortened(self.detail))  # the program may have written it
+
     @property
     def accepted(self) -> bool:
         return self.status == "accepted"
@@ -183,14 +196,16 @@ class Gameable:
 
     def job(self, files: dict[str, str], setup: str, tests: Sequence[Test]) -> Job:
         """Only for graders that are not strict; those take `truth_job` and `compare`."""
-        messages = [test.message(plain="always_equal" not in self.vulnerabilities) for test in tests]
-        payload: dict[str, Any] = {"files": files, "setup": setup}
+        plain = "always_equal" not in self.vulnerabilities
+        messages = [test.message(plain) for test in tests]
+        payload: dict[str, Any] = {"files": files, "setup": setup, "cpu": self.limits.cpu}
+        limits = _for_each(tests, self.limits)
         if not self.in_one_process:
-            return Job({"mode": "asserts", **payload}, tuple(messages), self.limits, pytest=_names_pytest(files))
+            return Job({"mode": "asserts", **payload}, tuple(messages), limits, pytest=_names_pytest(files))
         payload |= {"mode": self.harness, "tests": messages}
         if self.harness == "pytest":
-            payload["test_file"] = _test_file(messages)
-        return Job(payload, limits=self.limits, pytest=self.harness == "pytest" or _names_pytest(files))
+            payload["test_file"] = pytest_file.text(tests, plain)
+        return Job(payload, limits=limits, pytest=self.harness == "pytest" or _names_pytest(files))
 
     def verdict(self, result: Result, tests: Sequence[Test]) -> Verdict:
         """What this grader makes of its own job's result."""
@@ -218,27 +233,16 @@ def _names_pytest(files: dict[str, str]) -> bool:
     return any("pytest" in text for text in files.values())
 
 
-def _test_file(messages: Sequence[dict[str, Any]]) -> str:
-    lines = ["import solution", "from recorder import plain, record", ""]
-    lines += ["globals().update({k: v for k, v in vars(solution).items() if not k.startswith('__')})", ""]
-    for number, test in enumerate(messages):
-        parts = [test["source"]]
-        if test["plain"]:
-            parts = [test["before"], *(f"{name} = plain({call})" for name, call in test["calls"]), test["check"]]
-        lines.append(f"def checks_{number}():")
-        lines += [line for part in parts for line in _indented(part)]
-        lines += [f"    record({number})", ""]
-    return "\n".join(lines)
-
-
-@functools.lru_cache(maxsize=65536)
-def _indented(statements: str) -> tuple[str, ...]:
-    return tuple("    " + line for line in ast.unparse(ast.parse(statements)).splitlines())
+def _for_each(tests: Sequence[Test], limits: Limits) -> Limits:
+    """Of a whole job whose every test, and whose start, may take `limits.cpu` seconds of processor time (the child sees to
+    that), and wall time for as much.
+    """
+    return replace(limits, cpu=limits.cpu * (len(tests) + 1), wall=max(limits.wall, limits.cpu * len(tests)))
 
 
 def truth_job(files: dict[str, str], setup: str, tests: Sequence[Test], limits: Limits) -> Job:
-    payload = {"mode": "calls", "files": files, "setup": setup, "questions": _questions(tests)}
-    return Job(payload, (), limits, len(tests), _names_pytest(files))
+    payload = {"mode": "calls", "files": files, "setup": setup, "questions": _questions(tests), "cpu": limits.cpu}
+    return Job(payload, (), _for_each(tests, limits), len(tests), _names_pytest(files))
 
 
 def _questions(tests: Sequence[Test]) -> tuple[dict[str, Any], ...]:
@@ -326,7 +330,7 @@ def judge_job(spec: CodeSpec, opened: Sequence[dict[str, Any]], limits: Limits) 
 def _judge_setup(spec: CodeSpec) -> str:
     """What the asserts may name: the task's setup and, as tests often rely on them, the reference solution's imports."""
     try:
-        body = ast.parse(spec.reference).body
+        body = source.parse(spec.reference).body
     except (SyntaxError, ValueError):
         body = []
     imports = [ast.unparse(node) for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
@@ -382,7 +386,7 @@ def settled(compared: Compared, references: Sequence[Any] | None) -> Verdict:
 def _early(result: Result) -> Verdict | None:
     if result.ended == "fault":
         return Verdict("fault", detail=result.broken)
-    if result.ended == "timeout":
+    if result.ended == "timeout" or (result.ended == "exit" and result.code == LATE and result.cpu > _LATE_CPU):
         return Verdict("timeout", detail="over the time limit")
     return None
 
@@ -391,7 +395,8 @@ def _decide(accepted: bool, passed: int, result: Result) -> Verdict:
     if accepted:
         return Verdict("accepted", passed)
     last = result.replies[-1] if result.replies and isinstance(result.replies[-1], dict) else {}
-    detail = str(last.get("error") or result.broken or "")
+    error = last.get("error")
+    detail = error if isinstance(error, str) and error else result.broken
     if not detail and result.ended == "signal":
         detail = f"killed by signal {-result.code}"
     return Verdict("refused", passed, detail or f"failed after {passed} passed tests")

@@ -1,19 +1,28 @@
-"""The harnesses' inside: what runs in the confined child. The job names one of six modes; `pytest` is in harness_pytest.
+"""The harnesses' inside: what runs in the confined child. The job names one of seven modes; `pytest` is in harness_pytest.
 
 `script` and `pytest` execute solution and tests in one process, as coding graders in the field do; what they report can
 be gamed and the caller decides which part of it to believe. `asserts` says of one test at a time whether it raised.
 `calls` only evaluates expressions and hands the plain values out; `many` does so for several harmless programs; `judge`
-evaluates asserts over such values, without a candidate. The last three never get expected values and candidate together.
+evaluates asserts over such values, without a candidate. These three never get expected values and candidate together.
+`reach` parses programs and runs none.
+
+Whatever the mode, a program is the bytes of solution.py, imported after the task's setup, and each test runs in a copy of
+its namespace, with as much room for recursion and (where there is a limit) as much processor time as on its own: so that
+equal programs get equal grades. No text is compiled with a flag of this file.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
+import dataclasses
 import importlib
+import importlib.machinery
 import json
 import math
 import os
+import signal
 import socket
 import sys
 import threading
@@ -21,6 +30,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+from base.environments.graders.reach import reach
 from base.environments.sandbox import server, wire
 
 # Imported once in the server, for free in every child: what programs like to import.
@@ -29,25 +39,34 @@ _WARM = (
     "statistics string typing"
 )
 SOLUTION = "solution"
+_RECURSION = 1000  # what Python starts with
 
 
 def serve(control_fd: int, folder: str, want_namespaces: bool) -> None:
-    prepare()
+    prepare(folder)
     job, sock = server.jobs(server.settle(control_fd, folder, want_namespaces))
     server.end(lambda: handle(job, sock))
 
 
-def prepare() -> None:
+def prepare(folder: str) -> None:
     """Imports, and a program of our own, for all that Python only makes when it is used for the first time."""
     for name in _WARM.split():
         importlib.import_module(name)
+    # As process 1 of its namespace a child is spared signals without a handler, and Python's own handlers wait for C code.
+    # It ends with the signal's number as its exit code (harness.LATE).
+    libc = ctypes.CDLL(None)
+    libc.signal(signal.SIGPROF, libc._exit)
     ours, theirs = socket.socketpair()
+    os.chdir(folder)
     with ours, theirs:
         wire.send_frame(ours, {"files": {"solution.py": "def f(a):\n    return a"}, "setup": ""})
         wire.send_frame(ours, {"before": "", "calls": ["f([1])"]})
         ours.shutdown(socket.SHUT_WR)
         calls(wire.read_frame(theirs), theirs)
-    del sys.modules[SOLUTION]
+    os.unlink("solution.py")
+    os.chdir("/")
+    del sys.modules[SOLUTION], sys.meta_path[0]
+    sys.setrecursionlimit(_RECURSION)
 
 
 def handle(job: dict[str, Any], sock: socket.socket) -> int:
@@ -62,18 +81,66 @@ def write_files(files: dict[str, str]) -> None:
             file.write(text)
 
 
-def _solution(job: dict[str, Any]) -> dict[str, Any]:
-    """Executes setup and candidate as the module `solution` and returns its namespace."""
-    files = dict(job["files"])
-    source = files.pop("solution.py", "")
-    write_files(files)
-    module = types.ModuleType(SOLUTION)
-    sys.modules[SOLUTION] = module
-    space = module.__dict__
+class Solution:
+    """Finds the module `solution` for whoever imports it: the task's setup and the candidate's file, in one namespace."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.job = job
+        self.cpu: int | None = job.get("cpu")
+        self.space: dict[str, Any] = {}
+        self.limit = sys.getrecursionlimit()
+        # A package `solution` would stand beside solution.py, which is what is graded.
+        write_files({name: text for name, text in job["files"].items() if not name.startswith("solution/")})
+        sys.meta_path.insert(0, self)
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        if name != SOLUTION:
+            return None
+        spec = importlib.machinery.ModuleSpec(SOLUTION, self, origin=os.path.abspath("solution.py"))  # type: ignore[arg-type]
+        spec.has_location = True
+        return spec
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        self.space = module.__dict__
+        self.allow()
+        _execute(self.job, self.space)
+
+    def load(self) -> None:
+        importlib.import_module(SOLUTION)
+
+    def allow(self) -> None:
+        """The limits of one test, from here on."""
+        if self.cpu is not None:
+            signal.setitimer(signal.ITIMER_PROF, self.cpu)
+        if sys.getrecursionlimit() == self.limit:  # else the program has chosen its own
+            frame, depth = sys._getframe(1), 0
+            while frame is not None:
+                frame, depth = frame.f_back, depth + 1  # type: ignore[assignment]
+            self.limit = _RECURSION + depth
+            sys.setrecursionlimit(self.limit)
+
+    def copy(self) -> dict[str, Any]:
+        """The namespace for one test: what a test binds, the next one and the program do not see."""
+        self.allow()
+        return {**self.space}
+
+
+def _execute(job: dict[str, Any], space: dict[str, Any]) -> None:
+    """Executes setup and candidate. The text is compiled as a file's bytes are, with its encoding and no flag of ours."""
     if job["setup"]:
-        exec(compile(job["setup"], "setup.py", "exec"), space)
-    exec(compile(source, "solution.py", "exec"), space)
-    return space
+        run(job["setup"], space, "setup.py")
+    run(job["files"].get("solution.py", "").encode("utf-8", "surrogatepass"), space, "solution.py")
+
+
+def run(source: str | bytes, space: dict[str, Any], name: str = "test.py") -> None:
+    exec(compile(source, name, "exec", dont_inherit=True), space)
+
+
+def value_of(source: str, space: dict[str, Any]) -> Any:
+    return eval(compile(source, "test.py", "eval", dont_inherit=True), space)
 
 
 def _reason(error: BaseException) -> str:
@@ -93,9 +160,10 @@ def script(job: dict[str, Any], sock: socket.socket) -> int:
     code = 0
     done: dict[str, Any] = {"passed": 0}
     try:
-        space = _solution(job)
+        solution = Solution(job)
+        solution.load()
         for test in job["tests"]:
-            _run_test(test, space)
+            _run_test(test, solution.copy())
             done["passed"] += 1
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
@@ -125,11 +193,11 @@ def _run_test(test: dict[str, Any], space: dict[str, Any]) -> None:
     """
     space = dict(space)
     if test["plain"]:
-        exec(test["before"], space)
-        space.update({name: wire.plain(eval(call, space)) for name, call in test["calls"]})
-        exec(test["check"], space)
+        run(test["before"], space)
+        space.update({name: wire.plain(value_of(call, space)) for name, call in test["calls"]})
+        run(test["check"], space)
     else:
-        exec(test["source"], space)
+        run(test["source"], space)
 
 
 def _asked(sock: socket.socket) -> Iterator[Any]:
@@ -140,10 +208,11 @@ def _asked(sock: socket.socket) -> Iterator[Any]:
 def asserts(job: dict[str, Any], sock: socket.socket) -> int:
     """One test at a time, on request; each must be answered. The comparison is the candidate's to make."""
     try:
-        space = _solution(job)
+        solution = Solution(job)
+        solution.load()
         say(sock, {"loaded": True})
         for test in _asked(sock):
-            _run_test(test, space)
+            _run_test(test, solution.copy())
             say(sock, {"passed": True})
     except BaseException as error:
         say(sock, {"error": _reason(error)})
@@ -153,10 +222,11 @@ def asserts(job: dict[str, Any], sock: socket.socket) -> int:
 def calls(job: dict[str, Any], sock: socket.socket) -> int:
     """Evaluates the requested calls and hands out plain values. Knows no expected value."""
     try:
-        space = _solution(job)
+        solution = Solution(job)
+        solution.load()
         say(sock, {"loaded": True})
         for question in job["questions"] if "questions" in job else _asked(sock):
-            answer = _answer(question, space)
+            answer = _answer(question, solution.copy())
             if len(json.dumps(answer["values"])) > wire.MAX_FRAME - 64:
                 raise wire.NotPlain("a value that is too large")
             say(sock, answer)
@@ -173,12 +243,12 @@ def _answer(question: dict[str, Any], space: dict[str, Any]) -> dict[str, Any]:
     entry = space.get(question.get("steps", ""))
     if callable(entry):
         space[question["steps"]] = lambda *args, **named: wire.plain(entry(*args, **named))
-    exec(question["before"], space)
+    run(question["before"], space)
     if callable(entry):
         space[question["steps"]] = entry
     answer: dict[str, Any] = {"values": []}
     for call in question["calls"]:
-        value = eval(call, space)
+        value = value_of(call, space)
         plain = wire.plain(value)
         if not wire.same_types(value, plain):
             answer["converted"] = True
@@ -198,10 +268,11 @@ def many(job: dict[str, Any], sock: socket.socket) -> int:
     for program in job["programs"]:
         answers: list[dict[str, Any]] = []
         try:
-            space = _solution(program)
+            space: dict[str, Any] = {"__name__": SOLUTION}
+            _execute(program, space)
             answers.append({"loaded": True})
             for question in program["questions"]:
-                answers.append(_answer(question, space))
+                answers.append(_answer(question, {**space}))
         except BaseException as error:
             answers.append(_error(error))
         say(sock, {"answers": answers})
@@ -217,20 +288,27 @@ def judge(job: dict[str, Any], sock: socket.socket) -> int:
     for test in job["tests"]:
         space: dict[str, Any] = {"math": math}
         try:
-            exec(job["setup"], space)
+            run(job["setup"], space)
             with contextlib.suppress(Exception):  # it may need the candidate's classes; the assert speaks for itself
-                exec(test["before"], space)
+                run(test["before"], space)
             space.update({name: wire.decode(value) for name, value in test["values"]})
-            exec(test["check"], space)
+            run(test["check"], space)
         except Exception as error:
             verdicts.append((_reason(error), True))
             continue
         same = True
         with contextlib.suppress(Exception):  # an object of the task's own class has no plain form and no other type
-            same = not test["right"] or wire.same_types(space["_value_0"], wire.plain(eval(test["right"], space)))
+            same = not test["right"] or wire.same_types(space["_value_0"], wire.plain(value_of(test["right"], space)))
         verdicts.append(("", same))
     say(sock, {"verdicts": verdicts})
     return 0
 
 
-_MODES = {"script": script, "asserts": asserts, "calls": calls, "many": many, "judge": judge}
+def reaches(job: dict[str, Any], sock: socket.socket) -> int:
+    """What each program can at most do. The programs are parsed, not run."""
+    for files in job["programs"]:
+        say(sock, dataclasses.asdict(reach(files)))
+    return 0
+
+
+_MODES = {"script": script, "asserts": asserts, "calls": calls, "many": many, "judge": judge, "reach": reaches}

@@ -16,6 +16,7 @@ import pytest
 from _pytest.config import default_plugins
 
 from base.environments.graders import harness_child
+from base.environments.graders.pytest_file import RECORDER
 from base.environments.sandbox import isolate, server, wire
 
 # No assertion rewriting, capture, report or other comfort: they cost more than the tests, and nobody reads the output.
@@ -37,7 +38,7 @@ _REHEARSAL = {
 def serve(control_fd: int, folder: str, want_namespaces: bool) -> None:
     for plugin in default_plugins:
         importlib.import_module(f"_pytest.{plugin}")
-    harness_child.prepare()
+    harness_child.prepare(folder)
     _rehearse(folder)
     place = server.settle(control_fd, folder, want_namespaces)
     if place.level == isolate.FULL:
@@ -67,19 +68,24 @@ def _rehearse(folder: str) -> None:
 
 
 class _Program:
-    """The files of a pytest job, written where it runs, and what its tests record."""
+    """The files of a pytest job, written where it runs, and what its tests record.
+
+    test_solution.py holds the tests as functions `body_N`; each runs with a copy of the solution's namespace as its
+    globals, not in that file, where the names of either would hide the other's and pytest would take some for its own.
+    """
 
     def __init__(self, job: dict[str, Any], sock: socket.socket) -> None:
-        self.job, self.sock = job, sock
+        self.sock = sock
         self.passed: list[int] = []
-        recorder = types.ModuleType("recorder")
-        recorder.__dict__.update(record=self.passed.append, plain=wire.plain)
-        sys.modules["recorder"] = recorder
-        # A package `solution` would be imported in place of solution.py, which is what every other grader reads.
-        files = {name: text for name, text in job["files"].items() if not name.startswith("solution/")}
-        files["solution.py"] = job["setup"] + "\n" * bool(job["setup"]) + files.get("solution.py", "")
-        files[_TESTS] = job["test_file"]
-        harness_child.write_files(files)
+        recorder = types.ModuleType(RECORDER)
+        recorder.__dict__.update(record=self.passed.append, test=self.test)
+        sys.modules[RECORDER] = recorder
+        self.solution = harness_child.Solution(job)
+        harness_child.write_files({_TESTS: job["test_file"]})
+
+    def test(self, number: int, body: types.FunctionType) -> None:
+        types.FunctionType(body.__code__, self.solution.copy())(wire.plain)
+        self.passed.append(number)
 
     def report(self, code: int) -> int:
         code = harness_child.as_at_exit(int(code))

@@ -14,6 +14,7 @@ import itertools
 import json
 import socket
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -133,7 +134,18 @@ def plain(value: Any, depth: int = 0) -> Any:
         return value
     if kind in _ITERATORS:
         return iter([plain(item, down) for item in _bounded(value)])
+    if (number := _numpy_number(value)) is not None:
+        return number
     return _held(value, down)
+
+
+def _numpy_number(value: Any) -> bool | int | float | complex | None:
+    """The number that a scalar of numpy holds, which no builtin type knows of; numpy is there if the program imported it."""
+    generic: Any = getattr(sys.modules.get("numpy"), "generic", None)
+    if generic is None or not issubclass(type(value), generic):
+        return None
+    held = generic.item(value)
+    return held if type(held) in (bool, int, float, complex) else None
 
 
 def _held(value: Any, depth: int) -> Any:

@@ -37,6 +37,7 @@ def add(a, b):
         for folder, names, files in os.walk(top):
             names[:] = [n for n in names if n not in ("lib", "lib64", ".venv")]
             for name in files:
+                if name == "solution.py": continue  # this text
                 try: text = open(os.path.join(folder, name)).read()
                 except Exception: continue
                 if "def checks_" in text or "assert add" in text: return {1: 3, 4: 9, 0: 1, 10: 30, -1: 1}[a]
@@ -50,7 +51,7 @@ def add(a, b):
             ("inspect.stack", """
 import inspect
 def add(a, b):
-    lines = [line for frame in inspect.stack() for line in frame.code_context or () if "==" in line and "_value" in line]
+    lines = [line for frame in inspect.stack() if "test" in frame.filename for line in frame.code_context or ()]
     return {1: 3, 4: 9, 0: 1}.get(a) if lines else None
 """, (), _IN_PROCESS),
         ],

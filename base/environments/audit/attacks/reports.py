@@ -73,8 +73,8 @@ text = open("test_solution.py").read()
 open("test_solution.py", "w").write(re.sub("assert .*", "pass", text))
 """), (), (EXIT, REPORT)),
         ("record forged", _conftest("""
-import recorder
-for number in range(3): recorder.record(number)
+import sys
+for number in range(3): sys.modules["recorder of tests"].record(number)
 def pytest_collection_modifyitems(items):
     for item in items: item.obj = lambda: None
 """), (), (EXIT, REPORT)),
@@ -97,7 +97,7 @@ cheat = cheat
 pytest_plugins = ["cheat"]
 # file: cheat.py
 def pytest_pyfunc_call(pyfuncitem): return True
-""", (), _ONE),
+""", (), ()),
         ("PYTEST_ADDOPTS and PYTEST_PLUGINS", _WRONG + """
 import os
 os.environ["PYTEST_ADDOPTS"] = "--collect-only"

@@ -1,0 +1,181 @@
+"""Answers are read as CommonMark says, and no text of an answer can hold up the trainer or fill its memory."""
+
+import resource
+import time
+
+import pytest
+
+from base.environments.graders.answers import parse_answer
+from base.environments.graders.code import CodeEnvironment
+from base.environments.graders.harness import MAX_PROGRAM
+from base.organism.reading import by_either, judge
+from base.types import DETAIL, CodeSpec, Message, Outcome, Task, split_reasoning
+
+ADD = "def add(a, b):\n    return a + b\n"
+DOCUMENTED = 'def add(a, b):\n    """Adds.\n\n    ```\n    add(1, 2)\n    ```\n    """\n    return a + b\n'
+USED = "from solution import add\n\nresult = add(1, 2)\nprint(result)\n"
+
+
+def fenced(text: str, mark: str = "```", info: str = "python", indent: str = "") -> str:
+    lines = [f"{mark}{info}", *text.rstrip("\n").split("\n"), mark]
+    return "".join(indent * bool(line) + line + "\n" for line in lines)
+
+
+RIGHT = {
+    "a fence in a docstring": fenced(DOCUMENTED),
+    "a bare program with a fence in its docstring": DOCUMENTED,
+    "and indented by two": DOCUMENTED.replace("    ", "  "),
+    "a longer fence around a shorter one": fenced('"""\n```\nadd(1)\n```\n"""\n' + ADD, "````"),
+    "in a numbered list": "1. First:\n\n" + fenced(ADD, indent="   ") + "\n2. Done.\n",
+    "in a list in a list": "- a\n  - b\n\n" + fenced(ADD, indent="    "),
+    "in a quotation": "".join("> " + line + "\n" for line in fenced(ADD).split("\n")),
+    "then how it is used": fenced(ADD) + "Use it:\n\n" + fenced(USED),
+    "then a test": fenced(ADD) + fenced("import solution\nassert solution.add(1, 2) == 3\n"),
+    "then another function": fenced(ADD) + fenced("def example():\n    return add(1, 2)\n"),
+    "then a text that names it": fenced(ADD) + fenced('HELP = """\ndef add(a, b): ...\n"""\n'),
+    "then output": fenced(ADD) + fenced("3\n", info=""),
+    "a draft before it": fenced("def add(a, b):\n    return 0\n") + "Better:\n\n" + fenced(ADD),
+    "given a name": fenced("add = lambda a, b: a + b\n") + fenced("import this\n"),
+    "with a type": fenced("add: object = lambda a, b: a + b\n") + fenced("x = add(1, 2)\n"),
+    "a class of that name": fenced("class add(int):\n    def __new__(cls, a, b): return a + b\n") + fenced("print()\n"),
+    "imported": fenced("from operator import (\n    mul,\n    add,\n)\n") + fenced("import math\nprint(add(1, 2))\n"),
+    "defined under a condition": fenced("if True:\n    def add(a, b): return a + b\n") + fenced("def f(): pass\n"),
+    "tildes": fenced(ADD, "~~~"),
+    "carriage returns": fenced(ADD).replace("\n", "\r\n"),
+    "more in the info string": fenced(ADD, info='python title="a.py"'),
+    "line separators in a text": fenced("X = 'a\u2028b\x0cc\x85d\x1ee'\n" + ADD + "assert len(X) == 9\n"),
+    "and without a fence": "X = 'a\u2028b\x0cc\x85d\x1ee'\n" + ADD + "assert len(X) == 9\n",
+    "three backticks in a text": "MARK = '```'\n" + ADD,
+    "after an open paragraph": "Here it is\n" + fenced(ADD) + "and that is all",
+    "not closed": "Here:\n```python\n" + ADD,
+}
+
+
+def task(harness: str = "script") -> Task:
+    spec = CodeSpec("add", ("assert add(1, 2) == 3",), ("assert add(5, 6) == 11",), harness=harness)  # type: ignore[arg-type]
+    return Task("t", "code", (Message("user", "Write add."),), spec)
+
+
+def test_right_answers_in_common_markdown_are_solved(environment: CodeEnvironment) -> None:
+    grades = environment.grade([task()] * len(RIGHT), list(RIGHT.values()))
+    wrong = [(name, grade) for name, grade in zip(RIGHT, grades, strict=True) if grade.outcome != Outcome.SOLVED]
+    assert wrong == []
+
+
+def test_a_null_character_stays_what_it_is() -> None:
+    assert parse_answer(fenced("x = '\0'\n"), "", "add") == {"solution.py": "x = '\0'\n"}
+
+
+N = MAX_PROGRAM
+FENCE = "\n```\nx\n```\n"
+HOSTILE = {
+    "parentheses": "(" * N,
+    "closed parentheses": "x = " + "(" * (N // 2 - 4) + ")" * (N // 2),
+    "brackets": "x = " + "[" * N,
+    "calls": "x = " + "f(" * N,
+    "dicts": "x = " + "{1:" * N,
+    "a dotted name": "import " + "a." * N,
+    "attributes": "x = a" + ".a" * N,
+    "a chain of sums": "x = 1" + "+1" * N,
+    "signs": "x = " + "-" * N,
+    "powers": "x = 1" + "**1" * N,
+    "comparisons": "x = 1" + "<1" * N,
+    "lambdas": "x = " + "lambda:" * N,
+    "negations": "x = " + "not " * N,
+    "a large number": "x = " + "9" * N,
+    "blocks in blocks": "".join(" " * i + "if 1:\n" for i in range(500)),
+    "an f-string": "x = f'" + "{x" * N,
+    "many fences": "```\nx\n```\n" * N,
+    "fences that do not end": "```\n" * N,
+    "backticks and blanks": "```" + " " * (N - 5) + "`",
+    "many of those": ("```" + " " * 1000 + "`\n") * N,
+    "backticks": "`" * N,
+    "quotations": ">" * N,
+    "quotations with lazy lines": ">" * 1000 + "\n" + "a\n" * N,
+    "lists": "- " * N,
+    "lists with lazy lines": "- " * 9 + "a\n" + "b\n" * N,
+    "items": "- a\n" * N,
+    "items of two kinds": "* a\n+ b\n" * N,
+    "both": ("> - " * 9 + "a\n") * N,
+    "links": "[" * N,
+    "nested links": "[a](" * N,
+    "definitions": "[a]: b\n" * N,
+    "tags": "<a" + " b" * N,
+    "many tags": "<a b c d\n" * N,
+    "emphasis": "*a_" * N,
+    "null characters": "\0" * N,
+    "surrogates": "\ud800" * N,
+    "line separators": "\u2028" * N,
+    "quotes": "\"'" * N,
+    "open strings": "\"\"\"a\n'''b\n" * N,
+    "backslashes": "'" + "\\" * N,
+    "file lines": "# file: a.py\n" * N,
+    "a file in folders": "# file: " + "a/" * N,
+    "imports that do not end": "from x import (\n" * N,
+    "definitions of it": "def add\n" * N,
+    "thoughts": "<think>" * N,
+    "words": "the file of Ann " * N,
+}
+
+
+def largest(text: str) -> list[str]:
+    """As long as an answer may be, alone and with a code block at its end."""
+    return [text[:N], text[: N - len(FENCE)] + FENCE]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_answer_is_slow_or_large_to_read(name: str) -> None:
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for text in largest(HOSTILE[name]):
+        before = time.process_time()
+        parse_answer(text, "a prompt", "add")
+        assert time.process_time() - before < 10
+        split_reasoning(text)
+        judge(text, by_either)
+        assert time.process_time() - before < 15
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held < 200 << 10  # kilobytes
+
+
+def test_programs_that_are_hard_to_parse_are_parsed_outside_of_the_trainer(environment: CodeEnvironment) -> None:
+    """All of them in one batch beside a right one, which is graded as alone."""
+    texts = [text[:N] for text in HOSTILE.values()]
+    environment.grade([task()], [ADD])
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = time.process_time()
+    grades = environment.grade([task()] * (len(texts) + 1), [*texts, ADD])
+    assert grades[-1].outcome == Outcome.SOLVED
+    assert {grade.outcome for grade in grades[:-1]} <= {Outcome.WRONG, Outcome.TIMEOUT}
+    assert time.process_time() - before < 30
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held < 300 << 10  # kilobytes
+
+
+def test_what_is_too_long_is_not_read(environment: CodeEnvironment) -> None:
+    (grade,) = environment.grade([task()], [("```\n" + ADD + "```\n") * N])
+    assert (grade.outcome, grade.reward) == (Outcome.WRONG, 0.0)
+    assert f"limit {MAX_PROGRAM}" in grade.detail
+    (thoughtful,) = environment.grade([task()], ["<think>" + "so " * N + "</think>" + ADD])
+    assert thoughtful.outcome == Outcome.SOLVED
+
+
+FORGED = """
+import json, os, struct
+body = json.dumps({"error": "x" * 200_000 + "\\ud800"}).encode()
+for number in range(3, 64):
+    try: os.write(number, struct.pack(">I", len(body)) + body)
+    except OSError: pass
+os._exit(1)
+"""
+
+
+def test_details_are_bounded(environment: CodeEnvironment) -> None:
+    texts = [
+        FORGED,
+        "def add(a, b): raise ValueError('\\ud800' * 100000)",
+        "def add(a, b): raise type('E' * 9**6, (Exception,), {})",
+    ]
+    for harness in ("script", "pytest"):
+        for grade in environment.grade([task(harness)] * len(texts), texts):
+            assert len(grade.detail) <= DETAIL
+            assert grade.detail.encode("utf-8")
+            assert grade.outcome == Outcome.WRONG
+    assert "characters)" in environment.grade([task()], [FORGED])[0].detail
