@@ -6,7 +6,7 @@ SEED   ?= 0
 JOBS   ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup reproduce figures test check bench clean
+.PHONY: help setup reproduce figures test lint check bench clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,10 +28,12 @@ figures: setup  ## redraw the figures from the committed results, in seconds
 test: setup  ## all tests, a real run of the whole path at scale smoke included
 	$(BIN)/python -m pytest
 
-check: setup  ## the quick check: format, lint, types, fast tests
+lint: setup  ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+check: lint  ## the quick check: format, lint, types, fast tests
 	$(BIN)/python -m pytest -m "not slow" --durations=0 -x
 
 bench: setup  ## time and memory of an RL step against stock TRL; graded programs per second
