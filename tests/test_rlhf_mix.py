@@ -177,7 +177,7 @@ def test_bad_options_name_the_fix(options, says):
         ("chat: []\n", "non-empty list"),
         ("chat: [a, 3]\n", "non-empty list"),
         ("chat: [a\n", "malformed YAML"),
-        ("chat: missing.csv\n", "cannot be read as a table"),
+        ("chat: missing.csv\n", "missing.csv cannot be read"),
         ("chat: missing.jsonl\n", "is no file"),
         ("chat: empty.csv\n", "the file has no prompt"),
         ("chat: other.csv\n", "row 1 has no prompt"),
