@@ -15,7 +15,7 @@ from base.environments.audit.heldout import N
 from base.environments.audit.mutation import Strength, Tally, measure
 from base.environments.graders.code import CodeEnvironment
 from base.environments.graders.hacks import RECIPES, Recipe
-from base.environments.graders.harness import Gameable, Verdict, parse_tests
+from base.environments.graders.harness import Gameable, Verdict, not_plain, parse_tests
 from base.types import CodeSpec, Harness, Task
 
 # The gameable graders at their weakest: everything a harness can have is on.
@@ -63,6 +63,13 @@ class Report:
     def ok(self) -> bool:
         return all(row.as_designed == row.total for row in self.rows)
 
+    @property
+    def ungradable(self) -> dict[str, str]:
+        """The tasks to leave out because no answer can be right, and why."""
+        rows = [row for row in self.rows if (row.programs, row.grader) == ("reference", "truth")]
+        reasons = {name: not_plain(why) for row in rows for name, why in row.exceptions.items()}
+        return {name: why for name, why in reasons.items() if why}
+
     def as_json(self) -> dict[str, Any]:
         return {
             "ok": self.ok,
@@ -71,6 +78,7 @@ class Report:
             "programs": self.programs,
             "isolation": self.isolation,
             "rows": [vars(row) for row in self.rows],
+            "ungradable": self.ungradable,
             **({"tests": _tests_as_json(self.strengths)} if self.strengths else {}),
         }
 
@@ -83,6 +91,8 @@ class Report:
             lines += [f"    {name}: {why}"[:200] for name, why in list(row.exceptions.items())[:10]]
             if len(row.exceptions) > 10:
                 lines.append(f"    and {len(row.exceptions) - 10} more (--json FILE lists all)")
+        if self.ungradable:
+            lines += ["leave out:", *(f"    {name}: {why}" for name, why in self.ungradable.items())]
         if self.strengths:
             lines += ["", *_strength_lines(self.strengths), ""]
         rate = self.programs / self.seconds if self.seconds else 0.0

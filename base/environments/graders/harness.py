@@ -383,6 +383,12 @@ def settled(compared: Compared, references: Sequence[Any] | None) -> Verdict:
     return verdict
 
 
+def not_plain(detail: str) -> str:
+    """Why no answer can be right, from the truth's word on a task's own solution; empty if that is not the reason."""
+    _, found, what = detail.partition(f"{wire.NotPlain.__name__}: ")
+    return f"its solution returns {what}: no answer can be right" if found else ""
+
+
 def _early(result: Result) -> Verdict | None:
     if result.ended == "fault":
         return Verdict("fault", detail=result.broken)
