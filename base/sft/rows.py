@@ -15,8 +15,9 @@ def rows(
     """{"input_ids": [T], "labels": [T]} of each episode, labels on the completion and its end only.
 
     `prompt`, if set, is applied to the task without its system messages and replaces what was sampled under; what is read
-    as written stays so. A completion of `longest` tokens was cut off while sampling, so it gets no end. Garbled text may hold words that a
-    word-level tokenizer does not know (sampled as two tokens without a space): such a token is read but not learnt.
+    as written stays so. A completion of `longest` tokens was cut off while sampling, so it gets no end. Garbled text may
+    hold words that a word-level tokenizer does not know (sampled as two tokens without a space): such a token is read but
+    not learnt.
     """
     from base.models.chat import prompt_ids
 
