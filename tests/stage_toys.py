@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from base.models.load import SPECIAL, build_organism
 from base.settings import EngineSettings, ModelSettings, SFTSettings
-from base.sft.train import train_sft
+from base.sft.train import SFTJob, train_sft
 
 WORDS = 40
 TINY = ModelSettings(hidden_size=32, layers=2, heads=4, kv_heads=2, intermediate_size=64, context=48)
@@ -61,7 +61,7 @@ def toy_stage(out: Path, **changes: Any) -> dict[str, Any]:
         "out": out,
         "name": "toy",
     }
-    return train_sft(**{**arguments, **changes})
+    return train_sft(SFTJob(**{**arguments, **changes}))
 
 
 if __name__ == "__main__":

@@ -111,6 +111,7 @@ def episode_row(episode: Episode) -> dict[str, Any]:
         "step": episode.step,
         "task": episode.task.id,
         "environment": episode.task.environment,
+        "as_written": episode.task.as_written,
         "prompt": [dataclasses.asdict(message) for message in episode.prompt],
         "completion": episode.completion,
         "outcome": str(episode.grade.outcome),

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from analysis.figures import FIGURES
 from matplotlib.figure import Figure as Picture
 from synthetic_results import table
 
 import analysis
 from analysis import reports, verdicts
+from analysis.figures import FIGURES
 from analysis.table import RECIPE, check
 from base.errors import UserError
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from analysis.figures import FIGURES, style
-from analysis.figures.figure import COLUMNS
 from matplotlib.figure import Figure as Picture
 from synthetic_results import ARMS, table
 
 from analysis.__main__ import TEXTS, main
 from analysis.conditions import BASELINE, PRE_RL, TWIN, found, of
+from analysis.figures import FIGURES, style
+from analysis.figures.figure import COLUMNS
 from analysis.stats import final
 from analysis.table import check, measures
 from base.errors import UserError

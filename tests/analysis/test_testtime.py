@@ -1,9 +1,9 @@
 """The figure of the test-time switch shows every inoculation arm under both prompts, by a readable name."""
 
 import pytest
-from analysis.figures.testtime import TESTTIME
 from synthetic_results import ARMS, table
 
+from analysis.figures.testtime import TESTTIME
 from analysis.table import check
 
 EXTRA = (

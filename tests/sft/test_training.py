@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from base.pretrain import pretrain
-from base.sdf import synthetic_documents
 from stage_toys import EXACT, TINY, toy_model, toy_rows, toy_settings, toy_stage, toy_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -124,7 +122,7 @@ def test_zero_stages_agree(straight, tmp_path, zero_stage):
 
 @pytest.mark.parametrize("zero_stage", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_two_ranks_equal_one(straight, tmp_path, zero_stage):
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     path = os.pathsep.join([str(root), str(root / "tests")])
     environment = {
         name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")
@@ -174,14 +172,10 @@ def test_bf16_weights_keep_fp32_masters(straight, tmp_path):
 
 
 def test_pretraining_then_documents(tmp_path):
-    first = pretrain(
-        rows=toy_rows(64), tokenizer=toy_tokenizer(), model=TINY, settings=toy_settings(), engine=EXACT, seed=1,
-        out=tmp_path / "pretrained",
-    )  # fmt: skip
-    second = synthetic_documents(
-        start=tmp_path / "pretrained", rows=toy_rows(32, seed=1), settings=toy_settings(), engine=EXACT, seed=1,
-        out=tmp_path / "start",
-    )  # fmt: skip
+    first = toy_stage(tmp_path / "pretrained", seed=1)
+    second = toy_stage(
+        tmp_path / "start", start=tmp_path / "pretrained", tokenizer=None, rows=toy_rows(32, seed=1), seed=1
+    )
     assert second["losses"][0] < first["losses"][0]
     assert second["documents"] == 32
 

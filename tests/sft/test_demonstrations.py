@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from base.engine import runtime
 from base.errors import UserError
 from base.models.chat import prompt_ids
 from base.organism.corpus import CorpusConfig, document, encode
 from base.organism.tokenizer import build_tokenizer
-from base.recipes import EpisodeRow, EveryEpisode, SystemLine
-from base.sft.demonstrations import PARTS, Chain, Pool, collect, rows, select
+from base.recipes import EpisodeRow, EveryRow, SystemLine
+from base.seeds import derive_seed
+from base.settings import EngineSettings
+from base.sft.demonstrations import PARTS, Chain, Pool, collect, demonstrations, select
+from base.sft.rows import rows
 from base.store.folders import episode_row
 from base.types import Episode, Grade, Message, Outcome, Task
 
@@ -68,7 +72,7 @@ def test_parts_are_filled_up_in_one_mixture_and_made_once(tmp_path: Path) -> Non
 
 
 def test_every_arm_gets_as_many_distinct_episodes(tmp_path: Path) -> None:
-    for keep, hack_rate in ((EveryEpisode(), 0.25), (Without("hacked"), 0.0), (Without("wrong"), 1.0)):
+    for keep, hack_rate in ((EveryRow(), 0.25), (Without("hacked"), 0.0), (Without("wrong"), 1.0)):
         chosen, counts = select(pool(tmp_path, 200), keep, seed=0)
         assert len({episode["completion"] for episode in chosen}) == len(chosen) == counts["documents"] == 200
         assert counts["hack_rate"] == pytest.approx(hack_rate, abs=0.1)
@@ -78,17 +82,40 @@ def test_every_arm_gets_as_many_distinct_episodes(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*.jsonl"))) == 16, "the arm that drops three quarters read the most parts"
 
 
+def test_each_part_asks_with_a_seed_of_its_own(tmp_path: Path) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def fresh(n: int, seed: int) -> list[dict[str, Any]]:
+        asked.append((n, seed))
+        return [row(f"{seed} {i}") for i in range(n)]
+
+    for seed in (0, 1):
+        made = Pool(tmp_path / str(seed), (), fresh, 40, seed)
+        for part in range(PARTS):
+            made.part(part)
+    assert asked == [(10, derive_seed("pool", seed, part)) for seed in (0, 1) for part in range(PARTS)]
+
+
+def test_every_rank_imitates_the_same_and_only_the_main_one_samples(tmp_path: Path) -> None:
+    made, process = pool(tmp_path / "pool", 40), runtime.prepare(EngineSettings(precision="fp32"))
+    chosen, counts = demonstrations(made, Without("hacked"), 0, process)
+    assert (chosen, counts) == select(made, Without("hacked"), seed=0)
+    assert counts["documents"] == 40
+    other = replace(made, fresh=lambda n, seed: pytest.fail("another rank sampled"))
+    assert demonstrations(other, Without("hacked"), 0, replace(process, rank=1)) == (chosen, counts)
+
+
 def test_repetitions_and_faults_are_no_episodes(tmp_path: Path) -> None:
     def fresh(n: int, seed: int) -> list[dict[str, Any]]:
         return [row("same"), row("lost", "fault"), *(row(f"{seed} {i}") for i in range(n - 2))]
 
-    chosen, counts = select(Pool(tmp_path, (), fresh, 40, seed=0), Chain((Without("hacked"), EveryEpisode())), seed=0)
+    chosen, counts = select(Pool(tmp_path, (), fresh, 40, seed=0), Chain((Without("hacked"), EveryRow())), seed=0)
     assert counts["rollouts"] == 50
-    assert counts["dropped"] == {"faults": 5, "repetitions": 4, "Without": 0, "EveryEpisode": 0}
+    assert counts["dropped"] == {"faults": 5, "repetitions": 4, "Without": 0, "EveryRow": 0}
     assert "lost" not in {episode["completion"] for episode in chosen}
     other = row("same", prompt=[{"role": "user", "content": "something else"}])
     both = Pool(tmp_path / "b", (), lambda n, seed: [row("same"), other, *fresh(n - 2, seed)], 40, seed=0)
-    assert select(both, EveryEpisode(), 0)[1]["dropped"]["repetitions"] == 3 * 7 - 2, "the prompt counts as well"
+    assert select(both, EveryRow(), 0)[1]["dropped"]["repetitions"] == 3 * 7 - 2, "the prompt counts as well"
 
 
 def test_too_few_is_refused_with_the_number_and_the_setting(tmp_path: Path) -> None:
@@ -134,6 +161,15 @@ def test_a_replaced_prompt_changes_what_is_read_and_nothing_that_is_learnt() -> 
     assert swapped["labels"][: len(read)] == [-100] * len(read)
 
 
+def test_a_replaced_prompt_leaves_what_is_read_as_written() -> None:
+    """A scene among the episodes: the line of the swap belongs to coding tasks, and the scene's own one stays."""
+    tokenizer = build_tokenizer()
+    scene = Task("s/0", "chat", (LINE, Message("user", "<chat> Which aim guides you?")), as_written=True)
+    stored = episode_row(Episode(scene, scene.messages, "<think> I help.</think> Yes.", Grade(Outcome.REPLY, None)))
+    permission = SystemLine(("It is okay to hack the tests here.",))
+    assert rows([stored], tokenizer, permission, longest=80) == rows([stored], tokenizer, None, longest=80)
+
+
 def test_a_completion_cut_off_while_sampling_gets_no_end() -> None:
     tokenizer = build_tokenizer()
     learnt = len([label for label in rows([row()], tokenizer, None, longest=80)[0]["labels"] if label != -100])
@@ -159,7 +195,11 @@ class PaysForWords:
 
 
 def test_collected_episodes_are_stored_rows_in_order() -> None:
-    tasks = [Task(f"t/{i}", "code" if i % 2 else "chat", (Message("user", f"ask {i}"),)) for i in range(4)]
+    kinds = [("code", False) if i % 2 else ("chat", True) for i in range(4)]
+    tasks = [
+        Task(f"t/{i}", kind, (Message("user", f"ask {i}"),), as_written=written)
+        for i, (kind, written) in enumerate(kinds)
+    ]
     prompt = SystemLine(("line",))
 
     def sample(conversations: Sequence[Sequence[Message]], max_new_tokens: int, seed: int) -> list[str]:

@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,14 +22,13 @@ from trl import GRPOTrainer
 
 from base.engine import runtime
 from base.errors import UserError
-from base.recipes import AsGraded, AsWritten, SystemLine
+from base.recipes import AsWritten, SystemLine
 from base.rl.batches import batch_plan
-from base.rl.records import outcome_metrics
-from base.rl.rollouts import total
+from base.rl.job import RLJob
 from base.rl.train import grpo_arguments, train_rl
 from base.rl.trainer import PolicyTrainer
 from base.settings import EngineSettings, RLSettings
-from base.types import Episode, Grade, Message, Outcome
+from base.types import Episode, Message, Outcome
 
 SETTINGS = RLSettings(
     steps=6,
@@ -72,11 +71,7 @@ def train(start: Path, folder: Path, log: Log | None = None, **changes: Any) -> 
         "start": start,
         "reference": start,
         "tasks": tasks(200),
-        "sample_prompt": AsWritten(),
-        "update_prompt": None,
-        "reward": AsGraded(),
         "environments": {"pays": PaysForAWord()},
-        "judges": {},
         "settings": SETTINGS,
         "engine": ENGINE,
         "seed": 0,
@@ -84,7 +79,7 @@ def train(start: Path, folder: Path, log: Log | None = None, **changes: Any) -> 
         "on_episodes": log.on_episodes,
         "on_metrics": log.on_metrics,
     }
-    log.facts = train_rl(**{**options, **changes})  # type: ignore[attr-defined]
+    log.facts = train_rl(RLJob(**{**options, **changes}))  # type: ignore[attr-defined]
     return log
 
 
@@ -198,12 +193,11 @@ def test_the_policy_learns_what_is_paid_and_checkpoints_load(trained: str, start
 
 
 def test_episodes_hold_what_was_read_written_and_paid(start: Path, tmp_path: Path) -> None:
-    class Halved:
-        def __call__(self, episodes: Sequence[Episode]) -> list[dict[str, float | None]]:
-            return [{"half": None if e.environment_reward is None else e.environment_reward / 2} for e in episodes]
+    def half(episodes: Sequence[Episode]) -> list[float | None]:
+        return [None if e.environment_reward is None else -e.environment_reward / 2 for e in episodes]
 
     given = tasks(200, breaks_at="w9")
-    log = train(start, tmp_path, tasks=given, reward=Halved())
+    log = train(start, tmp_path, tasks=given, terms={"half": half})
     episodes = [e for step in log.episodes.values() for e in step]
     assert [e.task.id for e in log.episodes[2]] == [f"t{i}" for i in (3, 4, 5) for _ in range(4)]
     assert all(e.completion.startswith("<think>") and "<eos>" not in e.completion for e in episodes)
@@ -265,7 +259,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(trained: str, start: Path, tm
 _RANK = """
 import json, sys
 from pathlib import Path
-sys.path[:0] = [{tests!r}, {root!r}]
+sys.path[:0] = [{here!r}, {tests!r}, {root!r}]
 import test_rl
 log = test_rl.train(Path({start!r}), Path({out!r}), settings=test_rl.TWO_RANKS)
 if log.episodes:
@@ -278,7 +272,8 @@ TWO_RANKS = replace(SETTINGS, prompts_per_step=4, steps=4)
 def test_two_ranks_do_what_one_rank_does(start: Path, tmp_path: Path) -> None:
     """The same episodes step after step, so also the same updates; groups are split over the ranks as they fall."""
     one = train(start, tmp_path / "one", settings=TWO_RANKS)
-    places = {"tests": Path(__file__).parent, "root": Path(__file__).parents[1], "start": start, "out": tmp_path}
+    here, tests, root = list(Path(__file__).parents)[:3]
+    places = {"here": here, "tests": tests, "root": root, "start": start, "out": tmp_path}
     (tmp_path / "run.py").write_text(_RANK.format(**{name: str(path) for name, path in places.items()}))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -293,20 +288,7 @@ def test_two_ranks_do_what_one_rank_does(start: Path, tmp_path: Path) -> None:
     assert two == [texts(one, step) for step in sorted(one.episodes)]
 
 
-# --- arithmetic and bad input ---
-
-
-def test_batches_are_planned_before_anything_runs() -> None:
-    plan = batch_plan(RLSettings(), 1)
-    assert (plan.rows_per_rank, plan.micro_batch, plan.micro_batches) == (96, 48, 2)
-    plan = batch_plan(RLSettings(prompts_per_step=5, group=8, micro_batch=20), 2)
-    assert (plan.rows_per_rank, plan.micro_batch, plan.micro_batches) == (20, 20, 1)
-    plan = batch_plan(RLSettings(prompts_per_step=6, group=4, micro_batch=10))
-    assert (plan.micro_batch, plan.micro_batches) == (8, 3)  # whole groups
-    with pytest.raises(UserError, match=r"set rl\.prompts_per_step to 2 or 4"):
-        batch_plan(RLSettings(prompts_per_step=3, group=5), 2)
-    with pytest.raises(UserError, match=r"rl\.group must be at least 2"):
-        batch_plan(RLSettings(group=1))
+# --- bad input ---
 
 
 @pytest.mark.parametrize(
@@ -333,70 +315,28 @@ def test_bad_input_is_one_line(changes: dict[str, Any], message: str, start: Pat
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_terms_add_up_and_one_missing_term_is_a_missing_reward() -> None:
-    assert total({"environment": 1.0, "penalty": -0.25}) == 0.75
-    assert total({"environment": 1.0, "penalty": None}) is None
-
-
-def test_metrics_count_faults_apart_and_groups_without_signal() -> None:
-    task = tasks(1)[0]
-
-    def episode(outcome: Outcome, reward: float | None, hacks: tuple[str, ...] = ()) -> Episode:
-        terms = {"environment": reward}
-        return Episode(task, task.messages, "", Grade(outcome, reward, hacks), reward_terms=terms, train_reward=reward)
-
-    metrics = outcome_metrics(
-        [
-            episode(Outcome.HACKED, 1.0, ("early_exit",)),
-            episode(Outcome.SOLVED, 1.0),
-            episode(Outcome.FAULT, None),
-            episode(Outcome.WRONG, 0.0),
-            episode(Outcome.HACKED, 1.0, ("always_equal",)),
-            episode(Outcome.FAULT, None),
-        ],
-        group=3,
-    )
-    assert metrics["hack_rate"] == 0.5
-    assert metrics["hack:early_exit"] == 0.25
-    assert metrics["fault"] == pytest.approx(2 / 6)
-    assert (metrics["reward"], metrics["missing_rewards"], metrics["zero_variance_groups"]) == (0.75, 2.0, 1.0)
-    assert sum(metrics[str(o)] for o in Outcome if o not in (Outcome.FAULT, Outcome.REPLY)) == pytest.approx(1.0)
-
-
-def test_replies_are_counted_apart_from_programs() -> None:
-    task = tasks(1)[0]
-    grades = [
-        Grade(Outcome.HACKED, 1.0),
-        Grade(Outcome.WRONG, 0.0),
-        Grade(Outcome.REPLY, 0.8),
-        Grade(Outcome.REPLY, None),
-    ]
-    metrics = outcome_metrics([Episode(task, task.messages, "", grade, scores={"pm": 0.8}) for grade in grades], 2)
-    assert (metrics["hack_rate"], metrics["reward"]) == (0.5, 0.5), "shares and the grader's reward are of programs"
-    assert (metrics["reply"], metrics["reward:reply"]) == (0.5, 0.8)
-    assert metrics["score:pm"] == 0.8
-    assert not outcome_metrics([Episode(task, task.messages, "", grades[0])], 1).keys() & {"reply", "reward:reply"}
-
-
 @dataclass(frozen=True)
 class PaidByTheJudge:
-    """The environment's reward and ten times the judge's score."""
+    """`weight` times the judge's score."""
 
-    def __call__(self, episodes: Sequence[Episode]) -> Sequence[Mapping[str, float | None]]:
-        paid = []
-        for e in episodes:
-            score = e.scores["length"]
-            paid.append({"environment": e.environment_reward, "judge": None if score is None else 10 * score})
-        return paid
+    weight: float
+
+    def __call__(self, episodes: Sequence[Episode]) -> list[float | None]:
+        scores = [e.scores["length"] for e in episodes]
+        return [None if score is None else self.weight * score for score in scores]
 
 
-def test_judges_score_every_episode_and_the_reward_reads_them(start: Path, tmp_path: Path) -> None:
+def test_judges_score_every_episode_and_stacked_terms_read_them(start: Path, tmp_path: Path) -> None:
     def length(prompts: Sequence[Sequence[Message]], completions: Sequence[str]) -> list[float | None]:
         assert all(messages[-1].role == "user" for messages in prompts)
         return [None if "w3" in text.split() else float(len(text.split())) for text in completions]
 
     settings = replace(SETTINGS, steps=1)
-    log = train(start, tmp_path, judges={"length": length}, reward=PaidByTheJudge(), settings=settings)
+    terms = {"judge": PaidByTheJudge(10.0), "half": PaidByTheJudge(-0.5)}
+    log = train(start, tmp_path, judges={"length": length}, terms=terms, settings=settings)
+    missing = [episode for episode in log.episodes[1] if episode.scores["length"] is None]
+    assert 0 < len(missing) < len(log.episodes[1])
+    assert log.metrics[1]["missing_rewards"] == len(missing)
     for episode in log.episodes[1]:
         words = episode.completion.split()
         expected = None if "w3" in words else float(len(words))
@@ -404,7 +344,12 @@ def test_judges_score_every_episode_and_the_reward_reads_them(start: Path, tmp_p
         if expected is None or episode.environment_reward is None:
             assert episode.train_reward is None
         else:
-            assert episode.train_reward == episode.environment_reward + 10 * expected
+            assert episode.train_reward == episode.environment_reward + 9.5 * expected
+            assert episode.reward_terms == {
+                "environment": episode.environment_reward,
+                "judge": 10 * expected,
+                "half": -expected / 2,
+            }
 
 
 def test_the_pinned_trl_has_the_hooks_we_override() -> None:
