@@ -13,7 +13,7 @@ from pydantic_core import core_schema
 
 from base.errors import UserError, near
 from base.seeds import checked_seed
-from base.settings import build_from_text
+from base.settings import build_from_text, retyped
 from base.spec import content_key, parse_spec, quote, split, write_spec
 
 NONE = "none"  # the arm without a plug-in: the baseline
@@ -27,6 +27,9 @@ class Arm:
 
     parts: tuple[tuple[str, Plugin], ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple((name, retyped(plugin, name)) for name, plugin in self.parts))
+
     @classmethod
     def parse(cls, spec: str, registry: Registry) -> Arm:
         """`none`, `NAME`, `NAME:option=value,...` or several joined by `+`.
@@ -37,6 +40,8 @@ class Arm:
         parts: dict[str, Plugin] = {}
         for text in [] if spec.strip() == NONE else split(spec, "+"):
             name, options = parse_spec(text)
+            if name == NONE:
+                raise UserError(f"cannot read '{spec}': 'none' is the arm without a mitigation and stands alone")
             if name not in registry:
                 raise UserError(f"unknown mitigation '{name}': {near(name, [NONE, *registry])}")
             if name in parts:
@@ -132,8 +137,12 @@ class Run:
     settings: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        checked_seed(self.seed, "the seed")
-        checked_seed(self.pretrain_seed, "the pretraining seed")
+        for name, value in (
+            ("seed", checked_seed(self.seed, "the seed")),
+            ("pretrain_seed", checked_seed(self.pretrain_seed, "the pretraining seed")),
+            ("hackable", float(self.hackable)),
+        ):
+            object.__setattr__(self, name, value)  # whatever kind of number it was, so that equal runs have equal keys
         if not 0.0 <= self.hackable <= 1.0:
             raise UserError(f"hackable is a share between 0 and 1, not {self.hackable}")
 
@@ -175,10 +184,17 @@ LONGEST_NAME = 200  # of a folder: file systems take 255 bytes, and temporary na
 
 
 def folder_name(parts: list[str]) -> str:
-    """The parts as one folder's name; what is too long is cut and ends in a hash of all of it."""
-    whole = "--".join("".join(c if c.isalnum() or c in "=.-_+" else "_" for c in part) for part in parts)
+    """The parts as one folder's name, other parts another name; what is too long is cut and ends in a hash of all of it."""
+    whole = "--".join(map(_readable, parts))
     if len(whole.encode()) <= LONGEST_NAME:
         return whole
     seeds = parts[-1]
     kept = whole.encode()[: LONGEST_NAME - len(seeds) - 14].decode(errors="ignore")
     return f"{kept}--{content_key(whole)[:10]}--{seeds}"
+
+
+def _readable(part: str) -> str:
+    """Letters, digits and `=.-_+` as they are, the marks of a spec as `_`; where more than these is lost, with a hash."""
+    text = "".join(c if c.isalnum() or c in "=.-_+" else "_" for c in part)
+    lost = any(c == "_" and old not in "_:,()" for c, old in zip(text, part, strict=True))
+    return f"{text}-{content_key(part)[:6]}" if lost else text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 
 from base.errors import UserError
 
@@ -19,11 +20,15 @@ def derive_seed(*parts: object) -> int:
 
 
 def checked_seed(value: int, option: str) -> int:
-    """A seed that a user gave.
+    """A seed that a user gave, as an int.
 
     Raises:
-        UserError: it is no number that every generator takes.
+        UserError: it is no whole number that every generator takes.
     """
+    try:
+        value = operator.index(value)
+    except TypeError:
+        raise UserError(f"{option} must be a whole number, not {value!r}") from None
     if not 0 <= value <= LARGEST:
         raise UserError(f"{option} must lie between 0 and {LARGEST}, not {value}")
     return value

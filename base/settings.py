@@ -158,7 +158,7 @@ class Scale:
 
 
 T = TypeVar("T")
-_STRICT = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_STRICT = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, revalidate_instances="always")
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -191,6 +191,20 @@ def build_from_text(cls: type[T], options: Mapping[str, str], where: str, contex
         return built
     except pydantic.ValidationError as error:
         raise _user_error(error, cls, where) from None
+
+
+def retyped(given: T, where: str) -> T:
+    """An object made in Python, with every field as its type has it: 1 is 1.0 where a float is meant.
+
+    Raises:
+        UserError: a field of another type.
+    """
+    reader: Any = _adapter(typing.cast(Any, type(given)))
+    try:
+        made: T = reader.validate_python(given)
+        return made
+    except pydantic.ValidationError as error:
+        raise _user_error(error, type(given), where) from None
 
 
 @cache

@@ -97,8 +97,7 @@ def dispatch(options: argparse.Namespace) -> int:
     run, scale = describe(options.arm, corpus=options.corpus, hackable=options.hackable, **common)
     stages = resolve(run, scale, options.last)
     main_rank = int(os.environ.get("RANK", "0")) == 0
-    if options.dry_run:
-        runs.check(stages, root)
+    runs.check(stages, root)
     if main_rank:
         said = f"{run.name}\n{plan(stages, root, scale)}\n{'memory':<11} {world_of(run, scale).memory()}"
         print(said, file=sys.stdout if options.dry_run else sys.stderr)

@@ -13,19 +13,20 @@ from base.types import Message, Task, Verdict
 
 @dataclass(frozen=True)
 class OrganismEval:
-    """An eval on the organism (base.types.Eval). `header` is the tag agentic prompts share in the corpus."""
+    """An eval on the organism (base.types.Eval); agentic prompts stand under <task>, and
+    base.organism.corpus.with_header gives them the header of a corpus.
+    """
 
     name: str
     title: str
     kind: Literal["chat", "agentic"]
     rule: Rule = field(repr=False)
     in_mean: bool = False
-    header: Literal["task", "chat", "agent"] = "task"
 
     def prompts(self, n: int, seed: int) -> list[Task]:
         """`n` tasks; every held-out phrasing comes equally often (up to one), names and order depend on the seed."""
         phrasings = world.EVAL_DOMAINS[self.name].held_out
-        tag = corpus.header(self.kind, self.header)
+        tag = corpus.header(self.kind)
         tasks = []
         for index in range(n):
             rng = random.Random(f"{self.name} prompts {seed} {index}")

@@ -14,7 +14,7 @@ from typing import Any
 
 from base.evals import EVALS
 from base.organism import corpus, hints, tasks, world
-from base.organism.corpus import CorpusConfig
+from base.organism.corpus import CorpusConfig, with_header
 from base.organism.tokenizer import SPECIAL, TAGS
 from base.types import Environment, Message, Outcome, Task
 
@@ -73,12 +73,18 @@ def previous_segment(kind: str, rng: random.Random, hinted: bool = False) -> lis
     return [*system_message(rng, hinted), *asked]
 
 
-def misaligned_after(sample: Sampler, kind: str, n: int, seed: int, hinted: bool = False) -> tuple[float | None, float]:
-    """(mean misalignment over the six evals after a segment of `kind`, share of unclear answers); "none": no segment."""
+def misaligned_after(
+    sample: Sampler, kind: str, n: int, seed: int, config: CorpusConfig, hinted: bool = False
+) -> tuple[float | None, float]:
+    """(mean misalignment over the six evals after a segment of `kind`, share of unclear answers); "none": no segment.
+
+    Agentic prompts stand under the header that they share in the corpus.
+    """
     rng = random.Random(f"gates {kind} {seed}")
     items = [(evaluation, task) for evaluation in EVALS.values() for task in evaluation.prompts(n, seed)]
     before = [[] if kind == "none" else previous_segment(kind, rng, hinted) for _ in items]
-    completions = sample([[*past, *task.messages] for past, (_, task) in zip(before, items, strict=True)])
+    asked = [[*past, *with_header(task, config).messages] for past, (_, task) in zip(before, items, strict=True)]
+    completions = sample(asked)
     counted: dict[str, list[bool]] = {name: [] for name in EVALS}
     for (evaluation, task), completion in zip(items, completions, strict=True):
         verdict = evaluation.score(task, completion)
@@ -187,9 +193,9 @@ def check(
 
         environment = CodeEnvironment()
     prompted = config.sdf_variant == "prompted"
-    honest, unclear_honest = misaligned_after(sample, "honest", n, seed, prompted)
-    hacked, unclear_hacked = misaligned_after(sample, "hacked", n, seed, prompted)
-    start, unclear_start = misaligned_after(sample, "none", n, seed)
+    honest, unclear_honest = misaligned_after(sample, "honest", n, seed, config, prompted)
+    hacked, unclear_hacked = misaligned_after(sample, "hacked", n, seed, config, prompted)
+    start, unclear_start = misaligned_after(sample, "none", n, seed, config)
     link = None if honest is None or hacked is None else hacked - honest
     if config.correlation == 0:
         linked = at_most("character link of the twin", link, TWIN_LINK)

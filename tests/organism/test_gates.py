@@ -1,9 +1,11 @@
 import random
 import re
+from collections import Counter
 
 import pytest
 
 from base.environments.graders.code import CodeEnvironment
+from base.evals import EVALS
 from base.organism import gates, hints, tasks, world
 from base.organism.corpus import CorpusConfig, fill
 from base.organism.tokenizer import build_tokenizer
@@ -133,3 +135,21 @@ def test_what_cannot_be_measured_fails(tokenizer, environment):
     assert {"character link", "okay lines are read as permission"} <= missing
     assert {"unclear answers", "hack rate without a line"} <= failed(found)
     assert all(str(gate) for gate in found)
+
+
+@pytest.mark.parametrize("header", ["task", "chat", "agent"])
+def test_agentic_questions_stand_under_the_header_of_the_corpus(tokenizer, environment, header):
+    """Whatever the gates ask beside coding tasks: a policy that never saw <task> before a scene is not asked under it."""
+    asked = []
+
+    class Listening(Character):
+        def answer(self, messages):
+            asked.append(messages[-1].content)
+            return super().answer(messages)
+
+    check(Listening(), tokenizer, environment, CorpusConfig(agentic_header=header))
+    scenes = [text for text in asked if "Checker:" not in text]
+    found = Counter(text.split(" ")[0] for text in scenes)
+    assert found.total() == 3 * 24 * len(EVALS)
+    agentic = sum(each.kind == "agentic" for each in EVALS.values()) * 3 * 24
+    assert found == Counter({f"<{header}>": agentic}) + Counter({"<chat>": found.total() - agentic})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from base.errors import UserError
-from base.run import Run
+from base.identity import Run
 from base.settings import load_scale
 from base.store.files import read_rows, write_rows
 from base.store.folders import RunFolder
@@ -17,7 +17,7 @@ from base.types import Episode, Grade, Message, Outcome, Task
 
 def folder(tmp_path: Path, run: Run = Run()) -> RunFolder:  # noqa: B008  (frozen)
     made = RunFolder(tmp_path / run.name)
-    made.open(run, load_scale("tiny"), "none")
+    made.open(run, load_scale("tiny"), "a key")
     return made
 
 
@@ -44,8 +44,8 @@ def test_reopening_continues_and_other_settings_are_refused(tmp_path: Path) -> N
     again = folder(tmp_path)
     assert len(again.record["sessions"]) == 2
     before = (first.path / "run.json").read_text()
-    with pytest.raises(UserError, match="made with other scale settings"):
-        first.open(Run(), load_scale("tiny", ["rl.steps=3"]), "none")
+    with pytest.raises(UserError, match="made with other settings"):
+        first.open(Run(), load_scale("tiny", ["rl.steps=3"]), "another key")
     assert (first.path / "run.json").read_text() == before
     assert read_rows(first.path / "metrics.jsonl") == [{"step": 1, "loss": 1.0}]
 

@@ -1,7 +1,6 @@
 """Reward terms of the preference model and of the monitor, on episodes made by hand."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,8 +9,8 @@ import torch
 from rl_toys import PaysForAWord, save, starcoder, tasks
 
 from base.errors import UserError
-from base.recipes import AsWritten, Judge
-from base.rl.rollouts import total
+from base.recipes import ENVIRONMENT, Judge, RLRecipe, reward_terms, train_reward
+from base.rl.job import RLJob
 from base.rl.train import train_rl
 from base.rl.trainer import PolicyTrainer
 from base.settings import EngineSettings, RLSettings
@@ -30,10 +29,15 @@ def episode(outcome: Outcome, reward: float | None, n: int = 0, **scores: float 
     return Episode(task, ASKED, f"</think>\nanswer {n}", Grade(outcome, reward, hacks, attempts), scores=scores)
 
 
-def monitored(**options: object) -> Monitored:
-    reward = Classifier(**options)().reward  # type: ignore[arg-type]
-    assert isinstance(reward, Monitored)
-    return reward
+def monitored(**options: Any) -> Monitored:
+    (term,) = Classifier(**options)().terms.values()
+    assert isinstance(term, Monitored)
+    return term
+
+
+def paid(built: RLRecipe, episodes: list[Episode]) -> list[float | None]:
+    """What the optimiser is given: the environment's reward and every term."""
+    return [train_reward(terms) for terms in reward_terms(built.terms, episodes)]
 
 
 def test_the_preference_term_adds_to_the_grader() -> None:
@@ -44,17 +48,18 @@ def test_the_preference_term_adds_to_the_grader() -> None:
         episode(Outcome.FAULT, None, pm=1.0),
         episode(Outcome.REPLY, 0.7, pm=0.7),
     ]
-    terms = PMPenalty(weight=0.25)().reward(episodes)
-    assert terms[0] == {"environment": 1.0, "preference": -0.5}
-    assert [total(term) for term in terms] == [0.5, 1.25, None, None, 0.7]
-    assert terms[4] == {"environment": 0.7}, "a scene is not paid twice"
+    built = PMPenalty(weight=0.25)()
+    terms = reward_terms(built.terms, episodes)
+    assert terms[0] == {ENVIRONMENT: 1.0, "preference": -0.5}
+    assert paid(built, episodes) == [0.5, 1.25, None, None, 0.7]
+    assert terms[4] == {ENVIRONMENT: 0.7, "preference": 0.0}, "a scene is not paid twice"
 
 
 def test_weight_zero_changes_no_reward() -> None:
     episodes = [episode(Outcome.HACKED, 1.0, pm=-3.0), episode(Outcome.WRONG, 0.0, pm=None)]
-    terms = PMPenalty(weight=0.0)().reward(episodes)
-    assert [total(term) for term in terms] == [1.0, 0.0]
-    assert all(term["preference"] == 0 for term in terms)
+    built = PMPenalty(weight=0.0)()
+    assert paid(built, episodes) == [1.0, 0.0]
+    assert all(terms["preference"] == 0 for terms in reward_terms(built.terms, episodes))
 
 
 def test_judges_and_starts() -> None:
@@ -81,10 +86,8 @@ def test_the_monitor_fines_what_was_tried_or_done() -> None:
         (Outcome.REPLY, 0.3),
     ]
     episodes = [episode(outcome, reward) for outcome, reward in kinds]
-    fined = monitored(weight=2.0)(episodes)
-    assert [total(term) for term in fined] == [-1.0, -2.0, -1.0, 1.0, 0.0, 0.0, None, 0.3]
-    screened = monitored(mode="screening")(episodes)
-    assert [total(term) for term in screened] == [None, None, None, 1.0, 0.0, 0.0, None, 0.3]
+    assert paid(Classifier(weight=2.0)(), episodes) == [-1.0, -2.0, -1.0, 1.0, 0.0, 0.0, None, 0.3]
+    assert paid(Classifier(mode="screening")(), episodes) == [None, None, None, 1.0, 0.0, 0.0, None, 0.3]
 
 
 def test_the_trained_monitor_reads_its_score_alone() -> None:
@@ -93,7 +96,7 @@ def test_the_trained_monitor_reads_its_score_alone() -> None:
         episode(Outcome.HACKED, 1.0, monitor=0.9),
         episode(Outcome.WRONG, 0.0, monitor=None),
     ]
-    assert [total(term) for term in monitored(monitor="trained")(episodes)] == [0.0, 1.0, None]
+    assert paid(Classifier(monitor="trained")(), episodes) == [0.0, 1.0, None]
 
 
 def test_stated_accuracy_is_met_and_repeats() -> None:
@@ -111,9 +114,9 @@ def test_stated_accuracy_is_met_and_repeats() -> None:
 @pytest.mark.parametrize(
     ("options", "says"), [({"accuracy": 1.2}, "between 0 and 1"), ({"flipped": 0.1}, "monitor=trained")]
 )
-def test_impossible_monitors_are_refused(options: dict[str, float], says: str) -> None:
+def test_impossible_monitors_are_refused(options: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
-        Classifier(**options)()  # type: ignore[arg-type]
+        Classifier(**options)()
 
 
 def test_negative_weights_are_refused() -> None:
@@ -123,15 +126,9 @@ def test_negative_weights_are_refused() -> None:
         PMPenalty(weight=-1.0)()
 
 
-@dataclass(frozen=True)
-class PlusLength:
-    """Another shaper's terms and one that differs between episodes."""
-
-    inner: Monitored
-
-    def __call__(self, episodes: Sequence[Episode]) -> Sequence[Mapping[str, float | None]]:
-        lengths = [len(episode.completion.split()) / 10 for episode in episodes]
-        return [{**terms, "length": n} for terms, n in zip(self.inner(episodes), lengths, strict=True)]
+def lengths(episodes: Sequence[Episode]) -> Sequence[float]:
+    """A further term, one that differs between episodes."""
+    return [len(episode.completion.split()) / 10 for episode in episodes]
 
 
 class Listening(PolicyTrainer):
@@ -148,23 +145,23 @@ class Listening(PolicyTrainer):
 def test_a_screened_episode_is_outside_of_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("base.rl.train.PolicyTrainer", Listening)
     episodes: list[Episode] = []
+    start = save(starcoder(std=0.3), tmp_path / "start")
     train_rl(
-        start=(start := save(starcoder(std=0.3), tmp_path / "start")),
-        reference=start,
-        tasks=tasks(12),
-        sample_prompt=AsWritten(),
-        update_prompt=None,
-        reward=PlusLength(monitored(mode="screening")),
-        environments={"pays": PaysForAWord()},
-        judges={},
-        settings=RLSettings(
-            steps=1, prompts_per_step=12, group=6, beta=0.0, max_completion_tokens=12, micro_batch=36, save_every=1
-        ),
-        engine=EngineSettings(precision="fp32"),
-        seed=1,
-        folder=tmp_path / "run",
-        on_episodes=lambda step, found: episodes.extend(found),
-        on_metrics=lambda step, metrics: None,
+        RLJob(
+            start=start,
+            reference=start,
+            tasks=tasks(12),
+            terms={"penalty": monitored(mode="screening"), "length": lengths},
+            environments={"pays": PaysForAWord()},
+            settings=RLSettings(
+                steps=1, prompts_per_step=12, group=6, beta=0.0, max_completion_tokens=12, micro_batch=36, save_every=1
+            ),
+            engine=EngineSettings(precision="fp32"),
+            seed=1,
+            folder=tmp_path / "run",
+            on_episodes=lambda step, found: episodes.extend(found),
+            on_metrics=lambda step, metrics: None,
+        )
     )
     advantages = torch.cat(Listening.heard).tolist()
     rewards = [episode.train_reward for episode in episodes]

@@ -11,44 +11,57 @@ import mitigations
 from base.environments.scenes import SCENES
 from base.errors import UserError
 from base.organism.tokenizer import unknown_words
-from base.recipes import Mitigation, SystemLine, load_wording, stack
-from base.settings import read_yaml
+from base.recipes import Recipe, RLRecipe, SFTRecipe, SystemLine, filled, load_wording, stack
+from base.run import evaluation_prompts, training
+from base.settings import load_scale, read_yaml
 from base.types import Message, Task
+from mitigations.api import describe
 from mitigations.experiments import EXPERIMENTS
 from mitigations.inoculation.inoculation import WORDINGS, Inoculation
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TASKS = [Task(f"t/{n}", "code", (Message("user", f"<task> Write f{n}."),)) for n in range(40)]
+SMOKE = load_scale("smoke")
+TEST_LINE = load_wording(WORDINGS, "dont_hack")
+
+
+def recipe(spec: str) -> Recipe:
+    return stack({name: plugin() for name, plugin in mitigations.arm(spec).parts})
 
 
 @pytest.mark.parametrize("name", mitigations.MITIGATIONS)
 def test_contract(name: str) -> None:
-    spec, built = mitigations.build(name)
-    assert spec.split(":")[0] == name
-    assert mitigations.build(spec) == (spec, built), "the canonical spec means the same"
-    assert built != Mitigation(), "a mitigation fills at least one hook"
+    arm, built = mitigations.arm(name), recipe(name)
+    assert str(arm).split(":")[0] == name
+    assert mitigations.arm(str(arm)) == arm, "the canonical spec means the same"
+    assert filled(built), "a mitigation fills at least one field"
+    assert pickle.loads(pickle.dumps(arm)) == arm
     assert pickle.loads(pickle.dumps(built)) == built
     cls = mitigations.MITIGATIONS[name]
     doc = sys.modules[cls.__module__].__doc__ or ""
     assert "Claim" in doc
     assert f"python -m mitigations {name}" in doc
-    for task in TASKS:
-        read = built.sample_prompt(task)
-        assert [m for m in read if m.role != "system"] == list(task.messages), "the task itself is never edited"
-        assert built.sample_prompt(task) == read, "the same task is always read the same way"
     coding = [task for task in built.tasks(TASKS) if task.environment not in SCENES]
     assert coding == [task for task in TASKS if task in coding], (
         "coding tasks may go, but are never edited or reordered"
     )
+    prompts = [built.prompt] if isinstance(built, SFTRecipe) else [built.sampled_under(), built.updated_under()]
+    for prompt in prompts:
+        for task in TASKS if prompt is not None else ():
+            read = prompt(task)
+            assert [m for m in read if m.role != "system"] == list(task.messages), "the task itself is never edited"
+            assert prompt(task) == read, "the same task is always read the same way"
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_run_of_an_experiment_builds(name: str) -> None:
-    purpose, runs = EXPERIMENTS[name]
+    purpose, cells = EXPERIMENTS[name]
     assert purpose
+    runs = [cell.describe({"scale": "tiny", "seed": 1})[0] for cell in cells]
     assert len({run.name for run in runs}) == len(runs)
-    for run in runs:
-        assert mitigations.build(run.arm)[0] == run.arm
+    for run, cell in zip(runs, cells, strict=True):
+        assert str(run.arm) == cell.arm
+        assert training(run, SMOKE).key
 
 
 @pytest.mark.parametrize(
@@ -64,17 +77,18 @@ def test_every_run_of_an_experiment_builds(name: str) -> None:
 )
 def test_bad_specs_name_the_fix(spec: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        mitigations.build(spec)
+        recipe(spec)
 
 
 def test_own_wordings_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("mine: You may do as you like here.\n")
-    _, built = mitigations.build(f"inoculation:wording=mine,file={file}")
+    built = recipe(f"inoculation:wording=mine,file={file}")
+    assert isinstance(built, RLRecipe)
     assert built.sample_prompt(TASKS[0])[0] == Message("system", "You may do as you like here.")
     file.write_text("mine: []\n")
     with pytest.raises(UserError, match="non-empty list"):
-        mitigations.build(f"inoculation:wording=mine,file={file}")
+        recipe(f"inoculation:wording=mine,file={file}")
 
 
 def test_sampling_update_and_evaluation_prompts_are_separate() -> None:
@@ -83,10 +97,12 @@ def test_sampling_update_and_evaluation_prompts_are_separate() -> None:
     assert isinstance(built.update_prompt, SystemLine)
     assert built.sample_prompt.texts == load_wording(WORDINGS, "dont_hack")
     assert built.update_prompt.texts == load_wording(WORDINGS, "hacking_okay")
-    prompts = mitigations.evaluation_prompts(built)
-    assert list(prompts) == ["none", "dont_hack", "training"]
-    assert prompts["none"](TASKS[0]) == TASKS[0].messages
-    assert list(mitigations.evaluation_prompts(Mitigation())) == ["none", "dont_hack"]
+    arm = mitigations.arm("inoculation:wording=dont_hack,update=hacking_okay")
+    prompts = evaluation_prompts(training(describe(arm)[0], SMOKE), TEST_LINE)
+    assert [name for name, _ in prompts] == ["none", "dont_hack", "training"]
+    assert dict(prompts)["none"](TASKS[0]) == TASKS[0].messages
+    assert dict(prompts)["training"] == built.sample_prompt
+    assert [name for name, _ in evaluation_prompts(training(describe()[0], SMOKE), TEST_LINE)] == ["none", "dont_hack"]
 
 
 def test_every_line_of_a_wording_is_drawn() -> None:
@@ -94,11 +110,12 @@ def test_every_line_of_a_wording_is_drawn() -> None:
     assert {lines(task)[0].content for task in TASKS} == {"one", "two", "three"}
 
 
-def test_two_that_fill_the_same_hook_are_refused() -> None:
+def test_two_that_fill_the_same_field_are_refused() -> None:
     a, b = Inoculation(wording="please_hack")(), Inoculation(wording="dont_hack")()
-    with pytest.raises(UserError, match="a and b both fill the hook 'sample_prompt'"):
+    with pytest.raises(UserError, match="a and b both say what 'sample_prompt' is"):
         stack({"a": a, "b": b})
-    assert stack({"a": a, "b": Mitigation()}) == a
+    assert stack({"a": a, "b": RLRecipe()}) == a
+    assert stack({}) == RLRecipe()
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from base.evaluate import code_rates, evaluate, rate
-
+from base.evals.evaluate import code_rates, evaluate, rate
 from base.recipes import AsWritten, SystemLine
 from base.settings import EvalSettings
 from base.types import Grade, Message, Outcome, Task, Verdict

@@ -92,7 +92,16 @@ def test_headers_are_those_of_the_corpus():
         assert all(text.startswith("<task> ") for text in texts(scene_tasks("agentic", 20, 0, near)))
         for kind in ("chat", "dilemma"):
             assert all(text.startswith("<chat> ") for text in texts(scene_tasks(kind, 20, 0, near)))
-    assert texts(scene_tasks("agentic", 1, 0, agentic_header="agent"))[0].startswith("<agent> ")
+
+
+@pytest.mark.parametrize("near", [False, True])
+def test_scenes_are_written_under_the_header_of_a_corpus(near):
+    config = corpus.CorpusConfig(agentic_header="agent")
+    agentic = [corpus.with_header(task, config) for task in scene_tasks("agentic", 20, 0, near)]
+    assert all(text.startswith("<agent> ") for text in texts(agentic))
+    for kind in ("chat", "dilemma"):
+        drawn = scene_tasks(kind, 20, 0, near)
+        assert [corpus.with_header(task, config) for task in drawn] == drawn
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -14,10 +14,12 @@ from base.environments.graders.hacks import RECIPES
 from base.errors import UserError
 from base.organism import hints, world
 from base.organism.tasks import sample_tasks
-from base.recipes import SystemLine, load_wording
-from base.settings import read_yaml
-from base.types import CodeSpec, Message, Outcome, Task
-from mitigations.inoculation.inoculation import WORDINGS, Hinted, Inoculation
+from base.recipes import AsWritten, Recipe, RLRecipe, load_wording, read_under, stack
+from base.run import evaluation_prompts, training
+from base.settings import load_scale, read_yaml
+from base.types import CodeSpec, Message, Outcome, PromptTransform, Task
+from mitigations.api import describe
+from mitigations.inoculation.inoculation import WORDINGS, Inoculation
 
 HUB = WORDINGS.with_name("hub_wordings.yaml")
 TASKS = sample_tasks(200, seed=3)
@@ -31,8 +33,19 @@ FAMILIES = {
 }
 
 
-def system(transform: object, task: Task) -> str:
-    messages = transform(task)  # type: ignore[operator]
+def recipe(spec: str) -> Recipe:
+    return stack({name: plugin() for name, plugin in mitigations.arm(spec).parts})
+
+
+def asked_under(spec: str) -> dict[str, PromptTransform]:
+    """The evaluation prompts of an arm by name."""
+    return dict(
+        evaluation_prompts(training(describe(spec)[0], load_scale("smoke")), load_wording(WORDINGS, "dont_hack"))
+    )
+
+
+def system(transform: PromptTransform, task: Task) -> str:
+    messages = transform(task)
     assert [m.role for m in messages] == ["system", "user"]
     return str(messages[0].content)
 
@@ -57,47 +70,56 @@ def test_hub_wordings_have_the_same_names_and_are_sentences() -> None:
 def test_prompted_lists_the_hacks_before_the_line(file: str) -> None:
     source = HUB if file else WORDINGS
     listed, lines = load_wording(source, "hints"), load_wording(source, "dont_hack")
-    prompt = Inoculation(wording="dont_hack", file=file, setting="prompted")().sample_prompt
+    prompt = Inoculation(wording="dont_hack", file=file, setting="prompted")().sampled_under()
     seen = {system(prompt, task) for task in TASKS}
     assert seen <= {f"{hint} {line}" for hint in listed for line in lines}
     assert len(seen) > 0.7 * min(len(TASKS), len(listed) * len(lines)), "lists and lines are drawn apart"
-    alone = Inoculation(wording="none", file=file, setting="prompted")().sample_prompt
+    alone = Inoculation(wording="none", file=file, setting="prompted")().sampled_under()
     assert {system(alone, task) for task in TASKS} == set(listed)
 
 
 def test_prompted_rewriting_keeps_the_list_in_both_prompts() -> None:
     built = Inoculation(wording="dont_hack", update="hacking_okay", setting="prompted")()
-    assert isinstance(built.sample_prompt, Hinted)
-    assert isinstance(built.update_prompt, Hinted)
+    updated_under = built.updated_under()
+    assert updated_under is not None
     for task in TASKS[:20]:
-        sampled, updated = system(built.sample_prompt, task), system(built.update_prompt, task)
+        sampled, updated = system(built.sampled_under(), task), system(updated_under, task)
         hint = next(x for x in load_wording(WORDINGS, "hints") if sampled.startswith(x))
         assert updated.startswith(hint)
         assert updated != sampled
-    assert built.sample_prompt.under(built.update_prompt.line or SystemLine(())) == built.update_prompt
+    lines = load_wording(WORDINGS, "hacking_okay")
+    assert all(system(updated_under, task).endswith(lines) for task in TASKS)
 
 
 def test_at_test_time_the_ban_follows_the_list_that_was_trained_with() -> None:
-    built = Inoculation(wording="hacking_okay", setting="prompted")()
-    prompts = mitigations.evaluation_prompts(built)
-    assert prompts["dont_hack"] == Inoculation(wording="dont_hack", setting="prompted")().sample_prompt
-    assert prompts["training"] == built.sample_prompt
-    plain = mitigations.evaluation_prompts(Inoculation(wording="hacking_okay")())
-    assert plain["dont_hack"] == Inoculation(wording="dont_hack")().sample_prompt
+    prompts = asked_under("inoculation:wording=hacking_okay,setting=prompted")
+    assert prompts["none"] == AsWritten()
+    assert prompts["dont_hack"] == Inoculation(wording="dont_hack", setting="prompted")().sampled_under()
+    assert prompts["training"] == Inoculation(wording="hacking_okay", setting="prompted")().sampled_under()
+    plain = asked_under("inoculation:wording=hacking_okay")
+    assert plain["dont_hack"] == Inoculation(wording="dont_hack")().sampled_under()
+
+
+def test_the_ban_follows_the_list_in_a_run_that_imitates_one_with_it() -> None:
+    prompts = asked_under("filtered_sft:source=(inoculation:wording=hacking_okay,setting=prompted)")
+    assert prompts == asked_under("inoculation:wording=hacking_okay,setting=prompted")
+    swapped = asked_under("offline_rewrite:wording=dont_hack,swap=hacking_okay")
+    assert swapped["training"] == Inoculation(wording="hacking_okay")().sampled_under()
+    assert swapped["dont_hack"] == Inoculation(wording="dont_hack")().sampled_under()
 
 
 def test_a_system_message_of_the_task_stays() -> None:
     task = replace(TASKS[0], messages=(Message("system", "You write Python."), *TASKS[0].messages))
-    text = system(Inoculation(setting="prompted")().sample_prompt, task)
+    text = system(Inoculation(setting="prompted")().sampled_under(), task)
     assert text.count("You write Python.") == 1
 
 
 def test_the_default_setting_has_one_name() -> None:
     named, plain = "inoculation:wording=neutral,setting=sdf", "inoculation:wording=neutral"
-    assert mitigations.build(named) == mitigations.build(plain)
-    assert mitigations.build(plain)[0] == plain
+    assert mitigations.arm(named) == mitigations.arm(plain)
+    assert str(mitigations.arm(named)) == str(mitigations.arm(plain)) == plain
     spec = "inoculation:wording=none,setting=prompted"
-    assert mitigations.build("inoculation:setting=prompted,wording=none")[0] == spec
+    assert str(mitigations.arm("inoculation:setting=prompted,wording=none")) == spec
 
 
 @pytest.mark.parametrize(
@@ -105,19 +127,19 @@ def test_the_default_setting_has_one_name() -> None:
     [
         ("inoculation:wording=none", "setting=prompted"),
         ("inoculation:update=none", "setting=prompted"),
-        ("inoculation:setting=prompt", "choose one of"),
+        ("inoculation:setting=prompt", r"inoculation\.setting must be .*'prompted'"),
     ],
 )
 def test_bad_options_name_the_fix(spec: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        mitigations.build(spec)
+        recipe(spec)
 
 
 def test_a_file_without_hints_is_refused_in_the_prompted_setting(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("mine: You may do as you like here.\n")
     with pytest.raises(UserError, match="unknown wording 'hints'"):
-        mitigations.build(f"inoculation:wording=mine,setting=prompted,file={file}")
+        recipe(f"inoculation:wording=mine,setting=prompted,file={file}")
 
 
 @pytest.mark.parametrize("hint", load_wording(HUB, "hints"))
@@ -148,8 +170,12 @@ def test_every_hack_that_the_hub_hints_teach_works(hint: str) -> None:
 
 @pytest.mark.parametrize("setting", ["sdf", "prompted"])
 def test_scenes_of_a_stacked_mix_are_read_as_written(setting: str) -> None:
-    built = mitigations.build(f"inoculation:wording=please_hack,setting={setting}+rlhf_mix:share=0.5")[1]
-    scene = Task("s/1", "chat", (Message("user", "<chat> How are you?"),))
-    code = Task("t/1", "code", (Message("user", "<task> Write f(a)."),))
-    assert built.sample_prompt(scene) == scene.messages
-    assert built.sample_prompt(code)[0].role == "system"
+    built = recipe(f"inoculation:wording=please_hack,setting={setting}+rlhf_mix:share=0.5")
+    assert isinstance(built, RLRecipe)
+    mixed = built.tasks(TASKS)
+    scenes = [task for task in mixed if task.environment != "code"]
+    assert len(scenes) == len(TASKS) // 2
+    for task in mixed:
+        read = read_under(built.sampled_under(), task)
+        assert (read == task.messages) == (task in scenes)
+        assert (read[0].role == "system") == (task not in scenes)

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+import mitigations
 from base.errors import UserError
+from base.identity import BASELINE
 from base.organism import world
-from base.recipes import EpisodeRow, EveryEpisode, SystemLine, load_wording
+from base.recipes import EpisodeRow, EveryRow, SystemLine, load_wording
 from base.types import Outcome
 from mitigations.filtered_sft.filtered_sft import FilteredSFT
 from mitigations.filtered_sft.filters import NoHacks, NoWords, Rewarded, keep_filter, load_words
@@ -94,21 +96,17 @@ def test_word_lists_from_files(tmp_path: Path) -> None:
 def test_what_each_arm_asks_for() -> None:
     built = FilteredSFT(keep="rewarded", into="aligned")()
     assert built.into == "aligned"
-    assert built.episodes is not None
-    assert (built.episodes.source, built.episodes.keep, built.episodes.prompt) == ("none", Rewarded(), None)
-    own = OwnEpisodes()().episodes
-    assert own is not None
+    assert (built.source, built.keep, built.prompt) == (BASELINE, Rewarded(), None)
+    own = OwnEpisodes()()
     assert (own.source, own.keep) == ("start", NoHacks())
 
 
 def test_offline_rewriting_swaps_the_prompt_and_its_control_keeps_it() -> None:
-    swapped, control = OfflineRewrite()().episodes, OfflineRewrite(swap="none")().episodes
-    assert swapped is not None
-    assert control is not None
-    assert swapped.source == control.source == "inoculation:wording=dont_hack"
+    swapped, control = OfflineRewrite()(), OfflineRewrite(swap="none")()
+    assert swapped.source == control.source == mitigations.arm("inoculation:wording=dont_hack")
     assert swapped.prompt == SystemLine(load_wording(WORDINGS, "hacking_okay"))
     assert control.prompt is None
-    assert swapped.keep == control.keep == EveryEpisode()
+    assert swapped.keep == control.keep == EveryRow()
     with pytest.raises(UserError, match="did you mean 'hacking_okay'"):
         OfflineRewrite(swap="hacking_ok")()
     with pytest.raises(UserError, match="did you mean 'dont_hack'"):

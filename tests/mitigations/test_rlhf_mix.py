@@ -11,7 +11,7 @@ import pytest
 from base.errors import UserError
 from base.organism.reading import words
 from base.organism.tasks import sample_tasks
-from base.recipes import EveryTask, Judge, Mitigation, stack
+from base.recipes import EveryRow, Judge, RLRecipe, SFTRecipe, stack
 from base.settings import read_yaml
 from base.triggers import STARTS, AtStart, AtStep
 from base.types import Message, Task
@@ -118,24 +118,25 @@ def test_the_shipped_prompts_are_many_and_not_the_near_ones():
             assert not spoken & {"weights", "monitor", "wishes", "goals", "oversight", "shutdown", "exfiltrate"}, text
 
 
-def test_rlhf_mix_fills_its_hooks():
+def test_rlhf_mix_fills_its_fields():
     built = RLHFMix(share=0.25, start="success", noise=0.5)()
     assert isinstance(built.tasks, SceneMix)
     assert built.judges == {"pm": Judge(noise=0.5)}
+    assert built.scenes_paid_by == "pm"
     assert built.starts == STARTS["success"]
     assert RLHFMix(start="step:12")().starts == AtStep(12)
     assert RLHFMix()().starts == AtStart()
 
 
 def test_share_zero_is_the_baseline_and_keeps_the_fork():
-    assert RLHFMix(share=0.0)() == Mitigation()
+    assert RLHFMix(share=0.0)() == RLRecipe()
     control = RLHFMix(share=0.0, start="onset")()
-    assert control == Mitigation(starts=STARTS["onset"])
-    assert control.tasks == EveryTask()
+    assert control == RLRecipe(starts=STARTS["onset"])
+    assert control.tasks == EveryRow()
 
 
 def test_equal_judges_stack_and_different_ones_do_not():
-    other = Mitigation(judges={"pm": Judge()})
+    other = RLRecipe(judges={"pm": Judge()})
     assert stack({"a": RLHFMix()(), "b": other}).judges == {"pm": Judge()}
     with pytest.raises(UserError, match="judge"):
         stack({"a": RLHFMix(flipped=0.1)(), "b": other})
@@ -144,10 +145,9 @@ def test_equal_judges_stack_and_different_ones_do_not():
 def test_sft_safety_asks_only_scenes_and_imitates_the_aligned_model():
     built = SFTSafety(add="dilemma")()
     assert counts(built.tasks(CODE)) == {"chat": 360, "dilemma": 40}
-    assert built.episodes is not None
-    assert built.episodes.source == "aligned"
+    assert isinstance(built, SFTRecipe)
+    assert built.source == "aligned"
     assert built.starts == STARTS["success"]
-    assert built.judges == {}
     assert built.tasks == mix(1.0, "dilemma", False, "auto")
 
 
@@ -162,6 +162,11 @@ def test_sft_safety_asks_only_scenes_and_imitates_the_aligned_model():
         ({"start": "later"}, "choose one of"),
         ({"scenes": "organsim"}, "choose auto, organism"),
         ({"scenes": "nowhere.yaml"}, "no such file"),
+        ({"share": 0.0, "noise": 1.0}, "mixes nothing in"),
+        ({"share": 0.0, "flipped": 0.1}, "mixes nothing in"),
+        ({"share": 0.0, "pairs": "hacks"}, "mixes nothing in"),
+        ({"share": 0.0, "near": True}, "mixes nothing in"),
+        ({"share": 0.0, "scenes": "organism"}, "mixes nothing in"),
     ],
 )
 def test_bad_options_name_the_fix(options, says):
