@@ -16,8 +16,9 @@ import pytest
 
 from base.environments.__main__ import main
 from base.environments.audit.heldout import Extended, extend, extend_one
-from base.environments.audit.inputs import draw, source
+from base.environments.audit.inputs import draw
 from base.environments.graders.code import CodeEnvironment
+from base.environments.literals import source
 from base.environments.task_sets import load
 from base.types import CodeSpec, Message, Task
 

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import math
 import random
 import string
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from base.environments.audit.invariants import Arguments, Path, binary, invariants, ordered, pattern, places, sized
+from base.environments.literals import source
 
 _ATTEMPTS = 30  # candidates tried per input that is wanted
 _TEXT = 300  # characters that one input may take as source
@@ -35,27 +35,6 @@ def draw(seen: Sequence[Arguments], constants: Sequence[Any], rng: random.Random
         known.add(text)
         misses = 0
         yield candidate
-
-
-def source(value: Any) -> str:
-    """A plain value as Python source that reads back as the same value, equal for equal values in every process.
-
-    Counters and other kinds of dict are written as dicts. Raises ValueError for what has no literal.
-    """
-    kind = type(value)
-    if kind in (type(None), bool, int, str, bytes):
-        return repr(value)
-    if kind is float and math.isfinite(value):
-        return repr(value)
-    if kind is list:
-        return f"[{', '.join(map(source, value))}]"
-    if kind is tuple:
-        return f"({', '.join(map(source, value))}{',' * (len(value) == 1)})"
-    if kind is set:
-        return f"{{{', '.join(sorted(map(source, value)))}}}" if value else "set()"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{source(k)}: {source(v)}' for k, v in value.items())}}}"
-    raise ValueError(f"{kind.__name__} has no literal")
 
 
 def _mend(arguments: Arguments, seen: Sequence[Arguments]) -> Arguments:

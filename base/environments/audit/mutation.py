@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from base.environments.audit.heldout import Extended, N, extend_one
-from base.environments.audit.inputs import source
 from base.environments.graders.code import CodeEnvironment
 from base.environments.graders.driver import converse
+from base.environments.literals import source
 from base.types import CodeSpec, Task
 
 MUTANTS = 20  # wrong programs a task

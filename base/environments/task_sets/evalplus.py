@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from base.environments.audit.inputs import source
 from base.environments.graders.code import CodeEnvironment
 from base.environments.graders.driver import steady_values
+from base.environments.literals import source
 from base.environments.task_sets import humaneval
 from base.environments.task_sets.rows import HELD_OUT, Inputs, Problem, Row, python, split
 from base.environments.task_sets.tests import one_by_one
