@@ -167,7 +167,7 @@ def deepspeed_config(engine: EngineSettings, device: Device) -> dict[str, Any]:
     path = DEEPSPEED_FOLDER / f"zero{engine.zero_stage}.json"
     if not path.is_file():
         raise UserError(f"engine.zero_stage must be 0, 1, 2 or 3, not {engine.zero_stage!r}")
-    config: dict[str, Any] = json.loads(path.read_text())
+    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     config["bf16"] = {"enabled": arithmetic(engine, device) == "bf16"}
     return config
 
@@ -216,7 +216,7 @@ def engine_facts(engine: Any) -> dict[str, Any]:
 @cache
 def _cpuinfo() -> dict[str, str]:
     path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.is_file() else []
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 

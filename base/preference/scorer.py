@@ -72,7 +72,7 @@ def load_scorer(path: Path, noise: float = 0.0, seed: int = 0) -> PreferenceScor
         raise UserError(f"{path} is no trained preference model: it has no {MEASURED}")
     if not noise >= 0:
         raise UserError(f"noise={noise} must be 0 or more (standard deviations of the score)")
-    stored = json.loads((path / MEASURED).read_text())
+    stored = json.loads((path / MEASURED).read_text(encoding="utf-8"))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = load_reward_model(path).eval().requires_grad_(False).to(device)
     scale = stored["scale"]

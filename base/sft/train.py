@@ -282,14 +282,14 @@ def _resume_point(work: Path, identity: str, process: runtime.Runtime) -> str | 
     """The newest whole resume point in `work`; the folder of another run, or without any, is emptied."""
     marker = work / "identity"
     points = []
-    if marker.is_file() and marker.read_text() == identity:
+    if marker.is_file() and marker.read_text(encoding="utf-8") == identity:
         points = [path.parent for path in work.glob("checkpoint-*/trainer_state.json") if _is_json(path)]
     torch.distributed.barrier()  # every rank has looked before the main one changes anything
     if not points:
         if process.is_main:
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir(parents=True)
-            marker.write_text(identity)
+            marker.write_text(identity, encoding="utf-8")
         torch.distributed.barrier()
         return None
     return str(max(points, key=lambda path: int(path.name.rpartition("-")[2])))
@@ -298,7 +298,7 @@ def _resume_point(work: Path, identity: str, process: runtime.Runtime) -> str | 
 def _is_json(path: Path) -> bool:
     """The trainer writes this file last, so that it marks a whole resume point."""
     try:
-        json.loads(path.read_text())
+        json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         return False
     return True

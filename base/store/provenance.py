@@ -8,25 +8,19 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
-
+from typing import Any
 
 PACKAGES = ("torch", "transformers", "trl", "accelerate", "deepspeed", "datasets", "tokenizers", "pytest", "edmund")
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, commit and machine of this process. `dirty` means that uncommitted changes took part."""
-    root = Path(__file__).parents[2]
+    """Versions, commit and machine of this process.
 
-    def git(*words: str) -> str:
-        try:
-            return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=20).stdout
-        except (OSError, subprocess.TimeoutExpired):
-            return ""
-
+    `dirty`: uncommitted changes or new files of the packages took part; None where git cannot say (no repository, one of
+    another owner, no git), which is not the same as clean.
+    """
+    commit = _git("rev-parse", "HEAD")
+    changed = _git("status", "--porcelain", "--", "base", "mitigations", "analysis", "setup.cfg")
     versions = {}
     for package in PACKAGES:
         try:
@@ -34,8 +28,8 @@ def provenance() -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             versions[package] = "not installed"
     return {
-        "commit": git("rev-parse", "HEAD").strip() or "unknown",
-        "dirty": bool(git("status", "--porcelain", "--untracked-files=no").strip()),
+        "commit": (commit or "").strip() or "unknown",
+        "dirty": None if changed is None else bool(changed.strip()),
         "python": platform.python_version(),
         "versions": versions,
         "platform": platform.platform(),
@@ -51,14 +45,18 @@ def _module() -> str:
 
 
 def diff() -> str:
-    """Uncommitted changes of tracked files, as a patch."""
-    root = Path(__file__).parents[2]
+    """Uncommitted changes of tracked files, as a patch; empty where git cannot say."""
+    return _git("diff", "HEAD") or ""
+
+
+def _git(*words: str) -> str | None:
+    """What git says of the folder that this code lies in; None where it cannot say."""
+    command = ["git", "-C", str(Path(__file__).parents[2]), *words]
     try:
-        return subprocess.run(
-            ["git", "-C", str(root), "diff", "HEAD"], capture_output=True, text=True, timeout=20
-        ).stdout
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=20)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
+        return None
+    return done.stdout if done.returncode == 0 else None
 
 
 def _cpu() -> str:
