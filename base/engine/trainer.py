@@ -60,7 +60,12 @@ def divide(setting: str, per_step: int, trainer: Mapping[str, Any], ranks: int) 
 def published(out: Path, process: Runtime) -> Iterator[Path]:
     """A folder to write a result into that becomes `out` when all of it is there; an interrupted write leaves no `out`."""
     unfinished = out.with_name(f".{out.name}.finished")
-    yield unfinished
+    try:
+        yield unfinished
+    except BaseException:
+        if process.is_main:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        raise
     if process.is_main:
         shutil.rmtree(out, ignore_errors=True)
         unfinished.rename(out)

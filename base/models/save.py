@@ -33,12 +33,24 @@ def save(model: Any, tokenizer: PreTrainedTokenizerBase | None, folder: Path, *,
     state = fp32_state(model)
     if not main:
         return
-    plain = model.get_base_model() if hasattr(model, "peft_config") else model
-    config = deepcopy(plain.config)
-    config.dtype = torch.float32
     temporary = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
+    try:
+        _write(model, state, temporary)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(temporary)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write(model: Any, state: dict[str, Tensor], folder: Path) -> None:
+    """The checkpoint but for its tokenizer, checked; `state` is used up."""
+    plain = model.get_base_model() if hasattr(model, "peft_config") else model
+    config = deepcopy(plain.config)
+    config.dtype = torch.float32
     # A fresh copy: the trained model may be sharded or in bf16, and must stay as it is for training to go on, random
     # numbers included.
     with torch.random.fork_rng(devices=[]):
@@ -48,16 +60,12 @@ def save(model: Any, tokenizer: PreTrainedTokenizerBase | None, folder: Path, *,
 
             copy = get_peft_model(copy, model.peft_config["default"])
         copy.load_state_dict(state)
-        del state  # a large model in fp32
+        state.clear()  # a large model in fp32
         if hasattr(model, "peft_config"):
             copy = copy.merge_and_unload()
         copy.generation_config = None if plain.generation_config is None else plain_generation(plain)
-        copy.save_pretrained(temporary)
-        _check(model, copy.eval(), temporary)
-    if tokenizer is not None:
-        tokenizer.save_pretrained(temporary)
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+        copy.save_pretrained(folder)
+        _check(model, copy.eval(), folder)
 
 
 def fp32_state(model: nn.Module) -> dict[str, Tensor]:

@@ -17,21 +17,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from base.errors import UserError
 
+_SCRATCH = ".scratch"  # how a file that is being written ends
 RECORD = "training.json"  # beside a checkpoint that was trained here, written last
 
 
 def write_json(path: Path, value: Any) -> None:
     """Writes whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(json.dumps(value, indent=1, default=plain) + "\n", encoding="utf-8")
-    scratch.replace(path)
+    _write(path, json.dumps(value, indent=1, default=plain) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -50,10 +49,23 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """JSON lines, whole or not at all."""
+    _write(path, "".join(json.dumps(row, default=plain) + "\n" for row in rows))
+
+
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text("".join(json.dumps(row, default=plain) + "\n" for row in rows), encoding="utf-8")
-    scratch.replace(path)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}{_SCRATCH}")
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what processes that were killed in mid-write left in a folder; the caller holds its lock."""
+    for path in [*folder.rglob(f".*{_SCRATCH}"), *folder.rglob(".*.partial"), *folder.rglob(".*.finished")]:
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from base.types import Episode
 
 if TYPE_CHECKING:
     pass
-from base.store.files import read_json, read_rows, write_json, write_rows
+from base.store.files import read_json, read_rows, remove_leftovers, write_json, write_rows
 from base.store.provenance import diff, provenance
 
 
@@ -49,6 +49,7 @@ class RunFolder:
             UserError: as `check`.
         """
         self.check(key)
+        remove_leftovers(self.path)
         made = provenance()
         old = self.record or {
             "run": run.record(),
