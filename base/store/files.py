@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ RECORD = "training.json"  # beside a checkpoint that was trained here, written l
 def write_json(path: Path, value: Any) -> None:
     """Writes whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch = path.with_name(f".{path.name}.partial")  # one name: what a killed process left, the next one replaces
     scratch.write_text(json.dumps(value, indent=1, default=plain) + "\n", encoding="utf-8")
     scratch.replace(path)
 
@@ -51,7 +50,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """JSON lines, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch = path.with_name(f".{path.name}.partial")
     scratch.write_text("".join(json.dumps(row, default=plain) + "\n" for row in rows), encoding="utf-8")
     scratch.replace(path)
 

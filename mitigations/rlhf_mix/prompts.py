@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import random
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 from base.errors import UserError, near
@@ -23,7 +22,6 @@ Prompt = tuple[Message, ...]
 ALL = 1_000_000
 
 
-@lru_cache(maxsize=16)
 def load_prompts(file: Path, kind: Kind, near_evals: bool = False) -> tuple[Prompt, ...]:
     """The prompts of one kind, without repetitions.
 
