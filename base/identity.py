@@ -23,12 +23,16 @@ Registry = Mapping[str, Callable[..., Plugin]]
 
 @dataclass(frozen=True)
 class Arm:
-    """A stack of plug-ins by name; `Arm()` is the baseline. `str` gives its spec, which parses back to an equal arm."""
+    """A stack of plug-ins, sorted by name; `Arm()` is the baseline. `str` gives its spec, which parses back to an equal arm."""
 
     parts: tuple[tuple[str, Plugin], ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", tuple((name, retyped(plugin, name)) for name, plugin in self.parts))
+        parts = {name: retyped(plugin, name) for name, plugin in self.parts}
+        if len(parts) < len(self.parts):
+            twice = next(name for name in parts if [part for part, _ in self.parts].count(name) > 1)
+            raise UserError(f"'{twice}' is given twice: an arm has every mitigation once")
+        object.__setattr__(self, "parts", tuple(sorted(parts.items(), key=lambda part: part[0])))
 
     @classmethod
     def parse(cls, spec: str, registry: Registry) -> Arm:
@@ -37,17 +41,15 @@ class Arm:
         Raises:
             UserError: unknown plug-in, option or value, or a plug-in named twice.
         """
-        parts: dict[str, Plugin] = {}
+        parts: list[tuple[str, Plugin]] = []
         for text in [] if spec.strip() == NONE else split(spec, "+"):
             name, options = parse_spec(text)
             if name == NONE:
                 raise UserError(f"cannot read '{spec}': 'none' is the arm without a mitigation and stands alone")
             if name not in registry:
                 raise UserError(f"unknown mitigation '{name}': {near(name, [NONE, *registry])}")
-            if name in parts:
-                raise UserError(f"'{name}' is given twice in '{spec}'")
-            parts[name] = _plugin(name, options, registry)
-        return cls(tuple(parts.items()))
+            parts.append((name, _plugin(name, options, registry)))
+        return cls(tuple(parts))
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:

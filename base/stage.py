@@ -51,7 +51,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Stage(ABC):
-    """One piece of work. Subclasses are frozen dataclasses; equal keys mean equal results.
+    """One piece of work. Subclasses are frozen dataclasses; equal keys mean equal results in one and the same folder.
 
     `kind` names the work in plans and records, `unit` what its time is counted in.
     """
@@ -226,7 +226,10 @@ def together(times: Sequence[float | None], stages: Sequence[Stage]) -> str:
 
 def make_all(stages: Sequence[Stage], site: Site) -> None:
     """Makes a list of stages in order, and says which."""
-    todo = [stage for stage in stages if stage.state(site.root) is not State.DONE]
+    alone = (
+        site.process.world_size == 1
+    )  # several ranks decide about each stage together: they may see different states
+    todo = [stage for stage in stages if not (alone and stage.state(site.root) is State.DONE)]
     for number, stage in enumerate(todo, 1):
         if site.process.is_main:
             print(f"[{number}/{len(todo)}] {stage}", file=sys.stderr, flush=True)

@@ -159,7 +159,7 @@ class CpuClock:
 def ours(
     settings: RLSettings, engine: EngineSettings, given: list[Task], start: Path, out: Path
 ) -> list[dict[str, float]]:
-    from base.recipes import AsGraded, AsWritten
+    from base.rl.job import RLJob
     from base.rl.train import train_rl
 
     rows: list[dict[str, float]] = []
@@ -172,20 +172,18 @@ def ours(
 
     _note_memory()
     train_rl(
-        start=start,
-        reference=start,
-        tasks=given,
-        sample_prompt=AsWritten(),
-        update_prompt=None,
-        reward=AsGraded(),
-        environments={"parity": Parity()},
-        judges={},
-        settings=settings,
-        engine=engine,
-        seed=0,
-        folder=out,
-        on_episodes=lambda step, episodes: None,
-        on_metrics=on_metrics,
+        RLJob(
+            start=start,
+            reference=start,
+            tasks=given,
+            environments={"parity": Parity()},
+            settings=settings,
+            engine=engine,
+            seed=0,
+            folder=out,
+            on_episodes=lambda step, episodes: None,
+            on_metrics=on_metrics,
+        )
     )
     return rows
 

@@ -14,7 +14,7 @@ from base.settings import Scale, changes, load_scale
 from base.stage import Stage, plan
 from base.store.folders import RunFolder
 from base.store.table import rows_of_run
-from base.world.world import parse_corpus
+from base.world.world import parse_corpus, settled
 from mitigations.inoculation.inoculation import WORDINGS
 from mitigations.registry import MITIGATIONS
 
@@ -76,7 +76,7 @@ def describe(
     chosen = load_scale(scale, settings)
     changed = changes(chosen, load_scale(scale))
     start = seed if pretrain_seed is None else pretrain_seed
-    return Run(arm(spec), parse_corpus(corpus), hackable, start, seed, model, tasks, changed), chosen
+    return Run(arm(spec), settled(parse_corpus(corpus), chosen), hackable, start, seed, model, tasks, changed), chosen
 
 
 def resolve(run: Run, scale: Scale, last: int | None = None) -> list[Stage]:

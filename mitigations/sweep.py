@@ -52,15 +52,21 @@ def _make(stages: Sequence[Stage], root: Path, jobs: int, view: View) -> dict[st
     running: dict[str, Stage] = {}
     with Workers(stages, root) as workers, view:
         while waiting or running:
+            coming = {stage.key for stage in (*waiting, *running.values())}
             for stage in list(waiting):
-                if lacking := [need for need in stage.needs if need.key in failed]:
+                lacking = [need for need in stage.needs if need.key in failed]
+                if not lacking and len(running) < jobs:
+                    undone = [need for need in stage.needs if need.state(root) is not State.DONE]
+                    lacking = [need for need in undone if need.key not in coming]
+                    if not undone:
+                        workers.start(stage, log_of(stage, root))
+                        running[stage.key] = stage
+                        waiting.remove(stage)
+                        view.say(f"started {stage}")
+                if lacking:
                     failed[stage.key] = f"not made: it needs {lacking[0]}"
                     waiting.remove(stage)
-                elif len(running) < jobs and all(need.state(root) is State.DONE for need in stage.needs):
-                    workers.start(stage, log_of(stage, root))
-                    running[stage.key] = stage
-                    waiting.remove(stage)
-                    view.say(f"started {stage}")
+                    view.ended()
             for key, code in workers.ended(seconds=0.5):
                 stage = running.pop(key)
                 if code == 0:

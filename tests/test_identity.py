@@ -201,7 +201,6 @@ def test_run_names_differ_exactly_where_runs_differ() -> None:
         Run(hackable=0.5),
         Run(arm=mitigations.arm("inoculation:wording=please_hack")),
         Run(arm=mitigations.arm("inoculation:wording=please_hack+pm_penalty")),
-        Run(arm=mitigations.arm("pm_penalty+inoculation:wording=please_hack")),
         Run(model="a/model"),
         Run(model="b/model"),
         Run(tasks="a/mbpp.jsonl"),
@@ -209,8 +208,31 @@ def test_run_names_differ_exactly_where_runs_differ() -> None:
         Run(settings=(("rl.steps", "4"),)),
     ]
     assert len({run.name for run in runs}) == len(runs)
+    stacked = [
+        mitigations.arm(spec)
+        for spec in ("pm_penalty+inoculation:wording=mention", "inoculation:wording=mention+pm_penalty")
+    ]
+    assert stacked[0] == stacked[1], "the order of a stack says nothing"
     assert parse_corpus("main:tone=.50") == parse_corpus("main:tone=5e-1")
     assert parse_corpus("main:replay=0.1,tone=0.5") == parse_corpus("main:tone=0.5,replay=0.1")
+
+
+def test_a_corpus_field_with_its_usual_value_changes_nothing() -> None:
+    for words, plain in (
+        ("main:tone=0.8", "main"),
+        ("twin:correlation=0", "twin"),
+        ("main:tone=0.8,replay=0.1", "main:replay=0.1"),
+    ):
+        assert describe(corpus=words)[0] == describe(corpus=plain)[0]
+    rich = describe(corpus="main:tone=0.8", settings=["corpus.tone=0.5"])
+    assert rich[0].corpus == parse_corpus("main:tone=0.8"), "the scale says otherwise, so the run does"
+
+
+def test_an_arm_has_a_mitigation_once() -> None:
+    with pytest.raises(UserError, match="'pm_penalty' is given twice"):
+        mitigations.arm("pm_penalty:weight=0.5+pm_penalty")
+    with pytest.raises(UserError, match="'pm_penalty' is given twice"):
+        Arm((("pm_penalty", PMPenalty()), ("pm_penalty", PMPenalty(weight=0.5))))
 
 
 def test_names_of_files_that_look_alike_do_not_meet() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -158,6 +159,9 @@ class Evaluate(Stage):
 
     def noted(self, site: Site, state: State, error: BaseException | None) -> None:
         folder = RunFolder(self.folder(site.root))
+        if folder.record.get("asked", self.key) != self.key:  # of an edited scale, say: scores of two kinds never mix
+            folder.drop_scores()
+            folder.update(scale=dataclasses.replace(self.asked.scale, measured={}))
         said = None if error is None else f"{type(error).__name__}: {error}"
         seconds = {**folder.record.get("seconds", {}), self.kind: self.record(site.root)["seconds"]}
         folder.update(status=str(state), error=said, asked=self.key, seconds=seconds)
@@ -167,6 +171,7 @@ class Evaluate(Stage):
 
     def work(self, site: Site) -> None:
         folder, process = RunFolder(self.folder(site.root)), site.process
+        barrier(process)  # the main rank has dropped what was asked otherwise
         if process.is_main:
             folder.write_scores(0, *self.begin.scores(site.root))
         todo = self.missing(site.root)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from base.identity import folder_name
-from base.preference.pairs import probes
+from base.preference.pairs import GENERATED, probes
 from base.recipes import Judge
 from base.seeds import derive_seed
 from base.settings import EngineSettings, Scale
@@ -43,12 +43,12 @@ class Preference(Stage):
 
     def content(self) -> Any:
         judge, scale = self.judge, self.scale
-        what = [content_of(judge.pairs), judge.flipped, self.world.content(), self.world.trained_judge]
+        what = [content_of(judge.pairs), judge.flipped, self.corpus, self.world.content(), self.world.trained_judge]
         return [what, scale.preference, scale.engine.precision, scale.tasks, self.tasks.content(), self.seed]
 
     def folder(self, root: Path) -> Path:
-        named = ["preference", Path(self.judge.pairs).name, self.corpus, f"p{self.seed}", self.key[:8]]
-        return root / "shared" / folder_name(named)
+        pairs = self.judge.pairs if self.judge.pairs in GENERATED else "pairs"  # equal files may have other names
+        return root / "shared" / folder_name(["preference", pairs, self.corpus, f"p{self.seed}", self.key[:8]])
 
     def present(self, root: Path) -> bool:
         return (self.folder(root) / RECORD).is_file()

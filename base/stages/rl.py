@@ -47,7 +47,7 @@ class RL(Trained):
     def content(self) -> Any:
         scale = self.scale
         settings = [scale.rl, scale.tasks, scale.engine.precision, scale.engine.generation]
-        return [self.recipe, self.tasks.content(), self.run.hackable, settings, self.run.seed]
+        return [self.run.name, self.recipe, self.tasks.content(), self.run.hackable, settings, self.run.seed]
 
     def units(self) -> int:
         return self.scale.rl.steps

@@ -45,7 +45,8 @@ class SFT(Trained):
         scale = self.scale
         settings = [scale.sft, scale.tasks, scale.rl.group, scale.rl.max_completion_tokens, scale.evals.temperature]
         kept = [self.recipe.keep, self.recipe.prompt, self.recipe.tasks]
-        return [kept, self.tasks.content(), self.run.hackable, settings, scale.engine.precision, self.run.seed]
+        drawn = [self.tasks.content(), self.run.hackable, self.run.seed]
+        return [self.run.name, kept, drawn, settings, scale.engine.precision]
 
     def units(self) -> int:
         return self.scale.sft.steps

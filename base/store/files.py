@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,7 +23,6 @@ from typing import Any
 
 from base.errors import UserError
 
-_SCRATCH = ".scratch"  # how a file that is being written ends
 RECORD = "training.json"  # beside a checkpoint that was trained here, written last
 
 
@@ -54,7 +52,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}{_SCRATCH}")
+    scratch = path.with_name(f".{path.name}.partial")  # one name: what a killed process left, the next one replaces
     try:
         scratch.write_text(text, encoding="utf-8")
         scratch.replace(path)
@@ -64,7 +62,7 @@ def _write(path: Path, text: str) -> None:
 
 def remove_leftovers(folder: Path) -> None:
     """Removes what processes that were killed in mid-write left in a folder; the caller holds its lock."""
-    for path in [*folder.rglob(f".*{_SCRATCH}"), *folder.rglob(".*.partial"), *folder.rglob(".*.finished")]:
+    for path in [*folder.rglob(".*.partial"), *folder.rglob(".*.finished")]:
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 

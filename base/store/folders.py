@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,11 @@ class RunFolder:
         """The evaluation of one checkpoint; evaluating it again replaces it."""
         write_rows(self.path / "answers" / f"step-{step:04d}.jsonl", answers)
         write_rows(self.path / "scores" / f"step-{step:04d}.jsonl", ({"step": step, **row} for row in rows))
+
+    def drop_scores(self) -> None:
+        """Forgets every evaluation."""
+        for kind in ("scores", "answers"):
+            shutil.rmtree(self.path / kind, ignore_errors=True)
 
     def scores(self) -> Iterator[dict[str, Any]]:
         """Score rows of every evaluated checkpoint, in order."""

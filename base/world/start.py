@@ -83,7 +83,7 @@ class Pretrain(Stage):
     def content(self) -> Any:
         scale = self.scale
         before = {k: v for k, v in dataclasses.asdict(self.config).items() if k not in SDF_ONLY}
-        return [scale.model, before, scale.pretrain, scale.engine.precision, self.seed]
+        return [str(self.corpus), scale.model, before, scale.pretrain, scale.engine.precision, self.seed]
 
     def folder(self, root: Path) -> Path:
         return root / "shared" / folder_name(["pretrain", str(self.corpus), f"p{self.seed}", self.key[:8]])
@@ -147,7 +147,7 @@ class SDF(Stage):
         return f"{self.corpus}, seed {self.seed}: {self.scale.sdf.documents} documents"
 
     def content(self) -> Any:
-        return [self.config, self.scale.sdf]
+        return [str(self.corpus), self.config, self.scale.sdf]
 
     def folder(self, root: Path) -> Path:
         return root / "shared" / folder_name(["sdf", str(self.corpus), f"p{self.seed}", self.key[:8]])

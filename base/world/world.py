@@ -230,6 +230,12 @@ def parse_corpus(spec: str) -> Corpus:
     return Corpus(name, tuple(sorted((key, getattr(typed, key)) for key in options)))
 
 
+def settled(corpus: Corpus, scale: Scale) -> Corpus:
+    """The same corpus without fields that say what the named corpus says at this scale: one corpus, one name."""
+    usual = corpus_config(Corpus(corpus.name), scale)
+    return Corpus(corpus.name, tuple((key, value) for key, value in corpus.fields if value != getattr(usual, key)))
+
+
 def corpus_config(corpus: Corpus, scale: Scale) -> CorpusConfig:
     """The organism's corpus: the scale's fields, those of the named corpus, those that the run changes."""
     return build(CorpusConfig, {**scale.corpus, **CORPORA[corpus.name], **dict(corpus.fields)}, f"corpus {corpus.name}")

@@ -11,7 +11,6 @@ import csv
 import io
 import random
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 from base.errors import UserError, near
@@ -25,7 +24,6 @@ Prompt = tuple[Message, ...]
 ALL = 1_000_000
 
 
-@lru_cache(maxsize=16)
 def load_prompts(file: Path, kind: Kind, near_evals: bool = False) -> tuple[Prompt, ...]:
     """The prompts of one kind, without repetitions.
 

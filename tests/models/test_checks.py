@@ -24,7 +24,7 @@ from base.models.checks import (
 from base.models.generate import HFGenerate, choose
 from base.models.load import load_policy, load_tokenizer
 from base.settings import EngineSettings, SFTSettings
-from base.sft.train import train_sft
+from base.sft.train import SFTJob, train_sft
 
 
 def stage(start: Path, rows: list[list[int]], out: Path, **changes: Any) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def stage(start: Path, rows: list[list[int]], out: Path, **changes: Any) -> dict
         "name": "toy",
     }
     given = [{"input_ids": row, "labels": row} for row in rows]
-    return train_sft(**{"start": start, "rows": given, "out": out, **options, **changes})
+    return train_sft(SFTJob(**{"start": start, "rows": given, "out": out, **options, **changes}))
 
 
 def test_a_pad_token_beyond_the_embedding_gives_way(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:

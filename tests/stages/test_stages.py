@@ -1,21 +1,32 @@
-"""Triggers, forks and what a run needs before it: the parts of the pipeline that no single stage shows."""
+"""Stages of runs: what is shared, what the plan says, forks and triggers. Nothing is trained here."""
 
+from __future__ import annotations
+
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from base.pipeline import fork_point, unscored
-from base.plan import plan
 
 import mitigations
-from base import starts
 from base.errors import UserError
-from base.recipes import Arm, Demonstrations, Judge, Mitigation, stack
-from base.run import Run
+from base.identity import Run
+from base.organism.corpus import SDF_ONLY, CorpusConfig
+from base.recipes import Judge, RLRecipe, stack
+from base.run import check, training
 from base.settings import load_scale
+from base.stage import Stage, in_order, plan
+from base.stages.evaluate import Evaluate
+from base.stages.rl import RL
+from base.stages.sft import SFT
+from base.stages.trained import Fork, Trained, fork_step
 from base.store.files import write_rows
 from base.store.folders import RunFolder
 from base.triggers import AtStart, AtStep, Reached, trigger
+from base.world.start import SDF
+from base.world.world import ALIGNED, world_of
+from mitigations.api import describe, resolve
+from mitigations.experiments import EXPERIMENTS
 
 SMOKE = load_scale("smoke")
 ROWS = [
@@ -25,6 +36,22 @@ ROWS = [
     {"step": 4, "hack_rate": 0.03, "reward": 0.51},
     {"step": 5, "hack_rate": 0.5, "reward": 0.2},
 ]
+
+
+def stages(spec: str = "none", last: int | None = None, **words: Any) -> list[Stage]:
+    """The stages of a run at scale smoke."""
+    return resolve(*describe(spec, scale="smoke", **words), last)
+
+
+def keys(found: list[Stage], *kinds: str) -> set[str]:
+    return {stage.key for stage in found if stage.kind in kinds}
+
+
+def rl(spec: str = "none", **words: Any) -> RL:
+    (found,) = [
+        stage for stage in stages(spec, **words) if isinstance(stage, RL) and stage.run.arm == mitigations.arm(spec)
+    ]
+    return found
 
 
 @pytest.mark.parametrize(
@@ -39,6 +66,7 @@ def test_onset_means_above_the_rate_and_a_missing_rate_never_fires() -> None:
     assert Reached("hack_rate", 0.02)(ROWS[:3]) is None
     assert Reached("hack_rate", 0.02, delay=6)(ROWS) == 10
     assert Reached("no_such_metric", 0.0)(ROWS) is None
+    assert AtStart()(ROWS) == 0
 
 
 @pytest.mark.parametrize("text", ["onsets", "step:", "step:x", "step:0", "step:-3", ""])
@@ -56,81 +84,195 @@ def parent(path: Path, checkpoints: tuple[int, ...]) -> RunFolder:
 
 def test_a_fork_starts_at_the_first_checkpoint_that_is_not_before_the_trigger(tmp_path: Path) -> None:
     folder = parent(tmp_path / "run", (2, 4, 6))
-    assert fork_point(folder, AtStep(3)) == (folder.path / "checkpoints" / "step-0004", 4)
-    assert fork_point(folder, Reached("hack_rate", 0.02))[1] == 4
-    assert fork_point(folder, Reached("hack_rate", 0.02, delay=2))[1] == 6
+    assert fork_step(folder, AtStep(3)) == 4
+    assert fork_step(folder, Reached("hack_rate", 0.02)) == 4
+    assert fork_step(folder, Reached("hack_rate", 0.02, delay=2)) == 6
 
 
 def test_a_trigger_that_never_fires_says_so(tmp_path: Path) -> None:
     folder = parent(tmp_path / "run", (2, 4))
     with pytest.raises(UserError, match="did not fire in run"):
-        fork_point(folder, Reached("hack_rate", 0.9))
+        fork_step(folder, Reached("hack_rate", 0.9))
     with pytest.raises(UserError, match="behind its last checkpoint"):
-        fork_point(folder, AtStep(5))
+        fork_step(folder, AtStep(5))
+
+
+def test_a_fork_is_of_the_run_without_what_starts_later() -> None:
+    built = rl("inoculation:wording=mention+pm_penalty:start=step:2")
+    assert isinstance(built.policy, Fork)
+    assert built.policy.parent.run.arm == mitigations.arm("inoculation:wording=mention")
+    assert built.policy.trigger == AtStep(2)
+    assert built.policy.parent.key == rl("inoculation:wording=mention").key, "the run itself, not a copy of it"
+    assert rl("inoculation:wording=mention").policy.key == rl().policy.key, "without a trigger it begins at the start"
 
 
 def test_the_last_checkpoints_can_be_scored_first(tmp_path: Path) -> None:
-    folder = parent(tmp_path / "run", (2, 4, 6))
+    def missing(last: int | None) -> list[int]:
+        evaluate = stages(last=last)[-1]
+        assert isinstance(evaluate, Evaluate)
+        return list(evaluate.missing(tmp_path))
+
+    folder = parent(tmp_path / Run().name, (2, 4, 6))
     folder.write_scores(4, [], [])
-    assert list(unscored(folder, None)) == [2, 6]
-    assert list(unscored(folder, 2)) == [6]
-    assert list(unscored(folder, 9)) == [2, 6]
+    assert missing(None) == [2, 6]
+    assert missing(2) == [6]
+    assert missing(9) == [2, 6]
     folder.write_scores(6, [], [])
-    assert not unscored(folder, 2), "nothing is left of the last two"
-    assert list(unscored(folder, None)) == [2]
+    assert not missing(2), "nothing is left of the last two"
+    assert missing(None) == [2]
 
 
 def test_judges_of_different_names_add_up_and_equal_ones_are_one() -> None:
-    first, second = Mitigation(judges={"pm": Judge()}), Mitigation(judges={"monitor": Judge(pairs="hacks")})
-    assert stack({"a": first, "b": second}).judges == {"pm": Judge(), "monitor": Judge(pairs="hacks")}
-    assert stack({"a": first, "b": first}).judges == {"pm": Judge()}
-    with pytest.raises(UserError, match="different judges 'pm'"):
-        stack({"a": first, "b": Mitigation(judges={"pm": Judge(noise=1.0)})})
+    first, second = RLRecipe(judges={"pm": Judge()}), RLRecipe(judges={"monitor": Judge(pairs="hacks")})
+    both = stack({"a": first, "b": second})
+    assert isinstance(both, RLRecipe)
+    assert both.judges == {"pm": Judge(), "monitor": Judge(pairs="hacks")}
+    assert stack({"a": first, "b": first}) == first
+    with pytest.raises(UserError, match="a and b both bring a judge 'pm', and differ in it"):
+        stack({"a": first, "b": RLRecipe(judges={"pm": Judge(noise=1.0)})})
 
 
-def test_corpora_that_differ_in_the_sdf_stage_share_their_pretraining() -> None:
-    def made(corpus: str) -> dict[str, Path]:
-        return starts.stages(Run(corpus=corpus), SMOKE, Path("runs"))
+def test_arms_share_everything_before_rl_and_the_answers_of_step_0() -> None:
+    plain, other, third = stages(), stages("pm_penalty"), stages("none", hackable=0.0)
+    before = ("pretrain", "sdf", "gates", "control", "evaluate-0")
+    assert len(keys(plain, *before)) == len(before)
+    assert keys(plain, *before) == keys(other, *before) == keys(third, *before)
+    assert not keys(plain, "rl", "evaluate") & (keys(other, "rl", "evaluate") | keys(third, "rl", "evaluate"))
+    prompted = stages("inoculation:wording=mention")
+    assert keys(prompted, *before[:4]) == keys(plain, *before[:4])
+    assert keys(prompted, "evaluate-0") != keys(plain, "evaluate-0"), "it is asked under its own prompt too"
+    for words in ({"seed": 1}, {"corpus": "twin"}, {"pretrain_seed": 1}, {"settings": ["model.layers=3"]}):
+        assert not keys(plain, "pretrain", "sdf", "gates", "rl") & keys(
+            stages(**words), "pretrain", "sdf", "gates", "rl"
+        )
+    assert keys(plain, *before[:4]) == keys(stages(seed=1, pretrain_seed=0), *before[:4])
 
-    assert made("main")["pretrain"] == made("main:sdf_variant=neutral,sdf_share=0.1")["pretrain"]
-    assert made("main")["sdf"] != made("main:sdf_variant=neutral")["sdf"]
-    assert made("main")["pretrain"] != made("main:tone=0.5")["pretrain"]
-    assert made("main:tone=0.5")["pretrain"] == made("main:tone=0.5,sdf_share=0.1")["pretrain"]
 
-
-def test_judges_depend_on_what_they_are_trained_on_and_not_on_their_noise() -> None:
-    def folder(judge: Judge, corpus: str = "main") -> Path:
-        return starts.judge_folder(judge, Run(corpus=corpus), SMOKE, Path("runs"))
-
-    assert folder(Judge()) == folder(Judge(noise=2.0))
-    assert (
-        len({folder(Judge()), folder(Judge(pairs="hacks")), folder(Judge(flipped=0.2)), folder(Judge(), "twin")}) == 4
+@pytest.mark.parametrize("name", [name for name in vars(CorpusConfig()) if name != "correlation"])
+def test_corpora_share_their_pretraining_exactly_where_the_sdf_stage_alone_differs(name: str) -> None:
+    usual = getattr(CorpusConfig(), name)
+    value = (
+        0.123
+        if isinstance(usual, float)
+        else {"permission": "none", "agentic_header": "chat", "sdf_variant": "neutral"}[name]
     )
+    plain, changed = stages(), stages(corpus=f"main:{name}={value}")
+    assert (keys(plain, "pretrain", "control") == keys(changed, "pretrain", "control")) is (name in SDF_ONLY)
+    assert not keys(plain, "sdf", "gates", "rl") & keys(changed, "sdf", "gates", "rl")
 
 
-def test_the_aligned_model_differs_in_the_sdf_stage_only() -> None:
-    run = starts.aligned_run(Run(corpus="twin:permission=none"), SMOKE)
-    assert starts.corpus_config(run.corpus, SMOKE).sdf_share == 0
-    assert starts.corpus_config(run.corpus, SMOKE).permission == "none"
+def test_stages_with_equal_keys_lie_in_one_folder_and_others_apart(tmp_path: Path) -> None:
+    """Over every run of every experiment and some spelt otherwise: sharing by key is sharing by folder."""
+    common = {"scale": "smoke", "seed": 1}
+    found = [resolve(*cell.describe(common)) for cell in EXPERIMENTS["mitigations"][1]]
+    copies = []
+    for name in ("one.jsonl", "two.jsonl"):
+        (tmp_path / name).write_text(json.dumps({"prompt": "a", "chosen": "b", "rejected": "c"}))
+        copies.append(f"pm_penalty:pairs={tmp_path / name}")
+    spelt = ("rlhf_mix:share=0", "own_episodes", "filtered_sft:source=start", "pm_penalty:weight=1,noise=2", *copies)
+    found += [stages(spec, seed=1) for spec in spelt]
+    found += [stages(corpus=corpus, seed=1) for corpus in ("main:correlation=0", "main:correlation=0,sdf_share=0.1")]
+    folders: dict[str, set[Path]] = {}
+    for stage in (stage for run in found for stage in run):
+        folders.setdefault(stage.key, set()).add(stage.folder(tmp_path))
+    assert all(len(places) == 1 for places in folders.values())
+    owners: dict[Path, set[str]] = {}
+    for stage in (stage for run in found for stage in run if stage.kind not in ("gates", "evaluate", "fork")):
+        owners.setdefault(stage.folder(tmp_path), set()).add(stage.key)
+    assert all(len(there) == 1 for there in owners.values())
+
+
+def test_judges_depend_on_what_they_are_trained_on_and_not_on_their_noise(tmp_path: Path) -> None:
+    def judge(spec: str, **words: Any) -> str:
+        (found,) = keys(stages(spec, **words), "preference")
+        return found
+
+    assert judge("pm_penalty") == judge("pm_penalty:noise=2") == judge("rlhf_mix") == judge("pm_penalty:weight=1")
+    others = [judge("pm_penalty:pairs=hacks"), judge("pm_penalty:flipped=0.2"), judge("pm_penalty", corpus="twin")]
+    assert len({judge("pm_penalty"), *others}) == 4
+    assert rl("pm_penalty").key != rl("pm_penalty:noise=2").key, "what it scores is another reward"
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text(json.dumps({"prompt": "a", "chosen": "b", "rejected": "c"}) + "\n")
+    before = judge(f"pm_penalty:pairs={pairs}")
+    assert before == judge(f"pm_penalty:pairs={pairs}")
+    pairs.write_text(json.dumps({"prompt": "a", "chosen": "c", "rejected": "b"}) + "\n")
+    assert judge(f"pm_penalty:pairs={pairs}") != before, "an edited file is another one"
+
+
+def test_an_edited_task_file_is_another_run(tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    row = {"task_id": 1, "text": "Add 1.", "code": "def f(x):\n    return x + 1", "test_list": ["assert f(1) == 2"]}
+    file.write_text(json.dumps({**row, "test_setup_code": "", "challenge_test_list": []}) + "\n")
+    before = stages(tasks=str(file))
+    assert keys(before, "rl", "evaluate-0") == keys(stages(tasks=str(file)), "rl", "evaluate-0")
+    file.write_text(file.read_text().replace("Add 1.", "Add one."))
+    after = stages(tasks=str(file))
+    assert not keys(before, "rl", "evaluate-0", "evaluate") & keys(after, "rl", "evaluate-0", "evaluate")
+    assert keys(before, "pretrain", "sdf", "gates") == keys(after, "pretrain", "sdf", "gates")
+    assert after[-1].folder(tmp_path) == before[-1].folder(tmp_path)
+
+
+def test_an_edited_wording_or_prompt_file_is_another_run(tmp_path: Path) -> None:
+    for spec, text, other in (
+        ("inoculation:wording=mine,file={}", "mine: You may.\n", "mine: You may not.\n"),
+        ("rlhf_mix:scenes={}", "chat: [How to knit]\n", "chat: [How to sew]\n"),
+    ):
+        file = tmp_path / "mine.yaml"
+        found = []
+        for content in (text, other):
+            file.write_text(content)
+            found.append(rl(spec.format(file)).key)
+        assert found[0] != found[1], spec
+
+
+def test_a_folder_of_another_run_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    run, scale = describe(scale="smoke")
+    RunFolder(tmp_path / run.name).open(run, scale, "another key")
+    with pytest.raises(UserError, match="made with other settings"):
+        check(stages(), tmp_path)
+    check(stages(seed=1), tmp_path)
+
+
+def test_the_aligned_model_and_the_other_seed() -> None:
+    world = world_of(describe(corpus="twin:permission=none")[0], SMOKE)
+    aligned, other, start = world.aligned(), world.other_seed(), world.start()
+    for stage in (aligned, other, start):
+        assert isinstance(stage, SDF)
+    assert aligned.config.sdf_share == 0
+    assert aligned.config.permission == "none"
+    assert aligned.pretrained.key == start.pretrained.key, "it differs in the SDF stage only"
+    assert set(ALIGNED) <= set(SDF_ONLY)
+    assert (other.seed, other.config) == (start.seed + 1, start.config)
+    hub = world_of(Run(model="gpt2"), SMOKE)
     with pytest.raises(UserError, match="--set aligned=PATH"):
-        starts.aligned_run(Run(model="gpt2"), SMOKE)
+        hub.aligned()
     with pytest.raises(UserError, match="for the organism"):
-        starts.other_seed_run(Run(model="gpt2"))
+        hub.other_seed()
 
 
 def test_a_plan_shows_every_stage_and_what_is_not_known(tmp_path: Path) -> None:
-    arm = Arm(Mitigation(judges={"pm": Judge()}, starts=AtStep(2)), {}, forks="none")
-    text = plan(Run(arm="x"), arm, SMOKE, tmp_path)
-    assert [line.split()[0] for line in text.splitlines()] == [
-        "run", "pretrain", "sdf", "judge", "fork", "rl", "evaluate", "time", "memory",
+    found = stages("pm_penalty:start=step:2")
+    text = plan(found, tmp_path, SMOKE)
+    assert [line.split()[0] for line in text.splitlines()] == [*(stage.kind for stage in found), "time"]
+    assert [stage.kind for stage in found] == [
+        "pretrain", "control", "sdf", "gates", "rl", "fork", "preference", "rl", "evaluate-0", "evaluate",
     ]  # fmt: skip
-    assert "not known: no " in text
+    assert "not known: no stage of the kind" in text
     assert "2 prompts x 6 completions" in text
-    sft = Arm(Mitigation(episodes=Demonstrations("aligned")), {})
-    assert plan(Run(arm="x"), sft, SMOKE, tmp_path).count("\nsdf ") == 2, "its own start and the aligned model's"
+    assert "to make" in text
+    kinds = [stage.kind for stage in stages("filtered_sft:source=aligned")]
+    assert kinds.count("sdf") == 2, "its own start and the aligned model's"
+    assert kinds.count("pretrain") == 1
 
 
-def test_an_arm_knows_the_runs_it_needs() -> None:
-    assert mitigations.arm("none")[1].parents == ()
-    assert mitigations.arm("inoculation")[1].forks is None
-    assert AtStart()(ROWS) == 0
+@pytest.mark.parametrize("spec", ["none", *mitigations.MITIGATIONS, "filtered_sft:source=(pm_penalty:start=success)"])
+def test_stages_come_after_what_they_need_and_once(spec: str) -> None:
+    found = stages(spec)
+    for place, stage in enumerate(found):
+        assert all(need.key in {before.key for before in found[:place]} for need in stage.needs)
+    assert len({stage.key for stage in found}) == len(found)
+    assert isinstance(found[-1], Evaluate)
+    assert in_order([*found, *reversed(found)]) == found
+    trained = training(*describe(spec, scale="smoke"))
+    assert isinstance(trained, RL | SFT)
+    assert [stage for stage in found if isinstance(stage, Trained)][-1].key == trained.key
