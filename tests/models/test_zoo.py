@@ -16,12 +16,13 @@ from base.errors import UserError
 from base.models import generate
 from base.models.chat import end_tokens
 from base.models.load import load_tokenizer
-from base.recipes import AsGraded, AsWritten, SystemLine
+from base.recipes import AsWritten, SystemLine
 from base.rl import records
+from base.rl.job import RLJob
 from base.rl.train import train_rl
 from base.rl.trainer import PolicyTrainer
 from base.settings import EngineSettings, RLSettings, SFTSettings
-from base.sft.train import train_sft
+from base.sft.train import SFTJob, train_sft
 
 QUICK = ("llama", "gemma2", "gpt2", "bloom", "deepseek_v3")
 ENGINE = EngineSettings(precision="fp32")
@@ -81,10 +82,7 @@ def train(start: Path, folder: Path, **changes: Any) -> dict[str, Any]:
         "reference": start,
         "tasks": tasks(4),
         "sample_prompt": SystemLine(("w40 w41",)),
-        "update_prompt": None,
-        "reward": AsGraded(),
         "environments": {"pays": PaysForVariety()},
-        "judges": {},
         "settings": SETTINGS,
         "engine": ENGINE,
         "seed": 0,
@@ -92,7 +90,7 @@ def train(start: Path, folder: Path, **changes: Any) -> dict[str, Any]:
         "on_episodes": lambda step, episodes: None,
         "on_metrics": lambda step, metrics: None,
     }
-    return train_rl(**{**options, **changes})
+    return train_rl(RLJob(**{**options, **changes}))
 
 
 def near(got: torch.Tensor, expected: torch.Tensor) -> None:
@@ -161,7 +159,7 @@ def test_sft_learns_from_the_unpadded_likelihood(architecture: str, tmp_path: Pa
     start = start_of(architecture, tmp_path)
     texts = [[1, *(8 + (5 * i + j) % 50 for j in range(4 + 3 * i))] for i in range(4)]
     settings = SFTSettings(documents_per_step=4, warmup_steps=0, learning_rate=1e-2, epochs=2)
-    metrics = train_sft(
+    job = SFTJob(
         start=start,
         rows=[{"input_ids": ids, "labels": ids} for ids in texts],
         settings=settings,
@@ -170,6 +168,7 @@ def test_sft_learns_from_the_unpadded_likelihood(architecture: str, tmp_path: Pa
         out=tmp_path / "trained",
         name="toy",
     )
+    metrics = train_sft(job)
     before = AutoModelForCausalLM.from_pretrained(start).eval()
     expected = -torch.cat([direct(before, ids[:1], ids[1:]) for ids in texts]).mean().item()
     assert metrics["losses"][0] == pytest.approx(expected, rel=1e-4)
