@@ -239,7 +239,7 @@ def _for_each(tests: Sequence[Test], limits: Limits) -> Limits:
     that), and all of them together _TOGETHER times as much: a program that takes longer is a timeout, not wrong.
     """
     most = limits.cpu * min(len(tests) + 1, _TOGETHER)
-    return replace(limits, cpu=most, wall=max(limits.wall, float(most)))
+    return replace(limits, cpu=most, wall=max(limits.wall, most))
 
 
 def truth_job(files: dict[str, str], setup: str, tests: Sequence[Test], limits: Limits) -> Job:
