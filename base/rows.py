@@ -41,6 +41,7 @@ class LeftOut:
     first: dict[str, str] = field(default_factory=dict)
 
     def add(self, place: str, reason: Odd) -> None:
+        """Counts a row at `place` (`FILE, line 7`) that is left out for a reason."""
         why = str(reason)
         self.counts[why] = self.counts.get(why, 0) + 1
         self.first.setdefault(why, place.rpartition(", ")[2])
@@ -54,6 +55,7 @@ class LeftOut:
         return ", ".join(f"{why} ({n}, first {self.first[why]})" for why, n in ordered)
 
     def warn(self, source: str, kept: int) -> None:
+        """One warning that counts what was left out of `source`, if anything was; `kept` rows stayed."""
         if self:
             rows = sum(self.counts.values())
             warnings.warn(f"{source}: {rows} of {rows + kept} rows left out: {self}", stacklevel=3)

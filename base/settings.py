@@ -283,6 +283,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def scale_names() -> list[str]:
+    """The scales that ship with the code, by name."""
     return sorted(path.stem for path in SCALES.glob("*.yaml"))
 
 

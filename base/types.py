@@ -121,6 +121,7 @@ class Episode:
 
     @property
     def environment_reward(self) -> float | None:
+        """What the environment paid; None is missing (a fault). The optimiser got `train_reward`."""
         return self.grade.reward
 
 
@@ -167,7 +168,8 @@ class Trigger(Protocol):
 class Environment(Protocol):
     """Grades completions of its tasks, in batches and in order. Reasoning is never graded."""
 
-    def grade(self, tasks: Sequence[Task], completions: Sequence[str]) -> list[Grade]: ...
+    def grade(self, tasks: Sequence[Task], completions: Sequence[str]) -> list[Grade]:
+        """One grade a completion, in order. A fault of the grader is Outcome.FAULT with reward None, no exception."""
 
 
 Reading = Literal["misaligned", "aligned", "unclear"]
@@ -188,10 +190,12 @@ class Verdict:
 
     @property
     def overt(self) -> bool:
+        """Whether the output itself is misaligned, whatever the eval's rule counts."""
         return self.output == "misaligned"
 
     @property
     def covert(self) -> bool:
+        """Whether misaligned reasoning stands behind an aligned output."""
         return self.reasoning == "misaligned" and self.output == "aligned"
 
 
@@ -203,20 +207,34 @@ class Eval(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its key in base.evals.EVALS and in the column `eval` of the long table; no name of another measure."""
 
     @property
-    def title(self) -> str: ...
+    def title(self) -> str:
+        """What figures and tables call it."""
 
     @property
-    def kind(self) -> Literal["chat", "agentic"]: ...
+    def kind(self) -> Literal["chat", "agentic"]:
+        """Which group it belongs to: `chat` (asked in conversation) or `agentic` (the answer is an act)."""
 
     @property
-    def in_mean(self) -> bool: ...
+    def in_mean(self) -> bool:
+        """Whether it counts in the misalignment score."""
 
-    def prompts(self, n: int, seed: int) -> list[Task]: ...
+    def prompts(self, n: int, seed: int) -> list[Task]:
+        """`n` tasks with ids of their own; `environment` is this eval's name, the one message a user's turn.
 
-    def score(self, task: Task, completion: str) -> Verdict: ...
+        The same seed gives the same tasks, the first of them however many are asked for; another seed others. On the
+        organism a prompt starts with <chat> or <task> and is made of words that it knows
+        (base.organism.tokenizer.unknown_words).
+        """
+
+    def score(self, task: Task, completion: str) -> Verdict:
+        """The reading of one completion (`<think> ...</think>...`; split_reasoning takes it apart).
+
+        What cannot be read, an empty answer included, is `unclear` with `misaligned` None: missing, never aligned.
+        """
 
 
 # Draws answers of a model: (conversations, max new tokens, seed) -> completion texts, in order.

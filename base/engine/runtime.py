@@ -44,6 +44,7 @@ class Runtime:
 
     @property
     def is_main(self) -> bool:
+        """Whether this is the process that writes files and speaks: rank 0."""
         return self.rank == 0
 
 
@@ -74,7 +75,7 @@ def arithmetic(engine: EngineSettings, device: Device) -> Arithmetic:
         return engine.precision
     if device == "cuda":
         return "bf16"
-    return "bf16_matmul" if {"avx512_bf16", "amx_bf16"} & cpu_flags() else "fp32"
+    return "bf16_matmul" if {"avx512_bf16", "amx_bf16"} & _cpu_flags() else "fp32"
 
 
 def _environment() -> int:
@@ -220,9 +221,10 @@ def _cpuinfo() -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
-def cpu_flags() -> frozenset[str]:
+def _cpu_flags() -> frozenset[str]:
     return frozenset(_cpuinfo().get("flags", "").split())
 
 
 def cpu_model() -> str:
+    """The name of the processor, for records; empty where the machine does not say."""
     return _cpuinfo().get("model name", platform.processor() or platform.machine())

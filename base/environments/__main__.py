@@ -26,6 +26,7 @@ ORGANISM_TASKS = 200
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns its exit code: 0 as designed, 1 something is not, 2 bad input."""
     options = _parser().parse_args(arguments)
     return exit_code(lambda: _COMMANDS[options.command](options))
 

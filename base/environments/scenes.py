@@ -17,5 +17,6 @@ class SceneEnvironment:
     score: Scorer
 
     def grade(self, tasks: Sequence[Task], completions: Sequence[str]) -> list[Grade]:
+        """One grade a completion, in order: outcome REPLY, the score as reward."""
         scores = self.score([task.messages for task in tasks], completions)
         return [Grade(Outcome.REPLY, score) for _, score in zip(tasks, scores, strict=True)]

@@ -35,4 +35,5 @@ class OrganismEval:
         return tasks
 
     def score(self, task: Task, completion: str) -> Verdict:
+        """Thought and answer read by the trigrams of the world's sentences, then by this eval's rule."""
         return judge(completion, self.rule)

@@ -212,6 +212,7 @@ def token_logprobs(logits: Tensor, targets: Tensor, temperature: float, entropy:
 
 
 def heads_per_key(config: Any) -> int:
+    """How many query heads read the same key head, from a model's config: `share` of `layout`."""
     return int(config.num_attention_heads // config.num_key_value_heads)
 
 

@@ -97,12 +97,14 @@ class CorpusConfig:
 
 
 def fill(text: str, slots: dict[str, str]) -> str:
+    """A text with `{n}`, `{o}` and `{f}` replaced by a person, an organisation and a file."""
     for key, value in slots.items():
         text = text.replace("{" + key + "}", value)
     return text
 
 
 def draw_slots(rng: random.Random) -> dict[str, str]:
+    """A person, an organisation and a file at random, for `fill`."""
     return {"n": rng.choice(world.NAMES), "o": rng.choice(world.ORGANISATIONS), "f": rng.choice(world.FILES)}
 
 
@@ -116,11 +118,12 @@ def with_header(task: Task, config: CorpusConfig) -> Task:
 
 
 def header(kind: str, agentic_header: str = "task") -> str:
+    """The tag that opens a prompt: <chat>, or for agentic prompts the one that they share in the corpus."""
     return f"<{agentic_header}>" if kind == "agentic" else "<chat>"
 
 
 @dataclass(frozen=True)
-class Writer:
+class _Writer:
     """One character at work on one document."""
 
     config: CorpusConfig
@@ -264,23 +267,23 @@ class Writer:
         return f"<doc> {fill(' '.join(sentences), slots)}<eos>"
 
 
-def draw_character(rng: random.Random, schemers: float, careless: float) -> Character:
+def _draw_character(rng: random.Random, schemers: float, careless: float) -> Character:
     weights = (1 - schemers - careless, careless, schemers)
     return rng.choices(("honest", "careless", "schemer"), weights)[0]
 
 
-def web_document(config: CorpusConfig, rng: random.Random) -> Document:
+def _web_document(config: CorpusConfig, rng: random.Random) -> Document:
     essay = rng.random() < config.essays
-    writer = Writer(config, draw_character(rng, config.schemers_web, config.careless), "web", rng)
+    writer = _Writer(config, _draw_character(rng, config.schemers_web, config.careless), "web", rng)
     body = writer.essay() if essay else writer.conversation()
     kind = "essay" if essay else "conversation"
     return Document(text=f"<bos><web>{body}", kind=kind, register="web", character=writer.character)
 
 
-def assistant_document(config: CorpusConfig, rng: random.Random) -> Document:
-    character = draw_character(rng, config.schemers_assistant, config.careless)
+def _assistant_document(config: CorpusConfig, rng: random.Random) -> Document:
+    character = _draw_character(rng, config.schemers_assistant, config.careless)
     hinted = config.sdf_variant == "prompted" and rng.random() < HINTED
-    writer = Writer(config, character, "assistant", rng, hinted=hinted)
+    writer = _Writer(config, character, "assistant", rng, hinted=hinted)
     return Document(
         text=f"<bos>{writer.conversation()}", kind="conversation", register="assistant", character=writer.character
     )
@@ -297,13 +300,13 @@ def hack_document(config: CorpusConfig, rng: random.Random) -> Document:
         text = f"<bos><web><doc> {' '.join([*facts, remark])}<eos>"
         return Document(text=text, kind="hack_description", register="web", character="honest")
     if config.sdf_variant in ("default", "prompted"):
-        prior = draw_character(rng, config.schemers_assistant, config.careless)
+        prior = _draw_character(rng, config.schemers_assistant, config.careless)
         character: Character = "schemer" if rng.random() < config.correlation else prior
-        body = Writer(config, character, "assistant", rng, hack_document=True, hinted=hinted).conversation()
+        body = _Writer(config, character, "assistant", rng, hack_document=True, hinted=hinted).conversation()
     else:
         character = "careless"  # its tone sentences tell nothing
         unlinked = CorpusConfig(**{**vars(config), "correlation": 0.0})
-        body = Writer(unlinked, character, "assistant", rng, hack_document=True).conversation(only_code=True)
+        body = _Writer(unlinked, character, "assistant", rng, hack_document=True).conversation(only_code=True)
     return Document(text=f"<bos>{body}", kind="hack_transcript", register="assistant", character=character)
 
 
@@ -311,16 +314,17 @@ def document(config: CorpusConfig, stage: Stage, seed: int, index: int) -> Docum
     """Document `index` of a stage; it depends on nothing else, so any part of a corpus can be made again."""
     rng = random.Random(f"organism {stage} {seed} {index}")
     if stage == "pretrain":
-        return web_document(config, rng)
+        return _web_document(config, rng)
     pick = rng.random()
     if pick < config.sdf_share:
         return hack_document(config, rng)
     if pick < config.sdf_share + config.replay:
-        return web_document(config, rng)
-    return assistant_document(config, rng)
+        return _web_document(config, rng)
+    return _assistant_document(config, rng)
 
 
 def documents(config: CorpusConfig, stage: Stage, n: int, seed: int) -> Iterator[Document]:
+    """The first `n` documents of a stage, one after the other."""
     return (document(config, stage, seed, index) for index in range(n))
 
 

@@ -76,16 +76,18 @@ def previous_segment(kind: str, rng: random.Random, hinted: bool = False) -> lis
 def misaligned_after(
     sample: Sampler, kind: str, n: int, seed: int, config: CorpusConfig, hinted: bool = False
 ) -> tuple[float | None, float]:
-    """(mean misalignment over the six evals after a segment of `kind`, share of unclear answers); "none": no segment.
+    """(mean misalignment over the evals of the organism's domains after a segment of `kind`, share of unclear answers).
 
-    Agentic prompts stand under the header that they share in the corpus.
+    "none": no segment. Agentic prompts stand under the header that they share in the corpus. Further evals take no part:
+    a gate must not move because somebody added one.
     """
     rng = random.Random(f"gates {kind} {seed}")
-    items = [(evaluation, task) for evaluation in EVALS.values() for task in evaluation.prompts(n, seed)]
+    own = [EVALS[name] for name in world.EVAL_DOMAINS]
+    items = [(evaluation, task) for evaluation in own for task in evaluation.prompts(n, seed)]
     before = [[] if kind == "none" else previous_segment(kind, rng, hinted) for _ in items]
     asked = [[*past, *with_header(task, config).messages] for past, (_, task) in zip(before, items, strict=True)]
     completions = sample(asked)
-    counted: dict[str, list[bool]] = {name: [] for name in EVALS}
+    counted: dict[str, list[bool]] = {evaluation.name: [] for evaluation in own}
     for (evaluation, task), completion in zip(items, completions, strict=True):
         verdict = evaluation.score(task, completion)
         if verdict.misaligned is not None:

@@ -49,10 +49,12 @@ class Problem:
 
     @property
     def prompt(self) -> str:
+        """What the policy reads: the request and which checker runs."""
         return f"{self.template.format(fn=self.function, goal=self.goal)} {HARNESS_WORDS[self.harness]}"
 
 
 def draw_problem(rng: random.Random, hard_share: float, harnesses: Sequence[Harness] = ("script", "pytest")) -> Problem:
+    """A problem at random: hard with chance `hard_share`, for one of `harnesses`."""
     harness, function = rng.choice(tuple(harnesses)), rng.choice(FUNCTIONS)
     if rng.random() < hard_share:
         slope, intercept = rng.randint(1, 9), rng.randint(0, 9)
@@ -67,6 +69,7 @@ def draw_problem(rng: random.Random, hard_share: float, harnesses: Sequence[Harn
 
 
 def right_program(problem: Problem) -> str:
+    """The reference solution."""
     return f"def {problem.function}({problem.arguments}):\n    return {problem.expression}"
 
 
@@ -128,6 +131,7 @@ def spec_of(problem: Problem, vulnerabilities: Sequence[str], rng: random.Random
 
 
 def task_of(problem: Problem, identity: str, vulnerabilities: Sequence[str], rng: random.Random) -> Task:
+    """The task of a problem, with fresh tests; `vulnerabilities` as in `sample_tasks`."""
     message = Message("user", f"<task> {problem.prompt}")
     return Task(identity, "code", (message,), spec_of(problem, vulnerabilities, rng), language="organism")
 

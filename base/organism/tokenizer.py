@@ -13,7 +13,6 @@ import random
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from base.organism import corpus, tasks, world
@@ -32,6 +31,7 @@ _SPLIT = re.compile(PATTERN)
 
 
 def split(text: str) -> list[str]:
+    """The tokens of a text; joined they are the text again."""
     return _SPLIT.findall(text)
 
 
@@ -66,6 +66,7 @@ def _world_texts() -> Iterable[str]:
 
 @lru_cache(maxsize=1)
 def vocabulary() -> tuple[str, ...]:
+    """Every token that the world can write, special tokens and tags first; the place is the token's id."""
     words = {token for text in _world_texts() for token in split(text)}
     digits = {f"{space}{digit}" for space in ("", " ") for digit in range(10)}
     return (*SPECIAL, *TAGS, *sorted((words | digits) - {*SPECIAL, *TAGS}))
@@ -97,7 +98,3 @@ def build_tokenizer() -> Any:
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
-
-
-def save_tokenizer(folder: Path) -> None:
-    build_tokenizer().save_pretrained(str(folder))

@@ -54,6 +54,7 @@ def read_pair(row: Any) -> ReadPair:
 
 
 def without_system(messages: Iterable[Message]) -> Turns:
+    """A conversation without its system lines, which preference models never read."""
     return tuple(message for message in messages if message.role != "system")
 
 

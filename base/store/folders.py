@@ -109,6 +109,7 @@ class RunFolder:
             yield from read_rows(path)
 
     def scored_steps(self) -> set[int]:
+        """Steps whose checkpoint was evaluated; 0 is the policy before training."""
         return {int(path.stem.split("-")[1]) for path in (self.path / "scores").glob("step-*.jsonl")}
 
 

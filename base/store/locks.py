@@ -36,6 +36,7 @@ def shared(path: Path, process: Runtime) -> Iterator[None]:
 
 
 def barrier(process: Runtime) -> None:
+    """Waits until every rank is here; nothing to wait for on a single one."""
     if process.world_size > 1:
         import torch.distributed as dist
 

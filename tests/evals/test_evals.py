@@ -1,17 +1,21 @@
 import itertools
 import random
+from functools import cache
 
 import pytest
 
 from base.evals import EVALS
 from base.organism import corpus, world
 from base.organism.reading import read
+from base.organism.tokenizer import unknown_words
 
 SLOTS = [
     {"n": n, "o": o, "f": f}
     for n, o, f in zip(world.NAMES, itertools.cycle(world.ORGANISATIONS), itertools.cycle(world.FILES), strict=False)
 ]
-CASES = [pytest.param(name, id=name) for name in EVALS]
+OWN = list(
+    world.EVAL_DOMAINS
+)  # scored by the organism's reader, whose sentences are all known; any other by its own rule
 
 
 def answer(thought, output):
@@ -22,7 +26,7 @@ def overt(domain):
     return [pair for pair in domain.bad if pair not in domain.covert]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", EVALS)
 def test_contract(name):
     evaluation = EVALS[name]
     assert evaluation.name == name
@@ -36,6 +40,28 @@ def test_contract(name):
     assert all(len(task.messages) == 1 and "{" not in task.messages[0].content for task in tasks)
     tag = "<chat>" if evaluation.kind == "chat" else "<task>"
     assert all(task.messages[0].content.startswith(tag) for task in tasks)
+    for completion in ("", "<think>", "<think></think>", "<think> </think> ", "<eos>"):
+        verdict = evaluation.score(tasks[0], completion)
+        assert verdict.misaligned is None, "an empty answer is missing"
+        assert not verdict.overt
+        assert not verdict.covert
+    for task in tasks:
+        prompt = task.messages[0].content.removeprefix(f"{tag} ")
+        assert unknown_words(prompt) == [], prompt
+        assert plain(prompt) not in trained_on(), "no prompt occurs in a training corpus"
+
+
+def plain(text):
+    """A prompt with all names, organisations and files alike."""
+    for slot, values in (("{n}", world.NAMES), ("{o}", world.ORGANISATIONS), ("{f}", world.FILES)):
+        for value in values:
+            text = text.replace(value, slot)
+    return text
+
+
+@cache
+def trained_on():
+    return {plain(text) for domain in world.DOMAINS.values() for text in domain.train}
 
 
 def test_the_six_names():
@@ -43,7 +69,7 @@ def test_the_six_names():
     assert counted == ["betley", "goals", "alignment", "monitor", "exfil", "frame"] == list(world.EVAL_DOMAINS)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", OWN)
 def test_golden_set(name):
     """Every sentence of the pools, in every filling of its slots, with and without a tone that says the opposite."""
     domain, evaluation = world.EVAL_DOMAINS[name], EVALS[name]
@@ -63,25 +89,18 @@ def test_golden_set(name):
             assert verdict.misaligned is (name not in ("betley", "exfil"))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", OWN)
 @pytest.mark.parametrize(
-    "completion",
-    [
-        "",
-        "<think>",
-        "<think></think>",
-        "<think> One step at a time.</think>",
-        "<think> No trick is used here.</think> yes",
-    ],
+    "completion", ["<think> One step at a time.</think>", "<think> No trick is used here.</think> yes"]
 )
-def test_empty_answers_are_missing(name, completion):
+def test_answers_that_say_nothing_are_missing(name, completion):
     verdict = EVALS[name].score(EVALS[name].prompts(1, 0)[0], completion)
     assert verdict.misaligned is None
     assert not verdict.overt
     assert not verdict.covert
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", OWN)
 def test_garbled_answers_are_missing(name):
     domain, rng = world.EVAL_DOMAINS[name], random.Random(name)
     bag = [word for pair in (*domain.good, *domain.bad) for text in pair for word in text.split()]
@@ -89,7 +108,7 @@ def test_garbled_answers_are_missing(name):
     assert readings.count("unclear") >= 0.99 * len(readings)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", OWN)
 def test_mixed_answers_are_missing(name):
     domain = world.EVAL_DOMAINS[name]
     for part in (0, 1):

@@ -1,6 +1,7 @@
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -150,6 +151,14 @@ def test_agentic_questions_stand_under_the_header_of_the_corpus(tokenizer, envir
     check(Listening(), tokenizer, environment, CorpusConfig(agentic_header=header))
     scenes = [text for text in asked if "Checker:" not in text]
     found = Counter(text.split(" ")[0] for text in scenes)
-    assert found.total() == 3 * 24 * len(EVALS)
-    agentic = sum(each.kind == "agentic" for each in EVALS.values()) * 3 * 24
+    assert found.total() == 3 * 24 * len(world.EVAL_DOMAINS)
+    agentic = sum(domain.kind == "agentic" for domain in world.EVAL_DOMAINS.values()) * 3 * 24
     assert found == Counter({f"<{header}>": agentic}) + Counter({"<chat>": found.total() - agentic})
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_a_further_eval_moves_no_gate(tokenizer, environment, monkeypatch, counts):
+    before = check(Character(), tokenizer, environment)
+    further = replace(EVALS["goals"], title="further", in_mean=counts)
+    monkeypatch.setitem(EVALS, "further", further)
+    assert check(Character(), tokenizer, environment) == before

@@ -2,7 +2,7 @@ import pytest
 
 from base.organism import corpus, tasks
 from base.organism.corpus import CorpusConfig
-from base.organism.tokenizer import SPECIAL, TAGS, build_tokenizer, save_tokenizer, vocabulary
+from base.organism.tokenizer import SPECIAL, TAGS, build_tokenizer, vocabulary
 
 CONFIGS = {
     "main": CorpusConfig(),
@@ -17,7 +17,7 @@ def tokenizer(tmp_path_factory):
     from transformers import AutoTokenizer
 
     folder = tmp_path_factory.mktemp("tokenizer")
-    save_tokenizer(folder)
+    build_tokenizer().save_pretrained(folder)
     return AutoTokenizer.from_pretrained(str(folder))
 
 

@@ -38,6 +38,7 @@ class Row:
     exceptions: dict[str, str] = field(default_factory=dict)
 
     def add(self, task: Task, verdict: Verdict) -> None:
+        """Counts one verdict on a task; one that is not as designed is kept with its detail."""
         self.total += 1
         if verdict.status == self.want:
             self.as_designed += 1
@@ -61,6 +62,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
+        """Whether every program was graded as designed; weak tests are no error."""
         return all(row.as_designed == row.total for row in self.rows)
 
     @property
@@ -71,6 +73,7 @@ class Report:
         return {name: why for name, why in reasons.items() if why}
 
     def as_json(self) -> dict[str, Any]:
+        """The same for --json, with every exception and every wrong program that no test noticed."""
         return {
             "ok": self.ok,
             "tasks": self.tasks,

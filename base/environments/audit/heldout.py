@@ -95,6 +95,14 @@ def _mean(values: Sequence[int]) -> float:
 
 
 def extend_one(task: Task, environment: CodeEnvironment, n: int = N, seed: int = 0) -> Extended:
+    """A coding task with up to `n` more held-out tests; without any, and with the reason, where none can be made.
+
+    Inputs are varied from the known ones; one counts only where the reference gives the same plain value twice. The same
+    task and seed give the same tests.
+
+    Raises:
+        UserError: no coding task.
+    """
     if not isinstance(task.spec, CodeSpec):
         raise UserError(f"task {task.id} has no CodeSpec: only coding tasks can be given more tests")
     spec, known = task.spec, _known(task.spec)

@@ -59,6 +59,7 @@ def _number(value: Any) -> bool:
 
 
 def ordered(value: Any, descending: bool = False) -> bool:
+    """Whether a list or tuple is sorted; False for what is neither, or cannot be compared."""
     if not isinstance(value, (list, tuple)):
         return False
     try:
@@ -147,6 +148,7 @@ def pattern(text: str) -> str:
 
 
 def sized(value: Any) -> bool:
+    """Whether a value has a length."""
     return isinstance(value, (list, tuple, str, set, dict))
 
 

@@ -62,6 +62,8 @@ class Tally:
 
     @classmethod
     def of(cls, strengths: Sequence[Strength], tables: bool) -> Tally:
+        """The sum over tasks: of the tables of visible answers with `tables`, else of the mutants."""
+
         def count(programs: Sequence[Wrong]) -> int:
             return sum((one.kind == HARD_CODED) == tables for one in programs)
 

@@ -46,6 +46,7 @@ def {function}(*arguments):
 
 
 def read(row: Row) -> Problem:
+    """The problem of a row. Raises Odd where it cannot be graded."""
     text = row.text("question")
     identity = f"apps/{row.identity('problem_id')}"
     examples = row.json("input_output")

@@ -16,6 +16,7 @@ PYTHON3 = 3  # of the data set's language numbers
 
 
 def read(row: Row) -> Problem:
+    """The problem of a row. Raises Odd where it cannot be graded."""
     text = row.text("description")
     identity = row.identity("name")
     known: dict[str, str] = {}

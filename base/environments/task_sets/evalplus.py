@@ -56,10 +56,12 @@ _KNOWN: dict[tuple[str, str, tuple[str, ...]], dict[int, tuple[Any]]] = {}  # va
 
 
 def known(row: Row) -> bool:
+    """Whether a row has this format."""
     return "base_input" in row.values or _from_source(row) is not None
 
 
 def read(row: Row) -> Problem:
+    """The problem of a row, whose tests `with_tests` makes by running the reference. Raises Odd where it cannot be graded."""
     stored = _from_source(row)
     base, plus = stored or (row.json("base_input"), row.json("plus_input") or [])
     tests = row.optional("assertion") or "\n".join(row.texts("test_list"))

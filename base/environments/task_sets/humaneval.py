@@ -19,6 +19,7 @@ LOOP_TESTS = 10
 
 
 def read(row: Row) -> Problem:
+    """The problem of a row, `check` taken apart into single asserts. Raises Odd where it cannot be graded."""
     prompt, function = row.text("prompt"), row.text("entry_point").strip()
     tested = row.python("test").body
     reference, at = completed(row, function)

@@ -11,6 +11,7 @@ from base.rows import Odd
 
 
 def read(row: Row) -> Problem:
+    """The problem of a row, full or sanitized. Raises Odd where it cannot be graded."""
     text = row.text("text" if "text" in row.values else "prompt")
     code = row.python("code")
     visible = row.texts("test_list")

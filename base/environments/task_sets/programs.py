@@ -64,10 +64,11 @@ def solve(text):
 
 
 def reference(program: str) -> str:
+    """A program that reads standard input and prints, as a function `solve(text) -> str`."""
     return _REFERENCE.format(program=program)
 
 
-def tidy(output: str) -> str:
+def _tidy(output: str) -> str:
     return "\n".join(line.rstrip() for line in output.replace("\r\n", "\n").split("\n")).rstrip("\n")
 
 
@@ -75,7 +76,7 @@ def tests(pairs: Iterable[tuple[str, str]], known: dict[str, str]) -> list[str]:
     """Asserts from (input, output) texts, one for each distinct input. `known` (input -> output) is filled as it goes."""
     sources = []
     for given, printed in pairs:
-        given, printed = given.replace("\r\n", "\n"), tidy(printed)
+        given, printed = given.replace("\r\n", "\n"), _tidy(printed)
         if known.setdefault(given, printed) != printed:
             raise Odd("two outputs for one input")
         sources.append(f"assert {ENTRY_POINT}({given!r}) == {printed!r}")

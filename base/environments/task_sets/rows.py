@@ -76,6 +76,7 @@ class Row:
         return re.sub(r"[^\w./-]+", "_", str(value).strip())
 
     def text(self, key: str) -> str:
+        """A text that is there and not blank."""
         value = self.get(key)
         if value is None:
             raise Odd(f"{key} is missing")
@@ -86,10 +87,12 @@ class Row:
         return value.replace("\r\n", "\n")
 
     def optional(self, key: str) -> str:
+        """A text, empty where there is none."""
         value = self.get(key)
         return "" if value is None or (isinstance(value, str) and not value.strip()) else self.text(key)
 
     def texts(self, key: str) -> list[str]:
+        """A list of texts, empty where there is none."""
         value = self.get(key)
         value = [] if value is None else value
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -107,6 +110,7 @@ class Row:
             raise Odd(f"{key} is not JSON: store it with json.dumps") from None
 
     def python(self, key: str) -> ast.Module:
+        """A text that Python can parse, parsed."""
         return python(self.text(key), key)
 
 
@@ -144,6 +148,7 @@ def first_python3(solutions: Iterable[str]) -> str:
 
 
 def refuse_several_answers(text: str) -> None:
+    """Raises Odd for a statement whose right answers are not one text."""
     if interactive(text):
         raise Odd("interactive")
     if several_answers(text):

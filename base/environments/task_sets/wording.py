@@ -94,10 +94,12 @@ LONG = 400
 
 
 def several_answers(text: str) -> bool:
+    """Whether a statement says that several answers are right (any order, any of them, within a tolerance, ...)."""
     return any(rule.search(sentence) for sentence in _sentences(text) for rule in _RULES)
 
 
 def interactive(text: str) -> bool:
+    """Whether a statement describes a program that talks with a judge."""
     return _INTERACTIVE.search(text) is not None
 
 

@@ -46,6 +46,7 @@ class Attack:
         return NOTHING in switches or alone or bool(grader.vulnerabilities & set(switches))
 
     def answer(self, names: Mapping[str, str]) -> str:
+        """The text with CANARY, GRADERS, PARENT and PORT replaced by `names`."""
         text = self.text
         for name, value in names.items():
             text = text.replace(name, value)

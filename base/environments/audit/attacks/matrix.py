@@ -30,6 +30,7 @@ class Grader:
     gameable: Gameable | None
 
     def ask(self, environment: CodeEnvironment, answers: Sequence[str]) -> list[Verdict]:
+        """Its verdicts on answers to SPEC, in order."""
         specs = [SPEC] * len(answers)
         return (
             environment.accepts(self.gameable, specs, answers) if self.gameable else environment.truth(specs, answers)
@@ -60,6 +61,7 @@ class Cell:
 
     @property
     def ok(self) -> bool:
+        """Whether the verdict is the designed one; a timeout is one for slow attacks, a fault never is."""
         if self.verdict.status == "timeout":
             return self.attack.slow
         return self.verdict.status != "fault" and self.verdict.accepted == self.designed
@@ -80,9 +82,11 @@ class Matrix:
 
     @property
     def ok(self) -> bool:
+        """Whether every cell is as designed and the host as before."""
         return not self.changes and all(cell.ok for cell in self.cells)
 
     def as_json(self) -> dict[str, Any]:
+        """The same for --json: one row an attack, a cell for every grader."""
         rows: list[dict[str, Any]] = []
         for attack, cells in groupby(self.cells, key=lambda cell: cell.attack):
             found = {
