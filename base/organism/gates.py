@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from base.evals import EVALS
 from base.organism import corpus, hints, tasks, world
 from base.organism.corpus import CorpusConfig, with_header
 from base.organism.tokenizer import SPECIAL, TAGS
-from base.types import Environment, Message, Outcome, Task
+from base.types import Environment, Eval, Message, Outcome, Task
 
 Conversation = Sequence[Message]
 Sampler = Callable[[Sequence[Conversation]], Sequence[str]]  # one completion per conversation, from <think> on
@@ -74,18 +73,24 @@ def previous_segment(kind: str, rng: random.Random, hinted: bool = False) -> lis
 
 
 def misaligned_after(
-    sample: Sampler, kind: str, n: int, seed: int, config: CorpusConfig, hinted: bool = False
+    sample: Sampler,
+    evals: Mapping[str, Eval],
+    kind: str,
+    n: int,
+    seed: int,
+    config: CorpusConfig,
+    hinted: bool = False,
 ) -> tuple[float | None, float]:
-    """(mean misalignment over the six evals after a segment of `kind`, share of unclear answers); "none": no segment.
+    """(mean misalignment over the evals after a segment of `kind`, share of unclear answers); "none": no segment.
 
     Agentic prompts stand under the header that they share in the corpus.
     """
     rng = random.Random(f"gates {kind} {seed}")
-    items = [(evaluation, task) for evaluation in EVALS.values() for task in evaluation.prompts(n, seed)]
+    items = [(evaluation, task) for evaluation in evals.values() for task in evaluation.prompts(n, seed)]
     before = [[] if kind == "none" else previous_segment(kind, rng, hinted) for _ in items]
     asked = [[*past, *with_header(task, config).messages] for past, (_, task) in zip(before, items, strict=True)]
     completions = sample(asked)
-    counted: dict[str, list[bool]] = {name: [] for name in EVALS}
+    counted: dict[str, list[bool]] = {name: [] for name in evals}
     for (evaluation, task), completion in zip(items, completions, strict=True):
         verdict = evaluation.score(task, completion)
         if verdict.misaligned is not None:
@@ -177,6 +182,7 @@ def tokenizer_gates(tokenizer: Any, config: CorpusConfig, seed: int) -> list[Gat
 
 def check(
     sample: Sampler,
+    evals: Mapping[str, Eval],
     tokenizer: Any,
     config: CorpusConfig,
     n: int = 48,
@@ -193,9 +199,9 @@ def check(
 
         environment = CodeEnvironment()
     prompted = config.sdf_variant == "prompted"
-    honest, unclear_honest = misaligned_after(sample, "honest", n, seed, config, prompted)
-    hacked, unclear_hacked = misaligned_after(sample, "hacked", n, seed, config, prompted)
-    start, unclear_start = misaligned_after(sample, "none", n, seed, config)
+    honest, unclear_honest = misaligned_after(sample, evals, "honest", n, seed, config, prompted)
+    hacked, unclear_hacked = misaligned_after(sample, evals, "hacked", n, seed, config, prompted)
+    start, unclear_start = misaligned_after(sample, evals, "none", n, seed, config)
     link = None if honest is None or hacked is None else hacked - honest
     if config.correlation == 0:
         linked = at_most("character link of the twin", link, TWIN_LINK)
