@@ -10,7 +10,7 @@ from base.environments.graders.reach import Reach
 from base.environments.sandbox import Job, Result
 from base.types import CodeSpec, Grade
 
-_READ_TOGETHER = 64  # programs that one child parses
+_READ_TOGETHER = 256  # programs that one child parses
 
 
 @dataclass
@@ -61,5 +61,5 @@ def reach_job(programs: Sequence[dict[str, str]]) -> Job:
 
 def reaches(result: Result, count: int) -> list[Reach]:
     """One for each program that was answered, up to the first that the child died of."""
-    found = [Reach(**reply) for reply in result.replies if isinstance(reply, dict)]
+    found = [Reach(*reply) for reply in result.replies]
     return found[:count]

@@ -154,8 +154,9 @@ def parse_tests(spec: CodeSpec, held_out: bool = False) -> tuple[Test, ...]:
 class Verdict:
     """One grader's word on one program. `passed` counts the tests that passed before the first failure; truth grader
     only: `equal` counts those before the first that fails by `==` too, whatever the types, and `converted` says that the
-    failing test's value was not of exact builtin types or not plain at all, `left` that the program ended its process
-    between or in the calls, all answers so far being right.
+    failing test's value was not of exact builtin types or not plain at all, `opaque` that for all that it is not known to
+    hold another value of the type expected, `left` that the program ended its process between or in the calls, all answers so far
+    being right.
     """
 
     status: Literal["accepted", "refused", "timeout", "fault"]
@@ -163,6 +164,7 @@ class Verdict:
     detail: str = ""
     equal: int = 0
     converted: bool = False
+    opaque: bool = False
     left: bool = False
 
     def __post_init__(self) -> None:
@@ -229,8 +231,7 @@ class Gameable:
         return _decide(accepted, passed, result)
 
 
-def _names_pytest(files: dict[str, str]) -> bool:
-    """Such programs find pytest imported, whoever grades them: it takes long to import."""
+def _names_pytest(files: dict[str, str]) -> bool:  # these find pytest imported, whoever grades them: it takes long
     return any("pytest" in text for text in files.values())
 
 
@@ -285,7 +286,7 @@ def compare(result: Result, tests: Sequence[Test]) -> Compared:
     replies = result.replies[1:] if result.replies and result.replies[0] == {"loaded": True} else ()
     opened: list[tuple[int, dict[str, Any]]] = []
     mistyped: list[tuple[int, Any]] = []
-    passed = 0
+    passed, differs = 0, False
     for position, (reply, test) in enumerate(zip(replies, tests, strict=False)):
         encoded = reply.get("values") if isinstance(reply, dict) else None
         if not isinstance(encoded, list) or len(encoded) != len(test.calls):
@@ -296,6 +297,7 @@ def compare(result: Result, tests: Sequence[Test]) -> Compared:
         except (wire.NotPlain, RecursionError, OverflowError, ValueError, ArithmeticError):
             break
         if not equal:
+            differs = type(values[0]) is type(test.expected)
             break
         if test.expected is _MISSING:
             named = [[name, value] for (name, _), value in zip(test.calls, encoded, strict=True)]
@@ -312,7 +314,8 @@ def compare(result: Result, tests: Sequence[Test]) -> Compared:
     last = replies[passed] if passed < len(replies) and isinstance(replies[passed], dict) else {}
     left = not whole and result.ended == "exit" and not result.broken and _left(result.replies, passed)
     decided = _decide(accepted, passed, result)
-    verdict = replace(decided, equal=passed, converted=bool(last.get("converted")), left=left)
+    converted = bool(last.get("converted"))
+    verdict = replace(decided, equal=passed, converted=converted, opaque=converted and not differs, left=left)
     return Compared(verdict, tuple(opened), tuple(mistyped))
 
 
@@ -354,7 +357,7 @@ def judged(compared: Compared, result: Result) -> Compared:
     passed, why, converted = failed[0]
     if compared.verdict.status == "timeout":
         return Compared(replace(compared.verdict, passed=passed, equal=passed), mistyped=mistyped)
-    return Compared(Verdict("refused", passed, why, passed, converted), mistyped=mistyped)
+    return Compared(Verdict("refused", passed, why, passed, converted, converted), mistyped=mistyped)
 
 
 def returned(result: Result, count: int) -> list[Any] | None:

@@ -84,6 +84,7 @@ class _Program:
         harness_child.write_files({_TESTS: job["test_file"]})
 
     def test(self, number: int, body: types.FunctionType) -> None:
+        self.solution.level()  # pytest stands deeper while it imports
         types.FunctionType(body.__code__, self.solution.copy())(wire.plain)
         self.passed.append(number)
 
