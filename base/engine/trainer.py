@@ -106,8 +106,12 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.bar.close()
         self.seconds = time.perf_counter() - self.began
+
+    def close(self) -> None:
+        """Ends the bar."""
+        if self.bar is not None:
+            self.bar.close()
 
     def speed(self, tokens_per_step: float) -> dict[str, float]:
         """Seconds of this process and its tokens a second: an interrupted stage counts what it did itself."""

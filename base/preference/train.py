@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,8 @@ def train_preference(job: PreferenceJob) -> dict[str, Any]:
         callbacks=[progress],
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    with closing(progress):
+        trainer.train()
     runtime.assert_deepspeed(trainer)
     tokens = sum(len(ids) for column in rows.values() for ids in column)
     metrics = {

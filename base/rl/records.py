@@ -148,6 +148,7 @@ class Records(TrainerCallback):  # type: ignore[misc]
             )
             self.bar.update()
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def close(self) -> None:
+        """Ends the progress bar."""
         if self.bar is not None:
             self.bar.close()

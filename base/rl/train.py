@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,9 @@ def train_rl(job: RLJob) -> dict[str, Any]:
     trainer.use_reference(settings.beta, job.reference, job.start, dtype)
     if process.is_main:
         logging.getLogger(__name__).info("RL: %s", plan)
-    trainer.train(resume_from_checkpoint=_resume_point(job.folder / "resume", process, job.resume))
+    resume = _resume_point(job.folder / "resume", process, job.resume)
+    with closing(records):  # also where training is stopped: what is said next must not run into the bar
+        trainer.train(resume_from_checkpoint=resume)
     trainer.accelerator.wait_for_everyone()
     runtime.release(trainer)
     if process.is_main:

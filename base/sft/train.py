@@ -12,6 +12,7 @@ import json
 import random
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,8 @@ def train_sft(job: SFTJob) -> dict[str, Any]:
         callbacks=[progress],
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=resume)
+    with closing(progress):
+        trainer.train(resume_from_checkpoint=resume)
     runtime.assert_deepspeed(trainer)
     metrics = {
         "name": job.name,
