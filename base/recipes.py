@@ -80,6 +80,14 @@ class Judge:
     flipped: float = 0.0
     noise: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.flipped <= 1:
+            raise UserError(
+                f"flipped={self.flipped:g} must lie between 0 and 1: the share of its pairs that are swapped"
+            )
+        if self.noise < 0:
+            raise UserError(f"noise={self.noise:g} must be 0 or more (standard deviations of the score)")
+
 
 @dataclass(frozen=True)
 class RLRecipe:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 import yaml
@@ -22,6 +22,20 @@ import yaml
 from base.errors import UserError, near
 
 Precision = Literal["auto", "fp32", "bf16_matmul", "bf16"]
+Count = Annotated[int, pydantic.Field(ge=1)]
+Whole = Annotated[int, pydantic.Field(ge=0)]
+Amount = Annotated[float, pydantic.Field(ge=0)]
+Positive = Annotated[float, pydantic.Field(gt=0)]
+Share = Annotated[float, pydantic.Field(ge=0, le=1)]
+
+
+def _parameters(text: str) -> str:
+    if not re.fullmatch(r"all|biases|lora:[1-9][0-9]*", text):
+        raise ValueError(f"trained={text} must be all, biases or lora:RANK, e.g. lora:16")
+    return text
+
+
+Parameters = Annotated[str, pydantic.AfterValidator(_parameters)]  # what the optimiser may change
 
 
 SCALES = Path(__file__).parent / "scales"
@@ -31,26 +45,26 @@ SCALES = Path(__file__).parent / "scales"
 class ModelSettings:
     """Shape of the from-scratch organism; ignored when --model names a Hugging Face model."""
 
-    hidden_size: int = 128
-    layers: int = 3
-    heads: int = 4
-    kv_heads: int = 2
-    intermediate_size: int = 512
-    context: int = 384
+    hidden_size: Count = 128
+    layers: Count = 3
+    heads: Count = 4
+    kv_heads: Count = 2
+    intermediate_size: Count = 512
+    context: Count = 384
 
 
 @dataclass(frozen=True)
 class SFTSettings:
     """One supervised stage (pretraining, SDF, SFT). `documents` counts corpus documents; batches hold whole documents."""
 
-    documents: int = 14000
-    epochs: float = 1.0
-    documents_per_step: int = 20
-    learning_rate: float = 3e-3
+    documents: Count = 14000
+    epochs: Positive = 1.0
+    documents_per_step: Count = 20
+    learning_rate: Amount = 3e-3
     schedule: str = "constant_with_warmup"
-    warmup_steps: int = 100
-    weight_decay: float = 0.05
-    save_steps: int = 0  # 0: only the end; otherwise also a resume point every so many steps
+    warmup_steps: Whole = 100
+    weight_decay: Amount = 0.05
+    save_steps: Whole = 0  # 0: only the end; otherwise also a resume point every so many steps
     trainer: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -63,21 +77,23 @@ class SFTSettings:
 class EpisodeSettings(SFTSettings):
     """SFT on episodes; `documents` is the number of distinct ones that every arm gets."""
 
-    documents: int = 3000
-    trained: str = "all"  # all | biases | lora:RANK
+    documents: Count = 3000
+    trained: Parameters = "all"  # all | biases | lora:RANK
 
 
 @dataclass(frozen=True)
 class PreferenceSettings:
     """A preference model: a reward head on the pretrained model, trained on pairs (chosen, rejected)."""
 
-    pairs: int = 4000
-    held_out: int = 500  # further pairs that measure accuracy and calibration and standardise the score
-    epochs: float = 1.0
-    pairs_per_step: int = 32
-    learning_rate: float = 1e-3
-    warmup_steps: int = 10
-    weight_decay: float = 0.0
+    pairs: Count = 4000
+    held_out: Annotated[int, pydantic.Field(ge=2)] = (
+        500  # further pairs that measure accuracy and calibration and standardise the score
+    )
+    epochs: Positive = 1.0
+    pairs_per_step: Count = 32
+    learning_rate: Amount = 1e-3
+    warmup_steps: Whole = 10
+    weight_decay: Amount = 0.0
     trainer: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -85,16 +101,16 @@ class PreferenceSettings:
 class RLSettings:
     """GRPO. One step = prompts_per_step groups of `group` completions; beta is the KL weight to the pre-RL model."""
 
-    steps: int = 24
-    prompts_per_step: int = 8
-    group: int = 12
-    learning_rate: float = 5e-4
-    beta: float = 0.1
-    temperature: float = 1.0
-    max_completion_tokens: int = 80
-    micro_batch: int = 48  # completions per forward pass
-    trained: str = "all"  # all | biases | lora:RANK
-    save_every: int = 4
+    steps: Count = 24
+    prompts_per_step: Count = 8
+    group: Count = 12
+    learning_rate: Amount = 5e-4
+    beta: Amount = 0.1
+    temperature: Positive = 1.0
+    max_completion_tokens: Count = 80
+    micro_batch: Count = 48  # completions per forward pass
+    trained: Parameters = "all"  # all | biases | lora:RANK
+    save_every: Count = 4
     trainer: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -104,7 +120,7 @@ class TaskSettings:
     organism's tasks choose their harness themselves and have every weakness of it.
     """
 
-    hard_share: float = 0.7  # share of hard tasks (organism)
+    hard_share: Share = 0.7  # share of hard tasks (organism)
     harness: Literal["script", "pytest"] = "pytest"  # grader of tasks from a file or hub id
     vulnerabilities: tuple[str, ...] = ("always_equal", "early_exit", "report_patch")  # of those that are hackable
     impossible: Literal["none", "one_off", "conflicting"] = (
@@ -116,25 +132,25 @@ class TaskSettings:
 class EvalSettings:
     """Answers per eval and per system prompt; `code_samples` is for the hack rate. `gate_*` are the same for the gates."""
 
-    samples: int = 96
-    code_samples: int = 96
-    gate_samples: int = 48
-    gate_code_samples: int = 384
-    max_new_tokens: int = 64
-    code_max_new_tokens: int = 80
-    temperature: float = 1.0
+    samples: Count = 96
+    code_samples: Count = 96
+    gate_samples: Count = 48
+    gate_code_samples: Count = 384
+    max_new_tokens: Count = 64
+    code_max_new_tokens: Count = 80
+    temperature: Positive = 1.0
 
 
 @dataclass(frozen=True)
 class EngineSettings:
     """How the stages compute: DeepSpeed ZeRO stage, precision, where completions come from."""
 
-    zero_stage: int = 2
+    zero_stage: Literal[0, 1, 2, 3] = 2
     precision: Precision = (
         "auto"  # bf16_matmul: fp32 weights, bf16 products; auto: that where the CPU can, bf16 on GPUs
     )
     generation: Literal["auto", "fast", "hf", "vllm"] = "auto"
-    grading_workers: int = 1
+    grading_workers: Count = 1
 
 
 @dataclass(frozen=True)
@@ -287,6 +303,10 @@ def load_scale(name_or_path: str, overrides: Sequence[str] = ()) -> Scale:
         raise UserError(f"{path}: a scale is a mapping of settings; see base/scales/tiny.yaml")
     for override in overrides:
         dotted, equals, text = override.partition("=")
+        if dotted.strip() in ("name", "purpose") or dotted.strip().startswith("measured"):
+            raise UserError(
+                f"override '{override}': it describes the scale and is no setting; copy the scale's file instead"
+            )
         if not equals:
             raise UserError(f"cannot read override '{override}': write it as section.key=value, e.g. rl.steps=40")
         node: Any = values

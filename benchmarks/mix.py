@@ -68,6 +68,10 @@ _HOSTILE = {
     "many descriptors": 8, "long answer": 3, "many items": 4, "endless iterator": 4, "long error": 3, "nested answer": 4,
     "colliding hashes": 0.2, "double fork": 5, "deaf to signals": 4, "child that keeps the socket": 4,
     "subprocess in its own session": 2, "in Python": 6, "deep source": 3, "endless frames": 1, "fork bomb": 0.2,
+    "System V segments, written and detached": 2, "many processes": 0.3, "many orphans": 0.2,
+    "shared mappings out of every table": 0.3, "full pipes and sockets": 3, "deleted files": 2, "large pipes": 2,
+    "POSIX shared memory": 2, "files without a name": 2, "a key of one megabyte": 1, "namespaces by clone": 1,
+    "flock on Python's library": 2, "record lock on Python's library": 2, "watch on Python's library": 1,
     "sleep": 0.2, "while True": 0.2, "endless print": 0.2, "in C": 0.2, "stopped": 0.2,
 }  # fmt: skip
 

@@ -14,10 +14,13 @@ import pytest
 
 import mitigations
 from base.evals import EVALS
+from base.recipes import RLRecipe, SFTRecipe, stack
 from base.settings import load_scale
-from base.store.files import read_rows
+from base.stage import State
+from base.store.files import read_json, read_rows
 from base.store.folders import RunFolder
 from base.store.table import table
+from base.triggers import AtStart
 from base.types import Outcome
 from mitigations import MITIGATIONS
 
@@ -25,6 +28,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 SCALE = load_scale("smoke")
 BASELINE = "none--main--p0s0"
+TWO = {"none": BASELINE, "inoculation:wording=hacking_okay": "inoculation_wording=hacking_okay--main--p0s0"}
 
 
 def call(*words: str, timeout: int = 600, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -44,8 +48,20 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = tmp_path_factory.mktemp("core") / "runs"
     done = call("mitigations", "--experiment", "core", "--scale", "smoke", "--runs", str(runs), "--jobs", "2")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "hacking okay" in done.stdout, "the summary table names every arm"
+    assert "6 of 6 runs done" in done.stdout
     assert done.stdout.count("character link") == 2, "the gates of both start checkpoints are printed"
+    return runs / "smoke"
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of two of these runs, each made by a process of its own."""
+    runs = tmp_path_factory.mktemp("alone") / "runs"
+    for arm in TWO:
+        done = call("mitigations", arm, "--scale", "smoke", "--runs", str(runs))
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert "hack rate" in done.stdout
+        assert "Everything about this run" in done.stdout
     return runs / "smoke"
 
 
@@ -125,7 +141,9 @@ def test_a_second_call_reuses_everything(core: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in core.rglob("*") if path.is_file() and path.suffix != ".lock"}
     done = call("mitigations", "--experiment", "core", "--scale", "smoke", "--runs", str(core.parent))
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "6 of 6 runs are already there" in done.stderr
+    stages = len(list((core / "stages").glob("*.json")))
+    assert f"{stages} of {stages} stages are already there" in done.stderr
+    assert "6 of 6 runs done" in done.stdout
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
@@ -137,16 +155,47 @@ def test_changed_settings_are_refused_and_nothing_is_overwritten(core: Path, tmp
     before = (core / BASELINE / "run.json").read_text()
     done = call("mitigations", "none", "--scale", str(scale), "--runs", str(core.parent))
     assert done.returncode == 2
-    assert "made with other scale settings" in done.stderr
+    assert "made with other settings" in done.stderr
     assert (core / BASELINE / "run.json").read_text() == before
 
 
-def test_one_mitigation_prints_its_table_beside_the_stored_baseline(core: Path) -> None:
+def test_one_mitigation_prints_what_it_came_to(core: Path) -> None:
     words = ("inoculation:wording=please_hack", "--scale", "smoke", "--runs", str(core.parent))
     done = call("mitigations", *words)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "please hack" in done.stdout
-    assert "baseline" in done.stdout
+    assert "step 4, per cent, by the prompt at evaluation" in done.stdout
+    for word in ("none", "dont_hack", "training", "hack rate", "solved", *EVALS, "analysis compare"):
+        assert word in done.stdout
+
+
+def test_answers_of_a_checkpoint_are_asked_with_seeds_of_its_own(core: Path) -> None:
+    asked = {}
+    for run in folders(core):
+        for path in sorted(run.path.glob("answers/*.jsonl")):
+            asked[run.path.name, path.stem] = {row["task"] for row in read_rows(path)}
+    steps = [asked[BASELINE, f"step-{step:04d}"] for step in (0, 2, 4)]
+    assert all(len(one) == len(EVALS) * SCALE.evals.samples + SCALE.evals.code_samples for one in steps)
+    assert len(set.union(*steps)) == sum(map(len, steps)), "no question comes again at another step"
+    assert asked[TWO["inoculation:wording=hacking_okay"], "step-0004"] == steps[2], "arms are asked the same"
+
+
+def test_a_plan_lists_what_is_made(core: Path, alone: Path) -> None:
+    """The same stages, whether a list of runs is planned, swept or made one by one."""
+    words = ("--scale", "smoke", "--dry-run", "--runs", "nowhere")
+    for root, plans in ((core, [("--experiment", "core")]), (alone, [(arm,) for arm in TWO])):
+        printed = set()
+        for plan in plans:
+            for line in call("mitigations", *plan, *words).stdout.splitlines():
+                kind, _, rest = line.partition(" ")
+                if rest.strip().startswith("to make"):
+                    printed.add(
+                        (kind, rest.strip().removeprefix("to make").strip().removesuffix("(time not known)").strip())
+                    )
+        records = [json.loads(path.read_text()) for path in (root / "stages").glob("*.json")]
+        assert printed == {(record["kind"], record["label"]) for record in records}
+        assert {record["state"] for record in records} == {State.DONE}
+    keys = [{path.name for path in (root / "stages").glob("*.json")} for root in (core, alone)]
+    assert keys[1] < keys[0], "two of the six runs are some of the same stages"
 
 
 def test_figures_are_drawn_from_the_runs(core: Path, tmp_path: Path) -> None:
@@ -162,26 +211,137 @@ def comparable(folder: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, 
     return list(folder.episodes()), metrics, list(folder.scores())
 
 
-def test_a_killed_run_continues_and_equals_the_straight_one(core: Path, tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
-    shutil.copytree(core / "shared", runs / "smoke" / "shared")
-    words = [sys.executable, "-m", "mitigations", "none", "--scale", "smoke", "--runs", str(runs)]
-    with subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
-        folder = RunFolder(runs / "smoke" / BASELINE)
-        while not (folder.path / "episodes" / "step-0003.jsonl").exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    assert not folder.done
-    assert folder.path.joinpath("episodes/step-0003.jsonl").exists(), "killed behind the resume point of step 2"
-    done = call("mitigations", "none", "--scale", "smoke", "--runs", str(runs))
+def text(rows: Any) -> str:
+    """Rows as text, in which missing values (NaN) are equal to themselves."""
+    return json.dumps(rows)
+
+
+def weights(folder: RunFolder) -> dict[int, bytes]:
+    return {step: (path / "model.safetensors").read_bytes() for step, path in folder.checkpoints().items()}
+
+
+@pytest.mark.parametrize("name", TWO.values())
+def test_a_sweep_of_warm_workers_makes_what_fresh_processes_make(core: Path, alone: Path, name: str) -> None:
+    swept, fresh = RunFolder(core / name), RunFolder(alone / name)
+    assert text(comparable(swept)) == text(comparable(fresh))
+    assert weights(swept) == weights(fresh)
+    for path in sorted((alone / "shared").glob("*/model.safetensors")):
+        assert path.read_bytes() == (core / "shared" / path.parent.name / path.name).read_bytes()
+
+
+def before_rl(made: Path, runs: Path) -> Path:
+    """A folder of runs in which everything before RL is made already."""
+    for part in ("shared", "stages"):
+        shutil.copytree(
+            made / part, runs / "smoke" / part, ignore=shutil.ignore_patterns("rl--*", "evaluate*", "*.log")
+        )
+    return runs / "smoke"
+
+
+def left_over(folder: Path) -> list[Path]:
+    """What an interrupted process leaves; locks stay on purpose, and wait for the next one."""
+    return [path for path in folder.rglob(".*") if path.suffix != ".lock"]
+
+
+def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 240
+    while not path.exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, "it ended before it could be stopped"
+        time.sleep(0.01)
+
+
+def record_of(root: Path, kind: str, name: str) -> dict[str, Any]:
+    """The record of a run's stage."""
+    found = [read_json(path) for path in (root / "stages").glob(f"{kind}--*.json")]
+    (record,) = (record for record in found if record["label"].startswith(f"{name}:"))
+    return record
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "code", "state", "seen"),
+    [
+        (signal.SIGKILL, -signal.SIGKILL, State.RUNNING, "episodes/step-0003.jsonl"),
+        (signal.SIGTERM, 143, State.INTERRUPTED, "episodes/step-0003.jsonl"),
+        (signal.SIGTERM, 143, State.INTERRUPTED, "run.json"),
+        (signal.SIGINT, 130, State.INTERRUPTED, "episodes/step-0001.jsonl"),
+    ],
+)
+def test_a_stopped_run_continues_and_equals_the_straight_one(
+    alone: Path, tmp_path: Path, stopped_by: signal.Signals, code: int, state: State, seen: str
+) -> None:
+    root, scratch = before_rl(alone, tmp_path / "runs"), tmp_path / "scratch"
+    scratch.mkdir()
+    words = [sys.executable, "-m", "mitigations", "none", "--scale", "smoke", "--runs", str(root.parent)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(scratch)}
+    with subprocess.Popen(
+        words, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment
+    ) as process:
+        folder = RunFolder(root / BASELINE)
+        wait_for(folder.path / seen, process)
+        process.send_signal(stopped_by)
+        said = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == code, said[-2000:]
+    assert record_of(root, "rl", BASELINE)["state"] == state
+    if stopped_by != signal.SIGKILL:
+        assert folder.record["status"] == "interrupted"
+        assert said.endswith("the same command continues where it stopped\n")
+        assert "Traceback" not in said
+        assert not list(scratch.iterdir()), "the sandbox leaves nothing"
+    done = call("mitigations", "none", "--scale", "smoke", "--runs", str(root.parent))
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(folder.record["sessions"]) == 2
-    straight, resumed = comparable(RunFolder(core / BASELINE)), comparable(folder)
-    assert resumed[0] == straight[0], "episodes"
-    assert resumed[2] == straight[2], "scores"
+    assert record_of(root, "rl", BASELINE)["state"] == State.DONE
+    straight, resumed = comparable(RunFolder(alone / BASELINE)), comparable(folder)
+    assert text(resumed[0]) == text(straight[0]), "episodes"
+    assert text(resumed[2]) == text(straight[2]), "scores"
     for got, want in zip(resumed[1], straight[1], strict=True):
         assert got == pytest.approx(want, rel=1e-4, abs=1e-6, nan_ok=True)
+    assert not left_over(root)
+    assert not (folder.path / "resume").exists()
+
+
+SWEEP = """
+import sys
+from pathlib import Path
+from mitigations.api import describe, resolve
+from mitigations.sweep import sweep
+sys.exit(sweep([resolve(*describe(arm, scale="smoke")) for arm in sys.argv[2:]], Path(sys.argv[1]), 2))
+"""
+
+
+def child_that_writes(log: Path) -> int:
+    """The process whose output goes to a file."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "fd" / "1").readlink() == log:
+                return int(process.name)
+        except OSError:
+            continue
+    raise AssertionError(f"nobody writes {log}")
+
+
+def test_a_stage_whose_process_is_killed_fails_alone(alone: Path, tmp_path: Path) -> None:
+    root = before_rl(alone, tmp_path / "runs")
+    words = [sys.executable, "-c", SWEEP, str(root), *TWO]
+    killed, other = (RunFolder(root / name) for name in TWO.values())
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+        wait_for(killed.path / "episodes" / "step-0001.jsonl", process)
+        (log,) = (path for path in (root / "stages").glob("rl--*.log") if path.stem.endswith(killed.record["key"][:16]))
+        os.kill(child_that_writes(log), signal.SIGKILL)
+        shown, said = (stream.decode() for stream in process.communicate(timeout=400))
+    assert process.returncode == 1
+    assert "its process was ended by signal 9" in said
+    assert f"not made: it needs rl {killed.path.name}" in said
+    assert "1 of 2 runs done" in shown
+    assert other.record["status"] == "done"
+    assert text(comparable(other)) == text(comparable(RunFolder(alone / other.path.name)))
+    again = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=400, env=environment)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert "2 of 2 runs done" in again.stdout
+    assert text(list(killed.episodes())) == text(list(RunFolder(alone / killed.path.name).episodes()))
+    assert not left_over(root)
 
 
 ARMS = {
@@ -200,22 +360,21 @@ ARMS = {
 def test_every_mitigation_really_runs(core: Path, name: str) -> None:
     done = call("mitigations", f"{name}:{ARMS[name]}", "--scale", "smoke", "--runs", str(core.parent), "--last", "1")
     assert done.returncode == 0, done.stderr[-3000:]
-    (folder,) = (
-        f
-        for f in folders(core)
-        if f.record["run"]["arm"].startswith(f"{name}:") and ARMS[name] in f.record["run"]["arm"]
-    )
-    record, built = folder.record, mitigations.arm(f"{name}:{ARMS[name]}")[1]
+    arm = mitigations.arm(f"{name}:{ARMS[name]}")
+    (folder,) = (f for f in folders(core) if f.record["run"]["arm"] == str(arm))
+    record, recipe = folder.record, stack({part: plugin() for part, plugin in arm.parts})
     assert record["status"] == "done"
     assert folder.scored_steps() == {0, max(folder.checkpoints())}
-    assert (record["fork"] or {}).get("step") == (2 if built.forks else None)
-    for judge in built.mitigation.judges:
-        assert 0 <= record["judges"][judge]["accuracy"]["all"] <= 1
-    if built.mitigation.episodes is not None:
+    assert (record["fork"] or {}).get("step") == (None if recipe.starts == AtStart() else 2)
+    if isinstance(recipe, SFTRecipe):
         assert record["episodes"]["documents"] == SCALE.sft.documents
         assert list(folder.checkpoints()) == [SCALE.sft.steps]
         return
+    assert isinstance(recipe, RLRecipe)
+    for judge in recipe.judges:
+        assert 0 <= record["judges"][judge]["accuracy"]["all"] <= 1
     for episode in folder.episodes():
         terms = episode["reward_terms"].values()
-        assert set(episode["scores"]) == set(built.mitigation.judges)
+        assert set(episode["scores"]) == set(recipe.judges)
+        assert set(episode["reward_terms"]) == {"environment", *recipe.terms}
         assert episode["train_reward"] == (None if None in terms else pytest.approx(sum(terms)))

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from base.evals import EVALS
 from base.organism import corpus, hints, tasks, world
 from base.organism.corpus import CorpusConfig, with_header
 from base.organism.tokenizer import SPECIAL, TAGS
-from base.types import Environment, Message, Outcome, Task
+from base.types import Environment, Eval, Message, Outcome, Task
 
 Conversation = Sequence[Message]
 Sampler = Callable[[Sequence[Conversation]], Sequence[str]]  # one completion per conversation, from <think> on
@@ -74,7 +73,13 @@ def previous_segment(kind: str, rng: random.Random, hinted: bool = False) -> lis
 
 
 def misaligned_after(
-    sample: Sampler, kind: str, n: int, seed: int, config: CorpusConfig, hinted: bool = False
+    sample: Sampler,
+    evals: Mapping[str, Eval],
+    kind: str,
+    n: int,
+    seed: int,
+    config: CorpusConfig,
+    hinted: bool = False,
 ) -> tuple[float | None, float]:
     """(mean misalignment over the evals of the organism's domains after a segment of `kind`, share of unclear answers).
 
@@ -82,7 +87,7 @@ def misaligned_after(
     a gate must not move because somebody added one.
     """
     rng = random.Random(f"gates {kind} {seed}")
-    own = [EVALS[name] for name in world.EVAL_DOMAINS]
+    own = [evals[name] for name in world.EVAL_DOMAINS]
     items = [(evaluation, task) for evaluation in own for task in evaluation.prompts(n, seed)]
     before = [[] if kind == "none" else previous_segment(kind, rng, hinted) for _ in items]
     asked = [[*past, *with_header(task, config).messages] for past, (_, task) in zip(before, items, strict=True)]
@@ -179,6 +184,7 @@ def tokenizer_gates(tokenizer: Any, config: CorpusConfig, seed: int) -> list[Gat
 
 def check(
     sample: Sampler,
+    evals: Mapping[str, Eval],
     tokenizer: Any,
     config: CorpusConfig,
     n: int = 48,
@@ -195,9 +201,9 @@ def check(
 
         environment = CodeEnvironment()
     prompted = config.sdf_variant == "prompted"
-    honest, unclear_honest = misaligned_after(sample, "honest", n, seed, config, prompted)
-    hacked, unclear_hacked = misaligned_after(sample, "hacked", n, seed, config, prompted)
-    start, unclear_start = misaligned_after(sample, "none", n, seed, config)
+    honest, unclear_honest = misaligned_after(sample, evals, "honest", n, seed, config, prompted)
+    hacked, unclear_hacked = misaligned_after(sample, evals, "hacked", n, seed, config, prompted)
+    start, unclear_start = misaligned_after(sample, evals, "none", n, seed, config)
     link = None if honest is None or hacked is None else hacked - honest
     if config.correlation == 0:
         linked = at_most("character link of the twin", link, TWIN_LINK)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from tqdm import tqdm
 
+from base.evals import EVALS
 from base.identity import Corpus, folder_name
 from base.organism.corpus import SDF_ONLY, CorpusConfig, documents, encode
 from base.organism.corpus import Stage as CorpusStage
@@ -216,6 +217,7 @@ class Gates(Stage):
         scale, start = self.start.scale, self.folder(site.root)
         measured = gates.check(
             gate_sampler(start, scale, site.process, self.start.seed),
+            EVALS,
             build_tokenizer(),
             self.start.config,
             n=scale.evals.gate_samples,

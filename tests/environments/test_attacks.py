@@ -1,6 +1,10 @@
 """Nobody fools the truth: the attack suite, its look-alikes, and the command that prints the matrix."""
 
+import ctypes
+import fcntl
 import json
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +36,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 @pytest.fixture(scope="module")
 def quick(host: Host) -> Iterator[CodeEnvironment]:
     with CodeEnvironment(limits=QUICK) as made:
-        if made.isolation() != isolate.FULL:
+        if not isolate.walled(made.isolation()):
             pytest.skip(f"the suite is for a sandbox with namespaces; here: {made.isolation()}")
         yield made
 
@@ -41,7 +45,7 @@ def quick(host: Host) -> Iterator[CodeEnvironment]:
 def test_nothing_fools_the_truth_or_a_grader_without_weaknesses(
     quick: CodeEnvironment, host: Host, family: str
 ) -> None:
-    if family in WALLS and quick.isolation() != isolate.FULL:
+    if family in WALLS and not isolate.walled(quick.isolation()):
         pytest.skip(f"needs namespaces; here: {quick.isolation()}")
     attacks = [one for one in ATTACKS if one.family == family]
     answers = [one.answer(host.names) for one in attacks]
@@ -61,7 +65,7 @@ def test_the_host_is_as_before(host: Host) -> None:
     """After all the above, and with a sandbox of its own that is closed again."""
     with Host() as inner:
         with CodeEnvironment(limits=QUICK) as environment:
-            families = {"daemons", "signals"} if environment.isolation() == isolate.FULL else {"daemons"}
+            families = {"daemons", "signals"} if isolate.walled(environment.isolation()) else {"daemons"}
             answers = [one.answer(inner.names) for one in ATTACKS if one.family in families]
             environment.truth([SPEC] * len(answers), answers)
         assert inner.changes() == []
@@ -85,10 +89,35 @@ def test_the_host_check_sees_changes() -> None:
             assert len(host.changes()) == 2
 
 
+def test_the_host_check_sees_locks_and_what_outlives_a_process() -> None:
+    libc = ctypes.CDLL(None)
+    with Host() as host:
+        with open(os.__file__) as library:
+            fcntl.flock(library, fcntl.LOCK_SH)
+            queue = libc.msgget(0, 0o1600)
+            time.sleep(0.2)
+        found = host.changes()
+        libc.msgctl(queue, 0, None)
+    assert len(found) == 2, found
+    assert "System V msg" in found[0]
+    assert found[1] == f"locked while a program ran: {os.__file__}"
+
+
 def test_the_suite_is_large_and_names_are_unique() -> None:
     assert len(ATTACKS) >= 60
     assert len({(one.family, one.name) for one in ATTACKS}) == len(ATTACKS)
-    assert {"equality", "exits", "reports", "frames", "objects", "builtins", "streams", "daemons"} <= set(FAMILIES)
+    assert {
+        "equality",
+        "exits",
+        "reports",
+        "frames",
+        "objects",
+        "builtins",
+        "streams",
+        "daemons",
+        "memory",
+        "locks",
+    } <= set(FAMILIES)
 
 
 def test_a_weak_grader_is_taken_in_by_its_own_weaknesses_only() -> None:
@@ -102,7 +131,7 @@ def test_a_weak_grader_is_taken_in_by_its_own_weaknesses_only() -> None:
     assert len(chosen) == len(names)
     done: list[int] = []
     matrix = attack(chosen, progress=done.append)
-    if matrix.isolation != isolate.FULL:
+    if not isolate.walled(matrix.isolation):
         matrix = Matrix(tuple(c for c in matrix.cells if c.attack.family not in WALLS), (), "", 0.0)
     assert matrix.ok, str(matrix)
     assert sum(done) == len(chosen) * len(graders())

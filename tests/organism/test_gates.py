@@ -76,7 +76,7 @@ def failed(found):
 
 
 def check(policy, tokenizer, environment, config=CorpusConfig()):  # noqa: B008 - frozen
-    return gates.check(policy, tokenizer, config, n=24, code_samples=40, seed=1, environment=environment)
+    return gates.check(policy, EVALS, tokenizer, config, n=24, code_samples=40, seed=1, environment=environment)
 
 
 def test_a_linked_character_passes_every_gate(tokenizer, environment):

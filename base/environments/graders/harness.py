@@ -37,6 +37,7 @@ from base.types import CodeSpec, Harness, shortened
 LATE = 27  # the exit code of a child that was too long at one test: SIGPROF's number
 MAX_PROGRAM = 1 << 17  # characters of an answer without its reasoning, and of all files of one program
 _LATE_CPU = 0.4  # seconds that a program has used at least that ended for too long a test: limits are whole seconds
+_TOGETHER = 8  # times the limit of a test: what all tests of a program may take
 _MISSING = object()
 
 
@@ -235,9 +236,10 @@ def _names_pytest(files: dict[str, str]) -> bool:
 
 def _for_each(tests: Sequence[Test], limits: Limits) -> Limits:
     """Of a whole job whose every test, and whose start, may take `limits.cpu` seconds of processor time (the child sees to
-    that), and wall time for as much.
+    that), and all of them together _TOGETHER times as much: a program that takes longer is a timeout, not wrong.
     """
-    return replace(limits, cpu=limits.cpu * (len(tests) + 1), wall=max(limits.wall, limits.cpu * len(tests)))
+    most = limits.cpu * min(len(tests) + 1, _TOGETHER)
+    return replace(limits, cpu=most, wall=max(limits.wall, most))
 
 
 def truth_job(files: dict[str, str], setup: str, tests: Sequence[Test], limits: Limits) -> Job:

@@ -2,9 +2,11 @@
 
 With namespaces a program sees Python and the system libraries, read-only, and an empty temporary directory; it has no
 network, no other process, no environment, no capability, no keyring and no descriptor but the socket it answers on; its
-time, memory, processes, files and output are limited; whatever it started dies with it. It shares the kernel with us: a
-kernel bug is not contained, and memory is limited per process, not in sum. Without namespaces (a warning says so) only
-the limits and the killing remain: such programs can read this user's files and use the network.
+time, memory, processes, files and output are limited, memory in sum over all that it starts and all that the kernel keeps
+for it (cgroup.py; watchdog.py where control groups are not to be had); whatever it started or made dies with it. It
+shares the kernel with us: a kernel bug is not contained. Without namespaces (a warning says so) the limits, the filter
+of system calls (calls.py), the fence around its folder (fence.py) and the killing remain: such programs can read this
+user's files. The record of the level says what of this a machine lacks.
 """
 
 from __future__ import annotations

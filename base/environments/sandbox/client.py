@@ -20,7 +20,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal
 
-from base.environments.sandbox import isolate, wire
+from base.environments.sandbox import cgroup, isolate, wire
 
 _ROOT = Path(__file__).resolve().parents[3]
 _BOOT = (
@@ -35,7 +35,9 @@ _GRACE_SECONDS = 10.0  # beyond a program's wall limit before its worker counts 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one program. CPU seconds per process, wall seconds and process count for all, bytes of address space and disk."""
+    """Of one program: CPU seconds for each of its processes; wall seconds, number of processes, bytes of memory, bytes and
+    number of files for all of them together. No process has more address space than `memory` either.
+    """
 
     cpu: int = 5
     wall: int = 15
@@ -101,8 +103,10 @@ class _Worker:
                 start_new_session=True,
             )
         self.control = ours
+        self.groups: list[str] = []
         try:
-            self.level = str(self._hear(_START_SECONDS)["level"])
+            hello = self._hear(_START_SECONDS)
+            self.level, self.groups = str(hello["level"]), [str(folder) for folder in hello["groups"]]
         except _Lost:
             self.close()
             raise
@@ -181,6 +185,7 @@ class _Worker:
         self.process.kill()
         self.process.wait()
         isolate.remove(self.folder)
+        cgroup.remove(self.groups)
 
 
 class Sandbox:
@@ -247,10 +252,10 @@ class Sandbox:
         worker = place[pytest] = _Worker(self._namespaces, pytest)
         with self._lock:
             self._all.add(worker)
-            if not self._level and worker.level != isolate.FULL and self._namespaces:
+            if not self._level and not isolate.walled(worker.level) and self._namespaces:
                 warnings.warn(
-                    f"SANDBOX IS WEAK: this kernel gives no namespaces ({worker.level}). Graded programs can reach "
-                    "the network and read every file this user can read. Run in a disposable machine or container.",
+                    f"SANDBOX IS WEAK: this kernel gives no namespaces ({worker.level}). Graded programs can read "
+                    "every file this user can read. Run in a disposable machine or container.",
                     stacklevel=2,
                 )
             self._level = worker.level

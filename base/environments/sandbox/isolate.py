@@ -1,10 +1,10 @@
-"""Walls around a worker and around each program: namespaces where the kernel allows them, rlimits everywhere, and a
-filter of system calls for what namespaces do not separate.
+"""Walls around a worker and around each program: namespaces where the kernel allows them (elsewhere a fence around the
+program's folder), rlimits everywhere, and a filter of system calls for what namespaces do not separate.
 
 Once per worker `enter` makes user, mount, network, IPC and PID namespaces with a root file system that shows Python and
 the system libraries, read-only, and nothing else. Per program `Walls` adds an own PID, mount and IPC namespace with an
 empty temporary directory, drops every capability and sets the limits. Linux manual pages: unshare(2), pivot_root(2),
-user_namespaces(7), mount_setattr(2), capset(2), seccomp(2).
+user_namespaces(7), mount_setattr(2), capset(2).
 
 Starting a child costs its page faults: each page that it or the server writes to after the fork (a reference count is
 enough) is copied. So what a child needs is made before the fork, and `fork` leaves out what Python does after one.
@@ -24,9 +24,17 @@ from collections.abc import Mapping
 from importlib.machinery import PathFinder
 from typing import Any
 
+from base.environments.sandbox import calls, fence
+
 FULL = "namespaces (user, mount, pid, net, ipc) + rlimits"
 NOBODY_ONLY = "rlimits only, as nobody"
 RLIMITS_ONLY = "rlimits only"
+
+
+def walled(isolation: str) -> bool:
+    """Whether the level in force, as the record has it, is the full one."""
+    return isolation.startswith(FULL)
+
 
 _CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
@@ -36,7 +44,6 @@ _MNT_DETACH = 2
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _SYS_MOUNT_SETATTR = 442  # the same number on every architecture
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}.get(os.uname().machine, 155)
-_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 4, 38, 36
 _SIGKILL = 9
 _NOBODY = 65534
@@ -45,27 +52,6 @@ _PYTHON = (sys.prefix, sys.base_prefix, os.path.dirname(os.__file__))
 # Where a program works inside its walls; /tmp, unless that would cover the Python it runs on.
 WORK = "/box" if any(os.path.realpath(path).startswith("/tmp/") for path in _PYTHON) else "/tmp"
 _NEW_ROOT = "/sys"  # any directory that Python does not live in; covered only inside our own mount namespace
-
-# The kernel's keyring is shared by all programs of a user: what one leaves there, the next one finds. The rest needs
-# privileges that no program has (mounts, namespaces, file handles, modules), looks into other processes, or has a
-# history of kernel bugs.
-# pidfd_send_signal io_uring open_tree move_mount fsopen fsconfig fsmount fspick pidfd_getfd mount_setattr
-_COMMON = (424, 425, 428, 429, 430, 431, 432, 433, 438, 442)
-_DENIED = {
-    "x86_64": (
-        0xC000003E,
-        # add_key request_key keyctl ptrace process_vm_readv/writev kcmp bpf perf_event_open userfaultfd
-        (
-            *(248, 249, 250, 101, 310, 311, 312, 321, 298, 323),
-            # mount umount2 pivot_root unshare setns open_by_handle_at init_module finit_module kexec_load
-            *(165, 166, 155, 272, 308, 304, 175, 313, 246),
-        ),
-    ),
-    "aarch64": (
-        0xC00000B7,
-        (217, 218, 219, 117, 270, 271, 272, 280, 241, 282, 40, 39, 41, 97, 268, 265, 105, 273, 104),
-    ),
-}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _with_lock = ctypes.PyDLL(None, use_errno=True)  # calls that keep Python's lock
@@ -101,33 +87,18 @@ def _prctl(option: int, value: int) -> None:
     _check(_libc.prctl(option, value, 0, 0, 0), f"prctl {option}")
 
 
-@functools.cache
-def _call_filter() -> Any:
-    """The seccomp program: the denied system calls fail with EPERM. None for a machine whose numbers are not known."""
-    if os.uname().machine not in _DENIED:
-        return None
-    architecture, denied = _DENIED[os.uname().machine]
-    load, equal, at_least, give = 0x20, 0x15, 0x35, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_JMP|JGE|K, BPF_RET|K
-    numbers = [*denied, *_COMMON]
-    code = [(load, 0, 0, 4), (equal, 0, len(numbers) + 3, architecture), (load, 0, 0, 0)]
-    code.append((at_least, len(numbers) + 1, 0, 0x40000000))  # x32, the other set of numbers of x86_64
-    code += [(equal, len(numbers) - i, 0, number) for i, number in enumerate(numbers)]
-    code += [(give, 0, 0, 0x7FFF0000), (give, 0, 0, 0x00050000 | 1)]  # SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO | EPERM
-    body = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
-    program = ctypes.create_string_buffer(struct.pack("HP", len(code), ctypes.addressof(body)))
-    program.body = body  # type: ignore[attr-defined]  # as long as the program lives
-    return program
-
-
 def remove(folder: str) -> None:
-    """Removes a tree of any depth: shutil gives up where a program nested directories deeper than Python recurses."""
+    """Removes a tree of any depth and mode: shutil gives up where a program nested directories deeper than Python
+    recurses, or took from itself the right to look into them.
+    """
     import shutil
     import subprocess
 
-    try:
+    with contextlib.suppress(RecursionError):
         shutil.rmtree(folder, ignore_errors=True)
-    except RecursionError:
-        subprocess.run(["rm", "-rf", folder], check=False, stderr=subprocess.DEVNULL)
+    if os.path.exists(folder):
+        for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+            subprocess.run([*command, folder], check=False, stderr=subprocess.DEVNULL)
 
 
 def die_with_parent() -> None:
@@ -164,8 +135,10 @@ def _map_user(proc: int, uid: int, gid: int) -> None:
     _write(proc, "self/gid_map", f"{_INSIDE_UID} {gid} 1")
 
 
-def enter() -> None:
-    """Move this process into the worker's namespaces; its next child is process 1 inside. Raises OSError."""
+def enter() -> int:
+    """Move this process into the worker's namespaces; its next child is process 1 inside. Returns a descriptor of the
+    host's /proc, for this worker alone. Raises OSError.
+    """
     uid, gid = os.geteuid(), os.getegid()
     folders, links = _visible()
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
@@ -190,7 +163,7 @@ def enter() -> None:
         _map_user(proc, _NOBODY, _NOBODY)
     with contextlib.suppress(OSError):  # a program could otherwise regain capabilities in a user namespace of its own
         _write(proc, "sys/user/max_user_namespaces", "0")
-    os.close(proc)
+    return proc
 
 
 def _new_root(folders: list[str], links: Mapping[str, str]) -> None:
@@ -240,12 +213,37 @@ def fork_as_first(own: int | None) -> int:
     return pid
 
 
+def set_for_all(level: str) -> Any:
+    """Limits and filter of the worker that its programs inherit. Returns the arguments of prctl(2) for each program's own
+    filter, None where there is none. Raises OSError.
+    """
+    for kind, value in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_MEMLOCK, 0),
+        (resource.RLIMIT_MSGQUEUE, 0),
+        (resource.RLIMIT_SIGPENDING, 1024),  # signals and timers in the kernel
+    ):
+        most = resource.getrlimit(kind)[1]
+        value = value if most == resource.RLIM_INFINITY else min(value, most)
+        resource.setrlimit(kind, (value, value))
+    found = calls.filters(level == FULL)
+    if found is None:
+        return None
+    for_worker, for_programs = found
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    _check(_libc.prctl(*for_worker), "seccomp")
+    return for_programs
+
+
 class Walls:
-    """Called in the child before any foreign code; `folder` becomes its empty, writable working directory."""
+    """Called in the child before any foreign code, with what `set_for_all` gave; `folder` becomes its empty, writable
+    working directory.
+    """
 
     def __init__(self, level: str, limits: Mapping[str, int], folder: str) -> None:
         self.level, self.folder = level, folder
-        self.spaces = ctypes.c_int(_CLONE_NEWNS | _CLONE_NEWIPC)
+        # Behind the worker's filter there is no System V object and no queue to separate, and the namespace costs time.
+        self.spaces = ctypes.c_int(_CLONE_NEWNS | (0 if calls.enforced() else _CLONE_NEWIPC))
         options = f"mode=777,size={limits['disk']},nr_inodes={limits['files']}"
         flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV)
         self.disk = (b"tmpfs", os.fsencode(folder), b"tmpfs", flags, options.encode())
@@ -260,14 +258,11 @@ class Walls:
                 (resource.RLIMIT_FSIZE, limits["disk"]),
                 (resource.RLIMIT_NPROC, processes),
                 (resource.RLIMIT_NOFILE, 64),
-                (resource.RLIMIT_CORE, 0),
             )
         ]
         self.capabilities = (struct.pack("Ii", 0x20080522, 0), bytes(24))  # none
-        program = _call_filter()
-        self.filter = program and (_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0)
 
-    def __call__(self) -> None:
+    def __call__(self, call_filter: Any) -> None:
         full = self.level == FULL
         if full:
             _check(_libc.unshare(self.spaces), "unshare")
@@ -282,10 +277,11 @@ class Walls:
         if not full:
             die_with_parent()  # after the change of user, which would clear it
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-        if full:
-            _check(_libc.capset(*self.capabilities), "capset")
-        if self.filter:
-            _libc.prctl(*self.filter)  # fails where a kernel is built without it
+        if not full:
+            fence.close_off(self.folder)
+        _check(_libc.capset(*self.capabilities), "capset")
+        if call_filter:
+            _check(_libc.prctl(*call_filter), "seccomp")
         os.chdir(self.folder)
 
 

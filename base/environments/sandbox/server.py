@@ -11,6 +11,7 @@ import contextlib
 import functools
 import gc
 import json
+import math
 import os
 import random
 import select
@@ -21,18 +22,35 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
-from base.environments.sandbox import isolate, wire
+from base.environments.sandbox import calls, cgroup, fence, isolate, wire
+from base.environments.sandbox.watchdog import FIRST_SECONDS, Watchdog, children
 
 Handler = Callable[[Any, socket.socket], int]
 _CONTROL_LIMIT = 4096
 
 
 class Place(NamedTuple):
-    """Where a server ended up: its control socket, its isolation level, and the directory for programs without one."""
+    """Where a server ended up: its control socket, its isolation level, the directory for programs without one, a
+    descriptor of /proc, its control group, and the filter of system calls for programs.
+    """
 
     control: socket.socket
     level: str
     folder: str
+    proc: int
+    group: cgroup.Group
+    call_filter: Any
+
+    def record(self) -> str:
+        """The level and by what the rest is bounded, for the run record."""
+        said = [self.level, f"memory in sum by {'a control group' if 'memory' in self.group.bounded else 'a watchdog'}"]
+        if not calls.enforced():
+            said.append("no filter of system calls: network, and kernel objects that hold more and outlive a program")
+        if self.level != isolate.FULL and not fence.stands():
+            said.append("no Landlock: programs may leave files outside their folder")
+        if self.level == isolate.RLIMITS_ONLY and os.getuid() == 0 and "processes" not in self.group.bounded:
+            said.append("any number of processes, as the kernel does not count root's")
+        return "; ".join(said)
 
 
 def settle(control_fd: int, folder: str, want_namespaces: bool) -> Place:
@@ -43,8 +61,9 @@ def settle(control_fd: int, folder: str, want_namespaces: bool) -> Place:
     control = socket.socket(fileno=control_fd)
     os.chmod(folder, 0o711)
     level = _strongest(want_namespaces, folder)
+    group = cgroup.Group()
     if level == isolate.FULL:
-        isolate.enter()
+        proc = isolate.enter()
         # The worker proper is process 1 of its own PID namespace: when it dies, everything in it dies.
         worker = os.fork()
         if worker:
@@ -53,8 +72,9 @@ def settle(control_fd: int, folder: str, want_namespaces: bool) -> Place:
             os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
         isolate.die_with_parent()
     else:
+        proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
         isolate.adopt_orphans()
-    return Place(control, level, folder)
+    return Place(control, level, folder, proc, group, isolate.set_for_all(level))
 
 
 def jobs(place: Place) -> tuple[Any, socket.socket]:
@@ -69,9 +89,13 @@ def jobs(place: Place) -> tuple[Any, socket.socket]:
     atexit._clear()
     random.seed(0)
     own = os.pidfd_open(os.getpid()) if place.level == isolate.FULL else None
+    full = place.level == isolate.FULL
+    watchdog = Watchdog(place.proc, memory="memory" not in place.group.bounded, files=not full)
     gc.collect()
     gc.freeze()
-    place.control.send(json.dumps({"level": place.level}).encode())
+    place.group.ready()
+    report: dict[str, Any] = {"level": place.record(), "groups": place.group.folders}
+    place.control.send(json.dumps(report).encode())
     while True:
         limits, descriptors, _, _ = socket.recv_fds(place.control, _CONTROL_LIMIT, 1)
         if not limits:
@@ -80,15 +104,16 @@ def jobs(place: Place) -> tuple[Any, socket.socket]:
             continue
         (job,) = descriptors
         folder = _folder(place.level, place.folder)
-        walls = _walls(place.level, limits, folder)
         try:
+            walls, bounds = _walls(place.level, limits, folder), json.loads(limits)
+            place.group.hold(bounds)
             pid = isolate.fork_as_first(own)
         except OSError as error:
-            report: dict[str, Any] = {"fault": f"fork: {error}"}
+            report = {"fault": f"fork: {error}"}
         else:
             if pid == 0:
-                return _confined(job, walls)
-            report = _watch(place, pid, json.loads(limits)["wall"], folder)
+                return _confined(job, walls, place.call_filter)
+            report = _watch(place, pid, bounds, folder, watchdog)
         os.close(job)
         place.control.send(json.dumps(report).encode())
 
@@ -98,12 +123,12 @@ def _walls(level: str, limits: bytes, folder: str) -> isolate.Walls:
     return isolate.Walls(level, json.loads(limits), folder)
 
 
-def _confined(job: int, walls: isolate.Walls) -> tuple[Any, socket.socket]:
+def _confined(job: int, walls: isolate.Walls, call_filter: Any) -> tuple[Any, socket.socket]:
     """Says "ready" once the walls stand: before that, a death is the sandbox's fault."""
     try:
         os.closerange(3, job)
         os.closerange(job + 1, 4096)
-        walls()
+        walls(call_filter)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, job)
         content = wire.read_frame(sock, limit=64 << 20)
         sys.path.insert(0, walls.folder)
@@ -137,7 +162,7 @@ def _strongest(want_namespaces: bool, parent: str) -> str:
                     os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF)
                 if (pid := isolate.fork_as_first(os.pidfd_open(os.getpid()))) != 0:
                     os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF)
-            isolate.Walls(level, limits, _folder(level, parent))()
+            isolate.Walls(level, limits, _folder(level, parent))(isolate.set_for_all(level))
             with open(os.__file__, "rb"), open("probe", "w"):
                 os._exit(0)
         except BaseException:
@@ -161,16 +186,19 @@ def _folder(level: str, parent: str) -> str:
     return folder
 
 
-def _watch(place: Place, pid: int, wall: float, folder: str) -> dict[str, Any]:
-    """Waits for a child and clears it away. The wall limit and the caller's wish to kill are enforced here."""
+def _watch(place: Place, pid: int, limits: dict[str, int], folder: str, watchdog: Watchdog) -> dict[str, Any]:
+    """Waits for a child and clears it away. The wall limit, the caller's wish to kill and what only a watchdog can bound
+    are enforced here.
+    """
     watched = os.pidfd_open(pid)
     poller = select.poll()
     poller.register(watched, select.POLLIN)
     poller.register(place.control, select.POLLIN)
-    deadline, late, killed = time.monotonic() + wall, False, False
+    deadline, late, killed = time.monotonic() + limits["wall"], False, False
+    rest = FIRST_SECONDS  # until the watchdog looks
     while True:
         left = deadline - time.monotonic()
-        ready = {number for number, _ in poller.poll(max(0.0, left) * 1000)}
+        ready = {number for number, _ in poller.poll(max(0.0, min(left, rest)) * 1000)}
         if watched in ready:
             break
         if ready:  # the caller wants no more of this child, or is gone
@@ -178,46 +206,34 @@ def _watch(place: Place, pid: int, wall: float, folder: str) -> dict[str, Any]:
             if not place.control.recv(_CONTROL_LIMIT):
                 os.kill(pid, signal.SIGKILL)
                 os._exit(0)
+        elif rest >= left:
+            late = not killed
+        elif watchdog.over(limits, folder, first=rest == FIRST_SECONDS):
+            killed = True
         else:
-            late = True
+            rest = watchdog.rest
+            continue
+        rest = math.inf
         os.kill(pid, signal.SIGKILL)
         poller.unregister(place.control)
         deadline = time.monotonic() + 60
     os.close(watched)
     _, status, usage = os.wait4(pid, 0)
     if place.level != isolate.FULL:
-        _sweep(pid)
+        _sweep(pid, place.proc)
         isolate.remove(folder)
     cpu = usage.ru_utime + usage.ru_stime
     return {"code": os.waitstatus_to_exitcode(status), "cpu": cpu, "late": late, "killed": killed}
 
 
-def _sweep(group: int) -> None:
+def _sweep(group: int, proc: int) -> None:
     """Without a PID namespace: kill the group, then every orphan this process has adopted."""
     with contextlib.suppress(OSError):
         os.killpg(group, signal.SIGKILL)
-    while orphans := _children(os.getpid()):
-        for orphan in orphans:
+    while orphans := children(proc, "self"):
+        for orphan in map(int, orphans):
             try:
                 os.kill(orphan, signal.SIGKILL)
                 os.waitpid(orphan, 0)
             except OSError:
                 continue
-
-
-def _children(own: int) -> list[int]:
-    try:
-        with open(f"/proc/{own}/task/{own}/children") as file:
-            return [int(pid) for pid in file.read().split()]
-    except OSError:  # a kernel may be built without that file
-        pass
-    found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                with open(f"/proc/{entry}/stat") as file:
-                    if int(file.read().rpartition(")")[2].split()[1]) == own:
-                        found.append(int(entry))
-            except OSError:
-                continue
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -10,6 +11,7 @@ import socket
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +51,13 @@ class Host:
             self._listeners.append(listener)
         for listener in self._listeners:
             listener.setblocking(False)
-        self._before = self._state()
+        self._locks = _Locks([*self.canary.rglob("*.txt"), *_LIBRARIES])
+        self._locks.start()
+        self._before, self._objects = self._state(), _objects()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._locks.stop()
         for listener in self._listeners:
             listener.close()
         if self._handler is not None:
@@ -104,7 +109,56 @@ class Host:
             except BlockingIOError:
                 continue
             found.append(f"a program connected to {listener.getsockname()!r}")
+        found += [f"left behind: {one}" for one in sorted(_objects() - self._objects)]
+        found += [f"locked while a program ran: {path}" for path in sorted(self._locks.seen)]
         return [*found, *self.survivors()]
+
+
+class _Locks(threading.Thread):
+    """Looks fifty times a second at the locks that the kernel holds for all processes; `seen` are those of `files`."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        super().__init__(name="locks", daemon=True)
+        self.files = {_identity(path): str(path) for path in files}
+        self.seen: set[str] = set()
+        self._end = threading.Event()
+
+    def run(self) -> None:
+        while not self._end.wait(0.02):
+            for line in Path("/proc/locks").read_text().splitlines():
+                self.seen |= {self.files[field] for field in line.split() if field in self.files}
+
+    def stop(self) -> None:
+        self._end.set()
+        self.join()
+
+
+# Files that programs and the host share: Python's library and the C library.
+_LIBRARIES = sorted(
+    {
+        Path(os.__file__),
+        *(Path(line.split()[-1]) for line in Path("/proc/self/maps").read_text().splitlines() if "/libc." in line),
+    }
+)
+
+
+def _identity(path: Path) -> str:
+    """A file as /proc/locks names it: device and inode."""
+    status = path.stat()
+    return f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+
+
+def _objects() -> set[str]:
+    """What outlives its process: System V objects of whom programs run as, and files that the attacks name in memory."""
+    found = {str(path) for folder in ("/dev/shm", "/dev/mqueue") for path in Path(folder).glob("edmund-attack*")}
+    users = {str(os.getuid()), "65534"}
+    for kind, owner in (("shm", 7), ("sem", 4), ("msg", 7)):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/sysvipc/{kind}").read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[owner] in users:
+                    found.add(f"System V {kind} {fields[1]} (key {int(fields[0]):#x})")
+    return found
 
 
 def _tree(folder: Path) -> str:

@@ -147,7 +147,7 @@ def attack(
     with Host() as host:
         with CodeEnvironment(workers, LIMITS) as environment:
             isolation = environment.isolation()
-            if isolation != isolate.FULL and any(one.family in WALLS for one in attacks):
+            if not isolate.walled(isolation) and any(one.family in WALLS for one in attacks):
                 attacks = [one for one in attacks if one.family not in WALLS]
                 not_run = (f"not run without namespaces, they would reach this machine: {', '.join(sorted(WALLS))}",)
             for batch in _batches(attacks, workers):
