@@ -12,6 +12,8 @@ from typing import Any
 
 PACKAGES = ("torch", "transformers", "trl", "accelerate", "deepspeed", "datasets", "tokenizers", "pytest", "edmund")
 
+_ROOT = Path(__file__).parents[2]
+
 
 def provenance() -> dict[str, Any]:
     """Versions, commit and machine of this process.
@@ -20,7 +22,8 @@ def provenance() -> dict[str, Any]:
     another owner, no git), which is not the same as clean.
     """
     commit = _git("rev-parse", "HEAD")
-    changed = _git("status", "--porcelain", "--", "base", "mitigations", "analysis", "setup.cfg")
+    code = [path.parent.name for path in _ROOT.glob("*/__init__.py")]  # the packages beside this one
+    changed = _git("status", "--porcelain", "--", *code)
     versions = {}
     for package in PACKAGES:
         try:
@@ -51,7 +54,7 @@ def diff() -> str:
 
 def _git(*words: str) -> str | None:
     """What git says of the folder that this code lies in; None where it cannot say."""
-    command = ["git", "-C", str(Path(__file__).parents[2]), *words]
+    command = ["git", "-C", str(_ROOT), *words]
     try:
         done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=20)
     except (OSError, subprocess.TimeoutExpired):

@@ -122,15 +122,19 @@ class _Locks(threading.Thread):
         self.files = {_identity(path): str(path) for path in files}
         self.seen: set[str] = set()
         self._end = threading.Event()
+        self._file = os.open("/proc/locks", os.O_RDONLY)  # kept open, as descriptors are counted meanwhile
 
     def run(self) -> None:
         while not self._end.wait(0.02):
-            for line in Path("/proc/locks").read_text().splitlines():
-                self.seen |= {self.files[field] for field in line.split() if field in self.files}
+            text = b""
+            while part := os.pread(self._file, 1 << 16, len(text)):
+                text += part
+            self.seen |= {self.files[field] for field in text.decode().split() if field in self.files}
 
     def stop(self) -> None:
         self._end.set()
         self.join()
+        os.close(self._file)
 
 
 # Files that programs and the host share: Python's library and the C library.
