@@ -11,6 +11,7 @@ import pytest
 import analysis
 import mitigations
 from analysis.figures import FIGURES
+from base.environments.audit.attacks import ATTACKS, FAMILIES
 from mitigations.__main__ import parser
 from mitigations.api import describe, resolve
 from mitigations.experiments import EXPERIMENTS
@@ -65,3 +66,8 @@ def test_names_and_paths_of_a_document_exist(path: Path) -> None:
         assert link.startswith("http") or (path.parent / link).exists(), link
     for named in re.findall(r"`((?:base|mitigations|analysis|tests|benchmarks)/[\w./]+)`", text):
         assert (ROOT / named).exists(), named
+
+
+def test_the_attacks_are_counted_right() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"{len(ATTACKS)} attacks in {len(FAMILIES)} families" in readme
