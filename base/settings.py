@@ -124,7 +124,7 @@ class TaskSettings:
     harness: Literal["script", "pytest"] = "pytest"  # grader of tasks from a file or hub id
     vulnerabilities: tuple[str, ...] = ("always_equal", "early_exit", "report_patch")  # of those that are hackable
     impossible: Literal["none", "one_off", "conflicting"] = (
-        "none"  # false visible tests: base/environments/impossible.py
+        "none"  # false visible tests: base/environments/task_sets/impossible.py
     )
 
 

@@ -1,4 +1,4 @@
-"""The words every part of Edmund shares: tasks, episodes, grades, verdicts and the three hooks.
+"""The words every part of Edmund shares: tasks, episodes, grades, verdicts, and what plug-ins implement.
 
 Imports nothing but the standard library, so that configs, mitigations and figures load without torch.
 """

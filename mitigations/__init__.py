@@ -6,7 +6,7 @@ A plug-in is a frozen dataclass: its fields are its options, calling it gives a 
 
 from __future__ import annotations
 
-from mitigations.api import Result, arm, resolve, run
+from mitigations.api import Result, arm, dry_run, resolve, run
 from mitigations.registry import MITIGATIONS
 
-__all__ = ["MITIGATIONS", "Result", "arm", "resolve", "run"]
+__all__ = ["MITIGATIONS", "Result", "arm", "dry_run", "resolve", "run"]
