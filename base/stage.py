@@ -132,8 +132,8 @@ class Stage(ABC):
             if lacking := [need for need in self.needs if need.state(site.root) is not State.DONE]:
                 raise UserError(f"{self} needs {lacking[0]}, which is {lacking[0].state(site.root)}: make that first")
             began = time.perf_counter()
-            self._note(site, State.RUNNING, session=True)
             try:
+                self._note(site, State.RUNNING, session=True)
                 self.work(site)
             except BaseException as error:
                 stopped = isinstance(error, KeyboardInterrupt)

@@ -106,10 +106,10 @@ def dispatch(options: argparse.Namespace) -> int:
     folder = runs.make(stages, scale, root)
     if folder is not None and main_rank:
         print(summary(Result(run, tuple(stages), folder.path)))
-        where = "" if root == Path("runs/tiny") else f" --runs {root}"
-        print(
-            f"Everything about this run: {folder.path}\nBeside the baseline: python -m analysis compare '{run.arm}'{where}"
-        )
+        print(f"Everything about this run: {folder.path}")
+        if run.arm:
+            where = "" if root == Path("runs/tiny") else f" --runs {root}"
+            print(f"Beside the baseline: python -m analysis compare '{run.arm}'{where}")
     return 0
 
 

@@ -86,7 +86,7 @@ class Trained(Stage):
             self._say_where_from(folder, site)
         elif state is State.DONE:
             folder.update(seconds={**folder.record.get("seconds", {}), self.kind: self.record(site.root)["seconds"]})
-        else:
+        elif folder.record.get("key") == self.key:  # not where opening it was refused: it is another run's
             folder.update(status=str(state), error=f"{type(error).__name__}: {error}")
 
     def _say_where_from(self, folder: RunFolder, site: Site) -> None:
