@@ -11,26 +11,30 @@ _LIBC = """
 libc = ctypes.CDLL(None, use_errno=True)
 x86 = os.uname().machine == "x86_64"
 """
-# Five processes with 120 MB each, all alive until the last one has said that it has them; `orphans` have no parent.
+# Five processes with 120 MB each; the last one that has them lets all go, and who is then alive says so. `orphans` have no
+# parent.
 _CROWD = """
 import mmap
 SIZE = 120 << 20
 def crowd(hold, orphans=False, number=5):
-    ours, theirs = os.pipe(), os.pipe()
+    have, go, alive = os.pipe(), os.pipe(), os.pipe()
     for _ in range(number):
         if os.fork() == 0:
             try:
                 if not orphans or os.fork() == 0:
+                    os.close(go[1])
                     kept = hold()
-                    os.close(theirs[1])
-                    os.write(ours[1], b"x")
-                    os.close(ours[1])
-                    os.read(theirs[0], 1)
+                    os.write(have[1], b"x")
+                    os.close(have[1])
+                    os.read(go[0], 1)
+                    os.write(alive[1], b"x")
             finally:
                 os._exit(0)
-    os.close(ours[1])
+    for pipe in (have, alive): os.close(pipe[1])
+    while os.read(have[0], 1): pass
+    os.close(go[1])
     held = 0
-    while os.read(ours[0], 1): held += 1
+    while os.read(alive[0], 1): held += 1
     return held == number
 def written(kept):
     for place in range(0, SIZE, 4096): kept[place] = 1
