@@ -84,7 +84,7 @@ class Trained(Stage):
         if state is State.RUNNING:
             folder.open(self.run, self.scale, self.key)
             self._say_where_from(folder, site)
-        elif state is not State.DONE:
+        elif state is not State.DONE and folder.record.get("key") == self.key:  # never the record of another run
             folder.update(status=str(state), error=f"{type(error).__name__}: {error}")
 
     def _say_where_from(self, folder: RunFolder, site: Site) -> None:
