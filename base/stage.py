@@ -132,15 +132,15 @@ class Stage(ABC):
             if lacking := [need for need in self.needs if need.state(site.root) is not State.DONE]:
                 raise UserError(f"{self} needs {lacking[0]}, which is {lacking[0].state(site.root)}: make that first")
             began = time.perf_counter()
-            try:
+            try:  # a signal may arrive between any two lines
                 self._note(site, State.RUNNING, session=True)
                 self.work(site)
+                self._note(site, State.DONE, time.perf_counter() - began)
             except BaseException as error:
                 stopped = isinstance(error, KeyboardInterrupt)
                 state = State.INTERRUPTED if stopped else State.FAILED
                 self._note(site, state, time.perf_counter() - began, error)
                 raise
-            self._note(site, State.DONE, time.perf_counter() - began)
 
     def _note(
         self, site: Site, state: State, seconds: float = 0.0, error: BaseException | None = None, session: bool = False

