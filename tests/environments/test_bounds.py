@@ -3,7 +3,6 @@ without, by a control group and by the watchdog.
 """
 
 import os
-import re
 import threading
 import time
 import warnings
@@ -99,33 +98,11 @@ def f():
 
 def test_the_sum_of_all_processes_is_what_is_limited(sandbox: Sandbox) -> None:
     assert value(sandbox, _CROWD.format(number=4, size=80)) == 4
-    most, end = [0], threading.Event()
-    before = _available()
-
-    def look() -> None:
-        while not end.wait(0.01):
-            most[0] = max(most[0], before - _available())
-
-    looking = threading.Thread(target=look)
-    looking.start()
-    try:
-        result = run(sandbox, _CROWD.format(number=10, size=300))
-    finally:
-        end.set()
-        looking.join()
+    result = run(sandbox, _CROWD.format(number=10, size=300))
     survived = result.ended == "exit" and "values" in result.replies[-1] and result.replies[-1]["values"][0]
     assert not survived or survived < 2, result
-    assert (
-        most[0] < (512 + 900) << 20
-    )  # of 3000 MB; what is filled between two looks, and others on this machine, included
     assert value(sandbox, "def f(): return 42") == 42
     assert sandbox.replaced == 0
-
-
-def _available() -> int:
-    found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-    assert found
-    return int(found[1]) << 10
 
 
 def test_limits_change_from_one_program_to_the_next(sandbox: Sandbox) -> None:
