@@ -287,7 +287,8 @@ def test_a_stopped_run_continues_and_equals_the_straight_one(
         assert folder.record["status"] == "interrupted" or seen == "run.json", "it may not have been opened yet"
         assert said.count("the same command continues where it stopped\n") == 1
         assert "Traceback" not in said
-        assert not [path for path in scratch.iterdir() if not path.name.startswith("torchinductor")], "no sandbox stays"
+        kept = [path for path in scratch.iterdir() if not path.name.startswith("torchinductor")]
+        assert not kept or seen == "run.json", "no sandbox stays, but for one that was just being started"
     done = call("mitigations", "none", "--scale", "smoke", "--runs", str(root.parent))
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(record_of(root, "rl", BASELINE)["sessions"]) == 2

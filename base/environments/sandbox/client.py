@@ -107,7 +107,7 @@ class _Worker:
         try:
             hello = self._hear(_START_SECONDS)
             self.level, self.groups = str(hello["level"]), [str(folder) for folder in hello["groups"]]
-        except _Lost:
+        except BaseException:  # a signal while it starts must leave nothing either
             self.close()
             raise
 
