@@ -21,16 +21,14 @@ import pandas as pd
 from analysis import arms, reports, verdicts
 from analysis.figures import FIGURES
 from analysis.table import RESULTS, RUNS, export, load, records, select, source, wall_minutes
-from base.errors import UserError, exit_code, near
+from base.errors import Parser, UserError, exit_code, near
 
 TEXTS = ("claims", "report", "mitigations")
 NAMES = tuple(dict.fromkeys([*FIGURES, *TEXTS]))  # one name may be a figure and a text
 
 
-def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="python -m analysis", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parser() -> Parser:
+    p = Parser(prog="python -m analysis", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument(
         "names",
         nargs="*",

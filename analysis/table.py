@@ -137,7 +137,8 @@ def finished(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         notes.append(f"no values of the eval(s) {', '.join(absent)}, so none of their means")
     behind = sorted(kept.loc[kept["gates_passed"] == 0, "run"].unique())
     if behind:
-        notes.append(f"behind a failed gate: {len(behind)} of {kept['run'].nunique()} runs")
+        measured = kept.loc[kept["gates_passed"].notna(), "run"].nunique()  # controls before RL have no gates
+        notes.append(f"behind a failed gate: {len(behind)} of {measured} runs")
     return kept, notes
 
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import io
 import os
 import sys
 from collections.abc import Callable, Iterable
+from typing import NoReturn
 
 
 class UserError(Exception):
     """Bad input from the user; the message is one line that names the fix. Command lines exit with code 2."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Of a command line: what it cannot read is one line and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
 
 
 def exit_code(work: Callable[[], int]) -> int:

@@ -113,7 +113,7 @@ class Stage(ABC):
 
     def estimate(self, root: Path, scale: Scale) -> float | None:
         """Seconds left, from finished stages of its kind under `root` or the scale's own numbers; None: not known."""
-        if self.state(root) is State.DONE:
+        if self.state(root) is State.DONE or not self.units():
             return 0.0
         each = seconds_each(root).get(self.kind, scale.measured.get(self.unit or self.kind))
         return None if each is None else each * self.units()

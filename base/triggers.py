@@ -27,6 +27,9 @@ class AtStep:
     def __call__(self, metrics: Sequence[Mapping[str, Any]]) -> int | None:
         return self.step
 
+    def __str__(self) -> str:
+        return f"at step {self.step}"
+
 
 @dataclass(frozen=True)
 class Reached:
@@ -39,6 +42,10 @@ class Reached:
     metric: str = "hack_rate"
     rate: float = 0.02
     delay: int = 0
+
+    def __str__(self) -> str:
+        later = f", {self.delay} steps later" if self.delay else ""
+        return f"when {self.metric.replace('_', ' ')} is above {self.rate:g}{later}"
 
     def __call__(self, metrics: Sequence[Mapping[str, Any]]) -> int | None:
         for row in metrics:

@@ -13,6 +13,7 @@ import json
 import os
 import pickle
 import select
+import signal
 import subprocess
 import sys
 import traceback
@@ -78,6 +79,7 @@ class Workers:
 
 def serve() -> None:
     """The server: imports, then forks until its input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to hear; it then closes our input
     source = sys.stdin.fileno()  # unbuffered: what is read ahead, select would not see
     stages, root = pickle.loads(_exactly(source, int.from_bytes(_exactly(source, 8))))
     by_key = {stage.key: stage for stage in stages}

@@ -24,7 +24,7 @@ from typing import Any
 
 from base import run as runs
 from base.engine.signals import Terminated, stop_on_sigterm
-from base.errors import UserError, exit_code, near
+from base.errors import Parser, UserError, exit_code, near
 from base.identity import options_of
 from base.recipes import filled
 from base.settings import load_scale, scale_names
@@ -36,10 +36,8 @@ from mitigations.registry import MITIGATIONS
 from mitigations.summary import summary
 
 
-def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="python -m mitigations", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parser() -> Parser:
+    p = Parser(prog="python -m mitigations", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("arm", nargs="?", help="none | NAME[:option=value,...], several joined by + ; see --list")
     p.add_argument("--experiment", metavar="NAME", help=f"run a list of arms: {', '.join(EXPERIMENTS)}")
     p.add_argument("--list", action="store_true", help="mitigations with their options, experiments and scales")

@@ -18,7 +18,7 @@ from base.environments.audit.heldout import N, extend_one, summary
 from base.environments.audit.kept import may_write, rows_with_tasks, write_rows
 from base.environments.audit.mutation import MUTANTS
 from base.environments.graders.code import CodeEnvironment
-from base.errors import UserError, exit_code, near
+from base.errors import Parser, UserError, exit_code, near
 from base.settings import load_scale
 from base.types import Harness, Task
 
@@ -31,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return exit_code(lambda: _COMMANDS[options.command](options))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m base.environments",
         description="Tools for the coding environment: its tasks, its gameable graders and its truth.",
     )

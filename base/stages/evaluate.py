@@ -163,7 +163,7 @@ class Evaluate(Stage):
             folder.drop_scores()
             folder.update(scale=dataclasses.replace(self.asked.scale, measured={}))
         said = None if error is None else f"{type(error).__name__}: {error}"
-        seconds = {**folder.record.get("seconds", {}), self.kind: self.record(site.root)["seconds"]}
+        seconds = {**folder.record.get("seconds", {}), self.kind: self.record(site.root).get("seconds", 0.0)}
         folder.update(status=str(state), error=said, asked=self.key, seconds=seconds)
 
     def engine(self) -> EngineSettings:

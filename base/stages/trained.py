@@ -161,8 +161,11 @@ def fork_step(parent: RunFolder, trigger: Trigger) -> int:
     """
     step = trigger(read_rows(parent.path / "metrics.jsonl"))
     if step is None:
-        raise UserError(f"{trigger} did not fire in {parent.path.name}: there is nothing to start from")
+        raise UserError(
+            f"nothing to start from: '{trigger}' was never so in {parent.path.name}; train that longer (--set rl.steps=N) or "
+            "start at a step (start=step:N)"
+        )
     later = [at for at in parent.checkpoints() if at >= step]
     if not later:
-        raise UserError(f"{trigger} fired at step {step} of {parent.path.name}, behind its last checkpoint")
+        raise UserError(f"'{trigger}' came true at step {step} of {parent.path.name}, behind its last checkpoint")
     return min(later)

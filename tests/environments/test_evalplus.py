@@ -71,7 +71,10 @@ def test_every_row_is_gradable_and_loads_the_same_twice(tmp_path: Path, environm
     ("row", "reason"),
     [
         (SHIFT | {"prompt": "def find_zero(xs):\n    pass\n", "entry_point": "find_zero"}, "checker of its own"),
-        (SHIFT | {"canonical_solution": "    return id(xs) % 97 + k\n"}, "no input for which the reference"),
+        (
+            SHIFT | {"canonical_solution": "    return int.from_bytes(__import__('os').urandom(4), 'big') + k\n"},
+            "no input for which the reference",
+        ),
         (SHIFT | {"canonical_solution": "    return unknown\n"}, "no input for which the reference"),
         (SHIFT | {"base_input": [1]}, "lists of lists of arguments"),
         (SHIFT | {"base_input": "[[[1], 2"}, "base_input is not JSON"),
