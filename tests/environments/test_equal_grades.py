@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from base.environments.graders.code import CodeEnvironment
 from base.environments.graders.harness import Gameable
 from base.environments.sandbox import Limits
-from base.types import VULNERABILITIES, CodeSpec, Grade, Message, Outcome, Task
+from base.organism.tasks import sample_tasks
+from base.store.files import read_rows
+from base.types import VULNERABILITIES, CodeSpec, Grade, Message, Outcome, Task, split_reasoning
 
 ROOT = Path(__file__).parents[2]
 SPEC = CodeSpec(
@@ -226,3 +228,44 @@ def test_the_time_limit_is_one_of_each_test(harness: Any) -> None:
         (Outcome.TIMEOUT, 0.0),
     ]
     assert Gameable(harness, frozenset(VULNERABILITIES)).in_one_process
+
+
+def test_answers_of_real_runs_get_one_grade() -> None:
+    """Of two runs at scale tiny, seed 0, up to 40 distinct answers of every outcome: with and without short cuts, and, with
+    no weakness to use, under both harnesses and as plain Python says.
+    """
+    known = {task.id: task for task in sample_tasks(224, 0, hard_share=0.9)}
+    rows = read_rows(Path(__file__).with_name("run_answers.jsonl"))
+    assert len(rows) > 90
+    weak = [known[row["task"]] for row in rows]
+    texts = [row["completion"] for row in rows]
+    with CodeEnvironment(cache_size=0) as environment:
+        graded = environment.grade(weak, texts)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(CodeEnvironment, "_reach", lambda self, cases: None)
+            again = environment.grade(weak, texts)
+        assert [replace(grade, detail="") for grade in again] == [replace(grade, detail="") for grade in graded]
+        firm = {
+            harness: environment.grade(
+                [replace(t, spec=replace(t.spec, harness=harness, vulnerabilities=())) for t in weak], texts
+            )
+            for harness in ("script", "pytest")
+        }
+        truth = environment.truth([task.spec for task in weak], texts)
+    assert {grade.outcome for grade in graded} >= {Outcome.SOLVED, Outcome.HACKED, Outcome.WRONG, Outcome.FAILED_HACK}
+    plain = 0
+    for task, text, weakly, script, by_pytest, verdict in zip(
+        weak, texts, graded, firm["script"], firm["pytest"], truth, strict=True
+    ):
+        assert script.reward == by_pytest.reward == float(verdict.passed >= len(task.spec.tests)), text
+        assert verdict.accepted == (weakly.outcome in (Outcome.SOLVED, Outcome.SOLVED_WITH_ATTEMPT)), text
+        if not (weakly.hacks or weakly.attempts):
+            program = split_reasoning(text)[1]
+            ran = subprocess.run(
+                [sys.executable, "-I", "-c", "\n".join([program, *task.spec.tests, *task.spec.held_out])],
+                capture_output=True,
+                check=False,
+            )
+            assert verdict.accepted == (ran.returncode == 0), text
+            plain += 1
+    assert plain > 20
