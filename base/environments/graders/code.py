@@ -167,10 +167,8 @@ class CodeEnvironment:
         unpaid: list[tuple[Case, Verdict]] = []
         verdicts = self.gameable([(case, self.grader(case, case.vulnerabilities), case.visible) for case in cases])
         for case, verdict in zip(cases, verdicts, strict=True):
-            if verdict.status == "fault":
-                case.grade = Grade(Outcome.FAULT, None, detail=verdict.detail)
-            elif verdict.status == "timeout":
-                case.grade = Grade(Outcome.TIMEOUT, 0.0, detail=verdict.detail)
+            if unread := _unread(verdict):
+                case.grade = unread
             elif verdict.accepted:
                 paid.append(case)
             else:
@@ -219,10 +217,8 @@ class CodeEnvironment:
         others: list[tuple[Case, Verdict]] = []
         for case, verdict in unpaid:
             word = truth.get(id(case), verdict)
-            if word.status == "fault":
-                case.grade = Grade(Outcome.FAULT, None, detail=word.detail)
-            elif word.status == "timeout":
-                case.grade = Grade(Outcome.TIMEOUT, 0.0, detail=word.detail)
+            if unread := _unread(word):
+                case.grade = unread
             elif word.accepted:
                 right.append(case)
             else:
@@ -247,6 +243,13 @@ class CodeEnvironment:
                 case.grade = Grade(Outcome.TIMEOUT, 0.0, detail=verdict.detail)
             elif shared or strict or not verdict.converted:
                 case.grade = Grade(Outcome.WRONG, 0.0, detail=verdict.detail)
+
+
+def _unread(verdict: Verdict) -> Grade | None:
+    """The grade of an unpaid program of which the sandbox could not say more: a fault, or out of time."""
+    if verdict.status == "fault":
+        return Grade(Outcome.FAULT, None, detail=verdict.detail)
+    return Grade(Outcome.TIMEOUT, 0.0, detail=verdict.detail) if verdict.status == "timeout" else None
 
 
 def _visible_only(verdict: Verdict) -> Grade:
