@@ -7,19 +7,20 @@ across seeds (none from one seed); "-" is a missing value, never a zero.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
+import mitigations
 from analysis import labels
 from analysis.conditions import PRE_RL, Condition, found, of, pre_rl
 from analysis.evals import KINDS, beside, counted
 from analysis.stats import LAST, Summary, difference, final, summary, units
 from analysis.table import finished, measures
 from analysis.tabular import Row, cell, text
-from base.errors import UserError
+from base.errors import UserError, near
 
 PROMPTS = {"training": "train", "none": "none", "dont_hack": "don't"}
 Column = tuple[str, str, str]  # its name, the measure, the prompt it was taken under
@@ -116,10 +117,10 @@ def compare_rows(
     """
     table, notes = finished(table)
     rows = measures(table)
+    arm = _as_stored(arm, set(table["arm"]))
     mine = table[(table["arm"] == arm) & (table["corpus"] == corpus) & (table["hackable"] == hackable)]
     if not len(mine):
-        known = ", ".join(sorted(table["arm"].unique()))
-        raise UserError(f"no run of arm '{arm}' on corpus '{corpus}'; there are: {known}")
+        raise UserError(f"no run of arm '{arm}' on corpus '{corpus}': {near(arm, set(table['arm']))}")
     settings = sorted(mine["overrides"].unique())
     if len(settings) > 1 and settings[0]:
         raise UserError(f"'{arm}' was run with different settings ({'; '.join(settings)}): choose with --only set-KEY")
@@ -140,7 +141,17 @@ def compare_rows(
     counts = f"Seeds: {', '.join(f'{label} {n}' for label, n in seeds.items())}. Mean of up to {LAST} last checkpoints."
     runs = sorted(ours(table)["run"].unique())
     made = facts([records[run] for run in runs if run in records]) if records else []
+    if not seeds[theirs.label]:
+        made = ["No baseline among these runs: make it with `python -m mitigations none` and the same options.", *made]
     return lines, [counts, *made, *notes]
+
+
+def _as_stored(arm: str, known: Set[str]) -> str:
+    """The arm as a table spells it: options in their usual spelling where the words themselves are not there."""
+    try:
+        return arm if arm in known else str(mitigations.arm(arm))
+    except UserError:
+        return arm
 
 
 def facts(records: Sequence[Mapping[str, Any]]) -> list[str]:

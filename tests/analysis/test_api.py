@@ -110,3 +110,10 @@ def test_wrong_words_are_one_clear_line(long: pd.DataFrame, tmp_path: Path) -> N
         with pytest.raises(UserError) as error:
             call()
         assert "\n" not in str(error.value)
+
+
+def test_an_arm_may_be_spelt_as_on_the_command_line() -> None:
+    usual = analysis.compare("results/mitigations", "pm_penalty:weight=0.25")
+    assert analysis.compare("results/mitigations", "pm_penalty:weight=.25").equals(usual)
+    with pytest.raises(UserError, match="did you mean"):
+        analysis.compare("results/mitigations", "pm_penalty:weigth=0.25")
