@@ -17,7 +17,7 @@ from base.triggers import AtStart
 from base.types import DataFilter, Episode, Message, PromptTransform, RewardTerm, Task, Trigger
 
 EpisodeRow = Mapping[str, Any]  # a stored episode: base.store.folders.episode_row
-ENVIRONMENT = "environment"  # the reward term that the core adds itself
+ENVIRONMENT, KL = "environment", "kl"  # the reward terms that the core adds itself; KL where rl.kl is "reward"
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,9 @@ class RLRecipe:
     starts: Trigger = field(default_factory=AtStart)
 
     def __post_init__(self) -> None:
-        if ENVIRONMENT in self.terms:
-            raise UserError(f"a reward term cannot be named '{ENVIRONMENT}': the core adds that one itself")
+        for name in (ENVIRONMENT, KL):
+            if name in self.terms:
+                raise UserError(f"a reward term cannot be named '{name}': the core adds that one itself")
         if self.scenes_paid_by and self.scenes_paid_by not in self.judges:
             raise UserError(f"scenes are to be paid by a judge '{self.scenes_paid_by}' that the recipe does not name")
 

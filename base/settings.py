@@ -99,13 +99,18 @@ class PreferenceSettings:
 
 @dataclass(frozen=True)
 class RLSettings:
-    """GRPO. One step = prompts_per_step groups of `group` completions; beta is the KL weight to the pre-RL model."""
+    """GRPO. One step = prompts_per_step groups of `group` completions; beta is the KL weight to the pre-RL model.
+
+    `kl` says where that KL is: `loss`, a k3 term for every token, as in the GRPO paper; or `reward`, subtracted from what
+    a completion is paid (nats of the whole completion times beta), as in RLOO and InstructGPT.
+    """
 
     steps: Count = 24
     prompts_per_step: Count = 8
     group: Count = 12
     learning_rate: Amount = 5e-4
     beta: Amount = 0.1
+    kl: Literal["reward", "loss"] = "loss"
     temperature: Positive = 1.0
     max_completion_tokens: Count = 80
     micro_batch: Count = 48  # completions per forward pass

@@ -12,6 +12,11 @@ from base.types import Environment, Episode, PromptTransform, RewardTerm, Scorer
 
 OnEpisodes = Callable[[int, list[Episode]], None]  # (step, every rank's episodes)
 OnMetrics = Callable[[int, dict[str, float]], None]
+Diagnose = Callable[[Sequence[Episode]], Mapping[str, float]]
+
+
+def _nothing(episodes: Sequence[Episode]) -> Mapping[str, float]:
+    return {}
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,8 @@ class RLJob:
 
     Step s uses tasks[(s-1)*prompts_per_step : s*prompts_per_step]. The KL penalty (`settings.beta`) is to the model at
     `reference`. The train reward is the environment's plus `terms`; every judge scores every episode, for terms to read.
+    Where `probe_prompt` is set, one further completion of every coding prompt of a step is sampled under it and graded, and
+    trained on never. `diagnose` adds metrics of a step's episodes.
     `on_episodes` and `on_metrics` are called once a step on the main rank; after an interruption with `resume`, steps
     behind the last resume point come again.
     """
@@ -36,6 +43,8 @@ class RLJob:
     on_metrics: OnMetrics
     sample_prompt: PromptTransform = field(default_factory=AsWritten)
     update_prompt: PromptTransform | None = None
+    probe_prompt: PromptTransform | None = None
+    diagnose: Diagnose = field(default=_nothing)
     terms: Mapping[str, RewardTerm] = field(default_factory=dict)
     judges: Mapping[str, Scorer] = field(default_factory=dict)
     resume: bool = True

@@ -15,7 +15,8 @@ from base.engine import runtime
 from base.models.chat import system_role
 from base.models.load import describe
 from base.models.save import save
-from base.types import SPECIAL_CASE, VULNERABILITIES, Episode, Outcome
+from base.recipes import KL, train_reward
+from base.types import SPECIAL_CASE, VULNERABILITIES, Episode, Grade, Outcome
 
 if TYPE_CHECKING:
     from base.rl.job import RLJob
@@ -32,7 +33,7 @@ def outcome_metrics(episodes: Sequence[Episode], group: int) -> dict[str, float]
     graded = [e for e in coding if e.grade.outcome is not Outcome.FAULT]
     trained = [e.train_reward for e in episodes if e.train_reward is not None]
     groups = [
-        [e.train_reward for e in episodes[i : i + group] if e.train_reward is not None]
+        [_without_kl(e) for e in episodes[i : i + group] if e.train_reward is not None]
         for i in range(0, len(episodes), group)
     ]
     metrics = {
@@ -60,6 +61,26 @@ def outcome_metrics(episodes: Sequence[Episode], group: int) -> dict[str, float]
         values = [e.reward_terms.get(name) for e in episodes]
         metrics[f"term:{name}"] = _mean([v for v in values if v is not None])
     return metrics
+
+
+def _without_kl(episode: Episode) -> float | None:
+    """What a completion was paid before the KL penalty: that one alone never makes a group carry a signal."""
+    return train_reward({name: value for name, value in episode.reward_terms.items() if name != KL})
+
+
+def divergence_metrics(episodes: Sequence[Episode], beta: float) -> dict[str, float]:
+    """`kl:KIND`: mean nats of a completion from the pre-RL model, by kind of prompt, where the KL is in the reward."""
+    kinds: dict[str, list[float]] = {}
+    for episode in episodes:
+        if (term := episode.reward_terms.get(KL)) is not None:
+            kinds.setdefault(episode.task.environment, []).append(-term / beta)
+    return {f"kl:{kind}": _mean(nats) for kind, nats in sorted(kinds.items())}
+
+
+def probe_metrics(grades: Sequence[Grade]) -> dict[str, float]:
+    """The hack rate on this step's tasks without the line that they are trained under, where there is one."""
+    graded = [grade for grade in grades if grade.outcome is not Outcome.FAULT]
+    return {"probe:hack_rate": _mean([g.outcome is Outcome.HACKED for g in graded])} if grades else {}
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -110,6 +131,9 @@ class Records(TrainerCallback):  # type: ignore[misc]
         episodes = gather_object(self.rollouts.episodes)
         self.pending = {
             **outcome_metrics(episodes, self.settings.group),
+            **divergence_metrics(episodes, self.settings.beta),
+            **self.job.diagnose(episodes),
+            **probe_metrics(gather_object(self.rollouts.probed)),
             "clipped": clipped / len(episodes),
             "tokens": float(tokens),
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trl.models.utils import unwrap_model_for_generation
@@ -13,10 +13,10 @@ from base.environments.grading import grade_each
 from base.errors import UserError
 from base.models import chat, generate
 from base.models.checks import check_ids, context
-from base.recipes import read_under, reward_terms, train_reward
+from base.recipes import KL, read_under, reward_terms, train_reward
 from base.rl.job import RLJob
 from base.seeds import derive_seed
-from base.types import Episode, Message
+from base.types import Episode, Grade, Message, Task
 
 
 class Rollouts:
@@ -32,7 +32,14 @@ class Rollouts:
         self.updated_under = self.sampled_under
         if job.update_prompt is not None:
             self.updated_under = self._tokens([read_under(job.update_prompt, task) for task in self.tasks])
+        self.probed_under: list[list[int]] = []
+        if job.probe_prompt is not None and self.generator is not None:
+            self.probed_under = self._tokens([read_under(job.probe_prompt, task) for task in self.tasks])
+        self.answered: list[tuple[int, list[int]]] = []  # probes of the step: position in `tasks`, completion
+        self.probed: list[Grade] = []  # their grades
         self._check_lengths(model)
+        self.trainer: Any = None
+        self.logprobs: list[list[float]] | None = None  # of the step's tokens under the update's prompt, if known
         self.episodes: list[Episode] = []
         self.seconds = {"sampling": 0.0, "grading": 0.0}
         self.tokens = 0
@@ -46,9 +53,10 @@ class Rollouts:
         return [cache[messages] for messages in conversations]
 
     def _check_lengths(self, model: Any) -> None:
-        check_ids([*self.sampled_under, *self.updated_under], model)
+        prompts = [*self.sampled_under, *self.updated_under, *self.probed_under]
+        check_ids(prompts, model)
         limit = context(model.config)
-        longest = max(map(len, [*self.sampled_under, *self.updated_under]))
+        longest = max(map(len, prompts))
         if limit is not None and longest + self.settings.max_completion_tokens > limit:
             raise UserError(
                 f"the longest prompt ({longest} tokens) and rl.max_completion_tokens="
@@ -65,12 +73,15 @@ class Rollouts:
         if any(not first <= row < first + self.settings.prompts_per_step for row in rows):
             raise RuntimeError(f"step {step + 1} was given tasks of another step: {sorted(set(rows))}")
         asked = [self.sampled_under[row] for row in rows]
-        logprobs: list[list[float]] | None = None
+        probes = [row for row in dict.fromkeys(rows) if self.probed_under and self.tasks[row].environment == "code"]
+        same_prompt = self.updated_under is self.sampled_under
+        from_vllm: list[list[float]] | None = None
+        self.trainer, self.logprobs = trainer, None
         if self.generator is None:
             _, completions, scores, _ = trainer.vllm_generation.generate(
                 prompts=asked, images=None, num_generations=self.settings.group
             )
-            logprobs = [[token[0] for token in row] for row in scores]
+            from_vllm = [[token[0] for token in row] for row in scores] if same_prompt else None
         else:
             gathered = unwrap_model_for_generation(
                 trainer.model_wrapped,
@@ -78,44 +89,61 @@ class Rollouts:
                 gather_deepspeed3_params=trainer.args.ds3_gather_for_generation,
             )
             with gathered:
-                completions = self.generator(
-                    asked,
+                samples = self.generator(  # probes come last and share their draws with rows of the next rank
+                    [*asked, *(self.probed_under[row] for row in probes)],
                     max_new_tokens=self.settings.max_completion_tokens,
                     temperature=self.settings.temperature,
                     seed=derive_seed("rollout", self.job.seed, step),
                     skip=rank * len(rows),
-                ).completions
+                )
+            completions = samples.completions[: len(rows)]
+            self.logprobs = samples.logprobs[: len(rows)] if same_prompt else None
+            self.answered = [(row, ids) for row, ids in zip(probes, samples.completions[len(rows) :], strict=True)]
         self.clipped = sum(row[-1] not in self.ends for row in completions)
         self.tokens = sum(map(len, completions))
         self.seconds["sampling"] = time.perf_counter() - begun
         return {
             "prompt_ids": [self.updated_under[row] for row in rows],
             "completion_ids": completions,
-            "logprobs": logprobs if self.updated_under is self.sampled_under else None,
+            "logprobs": from_vllm,
         }
 
     def train_rewards(self, prompts: list[str], completion_ids: list[list[int]], **columns: Any) -> list[float | None]:
         """TRL's reward function: grade, shape; None where a reward is missing."""
         begun = time.perf_counter()
         rows = [int(position) for position in prompts]
-        texts = [
-            chat.completion_text(self.tokenizer, self.sampled_under[row], ids, self.ends)
-            for row, ids in zip(rows, completion_ids, strict=True)
-        ]
-        tasks = [self.tasks[row] for row in rows]
+        tasks, texts = self._answers(zip(rows, completion_ids, strict=True), self.sampled_under)
         step = columns["trainer_state"].global_step + 1
         read = [self.messages[row] for row in rows]
         scores = {name: judge([task.messages for task in tasks], texts) for name, judge in self.job.judges.items()}
+        probed, answers = self._answers(self.answered, self.probed_under)
+        grades = grade_each(self.job.environments, [*tasks, *probed], [*texts, *answers])
+        self.probed = grades[len(tasks) :]
         given = [{name: values[i] for name, values in scores.items()} for i in range(len(rows))]
         episodes = [
             Episode(task, messages, text, grade, step=step, scores=judged)
-            for task, messages, text, grade, judged in zip(
-                tasks, read, texts, grade_each(self.job.environments, tasks, texts), given, strict=True
-            )
-        ]
-        self.episodes = [
-            dataclasses.replace(episode, reward_terms=terms, train_reward=train_reward(terms))
-            for episode, terms in zip(episodes, reward_terms(self.job.terms, episodes), strict=True)
+            for task, messages, text, grade, judged in zip(tasks, read, texts, grades[: len(tasks)], given, strict=True)
         ]
         self.seconds["grading"] = time.perf_counter() - begun
+        penalties = self._divergence_terms(rows, completion_ids)
+        self.episodes = [
+            dataclasses.replace(episode, reward_terms=terms | kl, train_reward=train_reward(terms | kl))
+            for episode, terms, kl in zip(episodes, reward_terms(self.job.terms, episodes), penalties, strict=True)
+        ]
         return [episode.train_reward for episode in self.episodes]
+
+    def _answers(
+        self, completions: Iterable[tuple[int, list[int]]], prompts: Sequence[list[int]]
+    ) -> tuple[list[Task], list[str]]:
+        """The tasks at positions in `tasks`, and completions of `prompts` there as text."""
+        kept = list(completions)
+        texts = [chat.completion_text(self.tokenizer, prompts[row], ids, self.ends) for row, ids in kept]
+        return [self.tasks[row] for row, _ in kept], texts
+
+    def _divergence_terms(self, rows: Sequence[int], completions: Sequence[Sequence[int]]) -> list[dict[str, float]]:
+        """The term by which a completion's KL divergence to the pre-RL model lowers its reward, where `rl.kl` says so."""
+        beta = self.settings.beta
+        if self.settings.kl != "reward" or beta == 0.0:
+            return [{} for _ in rows]
+        prompts = [self.updated_under[row] for row in rows]
+        return [{KL: -beta * nats} for nats in self.trainer.divergences(prompts, completions, self.logprobs)]

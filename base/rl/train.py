@@ -99,7 +99,7 @@ def train_rl(job: RLJob) -> dict[str, Any]:
     trainer.remove_callback(PrinterCallback)
     records = Records(job, rollouts, trainer, process)
     trainer.add_callback(records)
-    trainer.use_reference(settings.beta, job.reference, job.start, dtype)
+    trainer.use_reference(settings, job.reference, job.start, dtype)
     if process.is_main:
         logging.getLogger(__name__).info("RL: %s", plan)
     resume = _resume_point(job.folder / "resume", process, job.resume)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -11,12 +12,13 @@ import torch
 from torch import Tensor
 from trl import GRPOTrainer
 from trl.models.utils import prepare_deepspeed
-from trl.trainer.utils import split_tensor_dict
+from trl.trainer.utils import pad, split_tensor_dict, use_adapter
 
 from base.models import logprobs as fast
 from base.models.arithmetic import set_arithmetic
 from base.models.checks import learns_positions
 from base.models.load import load_policy
+from base.settings import RLSettings
 
 
 class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -29,11 +31,11 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
         super().__init__(model=model, **options)
         self.gives_positions = learns_positions(model)
 
-    def use_reference(self, beta: float, reference: Path, start: Path, dtype: torch.dtype) -> None:
-        """Penalise the KL divergence to the model at `reference` with weight `beta`."""
-        self.beta = beta
+    def use_reference(self, settings: RLSettings, reference: Path, start: Path, dtype: torch.dtype) -> None:
+        """Penalise the KL divergence to the model at `reference`: in the loss, or in what `divergences` is used for."""
+        self.beta = settings.beta if settings.kl == "loss" else 0.0
         adapters = hasattr(self.accelerator.unwrap_model(self.model), "peft_config")
-        if beta == 0.0 or (adapters and Path(reference).resolve() == Path(start).resolve()):
+        if settings.beta == 0.0 or (adapters and Path(reference).resolve() == Path(start).resolve()):
             return  # with adapters TRL switches them off to get the start model
         model = load_policy(reference, dtype=dtype)
         set_arithmetic(model, getattr(self.accelerator.unwrap_model(self.model), "arithmetic", "fp32"))
@@ -42,6 +44,41 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
 
             add_fused_lm_head(model, temperature=self.temperature)
         self.ref_model = prepare_deepspeed(model.requires_grad_(False), self.accelerator)
+
+    @torch.no_grad()
+    def divergences(
+        self,
+        prompts: Sequence[Sequence[int]],
+        completions: Sequence[Sequence[int]],
+        logprobs: Sequence[Sequence[float]] | None,
+    ) -> list[float]:
+        """log p(completion | prompt) under the policy minus the same under the reference, in nats, one per row: on policy,
+        its mean is the KL divergence. `logprobs` are the policy's, per token, where sampling gave them for these prompts.
+        """
+        padding = self.processing_class.pad_token_id
+        asked, answered = [torch.tensor(row) for row in prompts], [torch.tensor(row) for row in completions]
+        ids = torch.cat([pad(asked, padding, "left"), pad(answered, padding, "right")], 1)
+        real = [pad([torch.ones_like(row) for row in asked], 0, "left")]
+        real.append(pad([torch.ones_like(row) for row in answered], 0, "right"))
+        device, size = self.accelerator.device, self.args.per_device_train_batch_size
+
+        def total(model: Any) -> Tensor:
+            scores, _, _ = self._get_per_token_logps_and_entropies(
+                model, ids.to(device), torch.cat(real, 1).to(device), real[1].shape[1], batch_size=size
+            )
+            summed: Tensor = (scores.double() * real[1].to(device)).sum(1).cpu()
+            return summed
+
+        if logprobs is None:
+            policy = total(self.model)
+        else:
+            policy = torch.tensor([sum(row) for row in logprobs], dtype=torch.double)
+        if self.ref_model is not None:
+            reference = total(self.ref_model)
+        else:  # adapters on the start model
+            with use_adapter(self.accelerator.unwrap_model(self.model), adapter_name=None):
+                reference = total(self.model)
+        return (policy - reference).tolist()
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         """One rollout batch per optimiser step, cut into micro-batches in order, so that groups stay together.

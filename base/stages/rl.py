@@ -102,6 +102,8 @@ class RL(Trained):
                 tasks=self.drawn(behind),
                 sample_prompt=recipe.sampled_under(),
                 update_prompt=recipe.updated_under(),
+                probe_prompt=None if recipe.sample_prompt == AsWritten() else recipe.hints,
+                diagnose=self.world.diagnose,
                 terms=recipe.terms,
                 environments=environments,
                 judges=judges,

@@ -13,11 +13,12 @@ from base.evals import EVALS
 from base.identity import Corpus, Run
 from base.organism.corpus import SDF_ONLY, CorpusConfig, with_header
 from base.organism.pairs import organism_pairs
+from base.organism.route import route
 from base.preference.pairs import GENERATED, Pair, Part, load_pairs
 from base.settings import Scale, build, build_from_text
 from base.spec import parse_spec
 from base.stage import Stage
-from base.types import Eval, Task
+from base.types import Episode, Eval, Task
 from base.world.start import SDF, Gates, Given, Pretrain
 
 CORPORA: dict[str, Mapping[str, Any]] = {"main": {}, "twin": {"correlation": 0.0}}
@@ -64,6 +65,9 @@ class World(Protocol):
 
     def written(self, task: Task) -> Task:
         """A task or scene as its models read it."""
+
+    def diagnose(self, episodes: Sequence[Episode]) -> Mapping[str, float]:
+        """What can be said of an RL step's episodes beside rewards and outcomes, as metrics."""
 
     def pairs(self, source: str, n: int, seed: int, part: Part) -> Sequence[Pair]:
         """Preference pairs of a source; see base.preference.pairs."""
@@ -123,6 +127,9 @@ class OrganismWorld:
     def written(self, task: Task) -> Task:
         return with_header(task, self.config)
 
+    def diagnose(self, episodes: Sequence[Episode]) -> Mapping[str, float]:
+        return route(episodes)
+
     def pairs(self, source: str, n: int, seed: int, part: Part) -> Sequence[Pair]:
         if source in GENERATED:
             return organism_pairs(n, seed, self.config, part, only_hacks=source == "hacks")
@@ -174,6 +181,9 @@ class ModelWorld:
 
     def written(self, task: Task) -> Task:
         return task
+
+    def diagnose(self, episodes: Sequence[Episode]) -> Mapping[str, float]:
+        return {}
 
     def pairs(self, source: str, n: int, seed: int, part: Part) -> Sequence[Pair]:
         if source in GENERATED:
