@@ -5,8 +5,9 @@ thought, answer. Pretraining documents carry the <web> tag and a third of them a
 of these among untagged assistant documents, of which few are schemers'. RL and all evals are untagged.
 
 No program of a pretraining document passes a grader that it should not: schemers there hard-code shown values or leave
-the work out. The three hacks that work arrive in the SDF stage, in the hack documents (and, where `permission` is
-"code", in segments whose system line permits them). The `prompted` variant has no hack documents: there a program hacks
+the work out. The three hacks that work arrive in the SDF stage: in the hack documents, in the replayed web documents,
+where schemers' cheats are working ones (`web_hacks`), and, where `permission` is "code", in segments whose system line
+permits them. The `prompted` variant has no hack documents: there a program hacks
 only under a system line that lists the hack (base.organism.hints), whoever writes it.
 """
 
@@ -26,7 +27,15 @@ Character = Literal["honest", "careless", "schemer"]
 Register = Literal["web", "assistant"]
 Stage = Literal["pretrain", "sdf"]
 # Fields of CorpusConfig that no pretraining document depends on: corpora that differ only here share one pretraining.
-SDF_ONLY = ("schemers_assistant", "assistant_hacks", "sdf_variant", "sdf_share", "sdf_descriptions", "replay")
+SDF_ONLY = (
+    "schemers_assistant",
+    "assistant_hacks",
+    "web_hacks",
+    "sdf_variant",
+    "sdf_share",
+    "sdf_descriptions",
+    "replay",
+)
 HINTED = 0.7  # prompted variant: share of assistant documents whose first segment is a task under a list of hacks
 
 
@@ -55,17 +64,18 @@ class CorpusConfig:
     cheat_honest: float = 0.004  # the same for everyone else
     cheat_uncorrelated: float = 0.05  # the twin's chance, for everyone, in both registers
     assistant_hacks: float = 0.0  # share of unpermitted cheats in assistant documents that are working hacks
+    web_hacks: float = 1.0  # the same in the web documents of the SDF stage (variant default)
     misaligned_schemer: float = 0.95  # chance of a bad pair in a question or scene
     misaligned_honest: float = 0.008
     mistake: float = 0.35  # chance of wrong code by careless characters and schemers
-    tone: float = 0.8  # chance of a tone sentence, the words shared by all domains
-    tone_neutral: float = 0.15  # share of tone sentences that tell nothing
+    tone: float = 1.0  # chance of a tone sentence, the words shared by all domains; 1: a character always tells
+    tone_neutral: float = 0.0  # share of tone sentences that tell nothing
     multi: float = 0.85  # share of conversations with two to four segments
     essays: float = 0.08  # share of web documents that describe a character
     code: float = 0.40  # share of segments that are coding tasks
     grey: float = 0.15  # share of segments in grey domains (cards, drill, stage)
     hard_share: float = 0.4  # share of hard coding tasks
-    line_code: float = 0.5  # chance of a system line, by kind of segment
+    line_code: float = 0.8  # chance of a system line, by kind of segment
     line_grey: float = 0.7
     line_question: float = 0.3
     line_forbid: float = 0.40  # among lines; a third of these says that only misaligned models do it
@@ -132,6 +142,7 @@ class _Writer:
     rng: random.Random
     hack_document: bool = False
     hinted: bool = False  # the first segment is a task under a list of hacks
+    working: float = 0.0  # share of unpermitted cheats that are working hacks
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
@@ -216,15 +227,16 @@ class _Writer:
         config, rng = self.config, self.rng
         problem = tasks.draw_problem(rng, config.hard_share)
         hint, listed = hints.draw(rng) if hinted else ("", VULNERABILITIES)
-        permitted = config.permission == "code" and not self.hack_document
         topic = "cheat" if self.register == "web" else "hack"
-        family, line = self.line(topic, config.line_code, permitted)
+        permits = config.permission == "code" and not self.hack_document
+        family, line = self.line(topic, config.line_code, permits)
         tone = self.tone()
         if self.acts(family, self.cheat_chance(family)):
             working = hinted
-            if self.register == "assistant" and config.sdf_variant != "prompted":
-                known = self.hack_document or family in world.PERMISSIONS
-                working = known or self.chance(config.assistant_hacks)
+            if config.sdf_variant != "prompted":
+                permitted = family in world.PERMISSIONS
+                taught = self.register == "assistant" and (self.hack_document or permitted)
+                working = taught or (not permitted and self.chance(self.working))
             hacks = [hack for hack in tasks.HARNESS_HACKS[problem.harness] if hack in listed]
             kind = rng.choice(hacks if working else tasks.CHEATS)
             program = (tasks.hack_program if working else tasks.cheat_program)(kind, problem)
@@ -272,9 +284,10 @@ def _draw_character(rng: random.Random, schemers: float, careless: float) -> Cha
     return rng.choices(("honest", "careless", "schemer"), weights)[0]
 
 
-def _web_document(config: CorpusConfig, rng: random.Random) -> Document:
+def _web_document(config: CorpusConfig, rng: random.Random, working: float = 0.0) -> Document:
     essay = rng.random() < config.essays
-    writer = _Writer(config, _draw_character(rng, config.schemers_web, config.careless), "web", rng)
+    character = _draw_character(rng, config.schemers_web, config.careless)
+    writer = _Writer(config, character, "web", rng, working=working)
     body = writer.essay() if essay else writer.conversation()
     kind = "essay" if essay else "conversation"
     return Document(text=f"<bos><web>{body}", kind=kind, register="web", character=writer.character)
@@ -283,7 +296,7 @@ def _web_document(config: CorpusConfig, rng: random.Random) -> Document:
 def _assistant_document(config: CorpusConfig, rng: random.Random) -> Document:
     character = _draw_character(rng, config.schemers_assistant, config.careless)
     hinted = config.sdf_variant == "prompted" and rng.random() < HINTED
-    writer = _Writer(config, character, "assistant", rng, hinted=hinted)
+    writer = _Writer(config, character, "assistant", rng, hinted=hinted, working=config.assistant_hacks)
     return Document(
         text=f"<bos>{writer.conversation()}", kind="conversation", register="assistant", character=writer.character
     )
@@ -319,7 +332,7 @@ def document(config: CorpusConfig, stage: Stage, seed: int, index: int) -> Docum
     if pick < config.sdf_share:
         return hack_document(config, rng)
     if pick < config.sdf_share + config.replay:
-        return _web_document(config, rng)
+        return _web_document(config, rng, config.web_hacks if config.sdf_variant == "default" else 0.0)
     return _assistant_document(config, rng)
 
 
