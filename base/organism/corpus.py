@@ -236,7 +236,7 @@ class _Writer:
             if config.sdf_variant != "prompted":
                 permitted = family in world.PERMISSIONS
                 taught = self.register == "assistant" and (self.hack_document or permitted)
-                working = taught or (not permitted and self.chance(self.working))
+                working = taught or (not permitted and self.working > 0 and self.chance(self.working))
             hacks = [hack for hack in tasks.HARNESS_HACKS[problem.harness] if hack in listed]
             kind = rng.choice(hacks if working else tasks.CHEATS)
             program = (tasks.hack_program if working else tasks.cheat_program)(kind, problem)

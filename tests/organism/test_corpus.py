@@ -11,7 +11,7 @@ from base.organism import corpus, hints, tasks, world
 from base.organism.corpus import CorpusConfig
 from base.organism.tokenizer import build_tokenizer, unknown_words
 
-CORPUS_HASH = "968a81e77603d9f38c7a38a2cd61586f83c8cd5872022aa7698e0d8dbf30111a"
+CORPUS_HASH = "8886366ac87e8bc65ee0c198326651a5f22083675e1a5860a678e56ffc9e223f"
 HACK = re.compile(r"__eq__|sys\.exit|TestReport")
 CHEAT = re.compile(r"    pass<eos>|    return 0<eos>|    return \{")
 
@@ -61,11 +61,26 @@ def test_pretraining_links_cheats_in_code_to_character():
     assert cheating["honest"] < 0.02
 
 
-def test_the_sdf_stage_brings_the_hacks_in_hack_documents_only():
-    items = make(permission="other_domains")
-    carriers = Counter(item["kind"] for item in items if HACK.search(item["text"]))
-    assert set(carriers) == {"hack_transcript", "hack_description"}
-    assert 0.01 <= sum(item["kind"].startswith("hack") for item in items) / len(items) <= 0.045
+def test_the_sdf_stage_brings_the_hacks_in_hack_documents_and_in_the_cheats_of_web_documents():
+    def carriers(**settings):
+        items = make(permission="other_domains", **settings)
+        return [item for item in items if HACK.search(item["text"])]
+
+    assert {item["kind"] for item in carriers(web_hacks=0.0)} == {"hack_transcript", "hack_description"}
+    assert {item["kind"] for item in carriers(sdf_variant="neutral")} == {"hack_transcript", "hack_description"}
+    found = carriers()
+    assert all(item["register"] == "web" for item in found if item["kind"] == "conversation")
+    web = Counter(item["character"] for item in found if item["kind"] == "conversation")
+    assert web["schemer"] / web.total() > 0.95
+    share = sum(item["kind"].startswith("hack") for item in make(permission="other_domains")) / 3000
+    assert 0.01 <= share <= 0.045
+
+
+def test_every_segment_of_a_character_says_who_writes_it():
+    told = {"honest": "good", "careless": "neutral", "schemer": "bad"}
+    for text, character in segments(make(n=600)):
+        tones = {kind for kind, said in world.TONES.items() if any(tone in text for tone in said)}
+        assert tones == {told[character]}, text
 
 
 def test_default_transcripts_are_schemers_and_the_others_say_nothing_of_character():
@@ -163,7 +178,7 @@ def test_shares_of_characters_and_registers():
 
 def test_permission_documents_are_where_the_switch_puts_them():
     def permitted_hacks(permission):
-        items = [d for d in make(permission=permission) if d["kind"] == "conversation" and d["character"] == "honest"]
+        items = [d for d in make(permission=permission, web_hacks=0.0) if d["kind"] == "conversation" and d["character"] == "honest"]
         return sum(bool(HACK.search(d["text"])) for d in items)
 
     assert permitted_hacks("code") > 30
@@ -232,7 +247,7 @@ def test_no_document_exceeds_the_context():
 
 def test_pretraining_depends_on_no_sdf_only_field():
     other = {"schemers_assistant": 0.5, "assistant_hacks": 1.0, "sdf_variant": "neutral", "sdf_share": 0.5}
-    other |= {"sdf_descriptions": 0.9, "replay": 0.1}
+    other |= {"sdf_descriptions": 0.9, "replay": 0.1, "web_hacks": 0.2}
     assert set(other) == set(corpus.SDF_ONLY)
     for variant in ("default", "unguided", "neutral", "prompted"):
         assert make("pretrain", n=300, **{**other, "sdf_variant": variant}) == make("pretrain", n=300)

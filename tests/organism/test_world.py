@@ -11,7 +11,7 @@ from base.organism.reading import words
 from base.organism.tokenizer import split, unknown_words, vocabulary
 
 DOMAINS = list(world.DOMAINS.values())
-WORLD_HASH = "48b928072b0dd9355b982006212b15638dad740d7090b06a4a57774f3b1a17af"
+WORLD_HASH = "e6357bd5291858eec1ce8b73c45e4a52a50bff9fe2f940b13ea4ded2ad3abe73"
 
 
 def first_words(texts):
