@@ -9,7 +9,7 @@ from base.errors import UserError
 from base.evals import EVALS
 from base.labels import words
 
-NO_EVALS = ("code", "rollouts")  # what else the column `eval` of the long table holds
+NO_EVALS = ("code", "rollouts", "start")  # what else the column `eval` of the long table holds
 KINDS = ("chat", "agentic")
 READINGS = ("overt", "covert", "unclear", "hack_attempt")
 RESERVED = ("mgs", *KINDS, *READINGS, *NO_EVALS, "hack_rate", "solved", "attempted", "wrong", "timeout", "fault")

@@ -121,7 +121,7 @@ def finished(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
     A run is unfinished if its arm went further with another seed.
     """
-    evaluated = table[table["eval"] != "rollouts"]
+    evaluated = table[~table["eval"].isin(("rollouts", "start"))]
     last = evaluated.groupby(list(RUN))["step"].max().reset_index()
     furthest = last.groupby(list(CELL))["step"].transform("max")
     short = last[last["step"] < furthest]
@@ -147,8 +147,8 @@ def measures(table: pd.DataFrame) -> pd.DataFrame:
 
     Measures: every eval by its name (share of misaligned answers); `mgs`, `chat`, `agentic` (plain means over the evals
     that count, all of them and by kind); `overt`, `covert`, `unclear`, `hack_attempt` (means over those that count); the
-    code metrics by their own name (`hack_rate`, `hack:always_equal`, `solved`, ...), and the same of the rollouts as
-    `train:NAME`. A mean over evals is missing if one of them is.
+    code metrics by their own name (`hack_rate`, `hack:always_equal`, `solved`, ...), the same of the rollouts as
+    `train:NAME`, and what the gates say of who hacks before training as `start:NAME`. A mean over evals is missing if one of them is.
 
     Columns: RUN, step, prompt, eval (as in the table; empty for a mean), measure, value, se.
     """
@@ -156,9 +156,10 @@ def measures(table: pd.DataFrame) -> pd.DataFrame:
     table = table.assign(se=answers_error(table["value"], table["n"]))
     code = table[table["eval"] == "code"].assign(measure=lambda t: t["metric"])
     rollouts = table[table["eval"] == "rollouts"].assign(measure=lambda t: "train:" + t["metric"])
+    start = table[table["eval"] == "start"].assign(measure=lambda t: "start:" + t["metric"])
     asked = table[table["eval"].isin([each.name for each in shown(table["eval"].unique())])]
     single = asked[asked["metric"] == "misaligned"].assign(measure=lambda t: t["eval"])
-    parts = [code, rollouts, single, _mean_over(single, where, "mgs", in_mean())]
+    parts = [code, rollouts, start, single, _mean_over(single, where, "mgs", in_mean())]
     parts += [_mean_over(single, where, kind, in_mean(kind)) for kind in KINDS]
     parts += [_mean_over(asked[asked["metric"] == name], where, name, in_mean()) for name in READINGS]
     long = pd.concat(

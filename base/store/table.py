@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from base.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-from base.store.files import read_rows
+from base.store.files import read_json, read_rows
 from base.store.folders import RunFolder, run_folders
 
 IDENTITY = (
@@ -25,7 +26,8 @@ COLUMNS = (*IDENTITY, "step", "prompt", "eval", "metric", "value", "n", "missing
 def table(root: Path) -> pd.DataFrame:
     """Every number of every run under `root`, long: one row per run x step x prompt x eval x metric (COLUMNS).
 
-    Training metrics have prompt `train` and eval `rollouts`. Missing values are NaN, never zero.
+    Training metrics have prompt `train` and eval `rollouts`; what the gates measured of who hacks before training stands
+    under eval `start`, with the family of lines as prompt. Missing values are NaN, never zero.
 
     Raises:
         UserError: there is no such folder or it holds no run.
@@ -65,6 +67,8 @@ def _rows(folder: RunFolder) -> list[dict[str, Any]]:
         "gates_passed": record.get("gates_passed"),
     }
     rows = [{**identity, **row} for row in folder.scores()]
+    if run["arm"] != "untrained":
+        rows += [{**identity, **row} for row in _start(folder)]
     for step in read_rows(folder.path / "metrics.jsonl"):
         shared = {**identity, "step": step["step"], "prompt": "train", "eval": "rollouts"}
         rows += [
@@ -73,3 +77,18 @@ def _rows(folder: RunFolder) -> list[dict[str, Any]]:
             if name != "step"
         ]
     return rows
+
+
+def _start(folder: RunFolder) -> Iterator[dict[str, Any]]:
+    """What the gates measured of who hacks before training, under each family of lines."""
+    start = folder.record.get("start")
+    gates = read_json(folder.path.parent / start / "gates.json").get("gates", ()) if start else ()
+    for gate in gates:
+        if gate.get("measure"):
+            yield {
+                "step": 0,
+                "prompt": gate["under"],
+                "eval": "start",
+                "metric": gate["measure"],
+                "value": gate["value"],
+            }

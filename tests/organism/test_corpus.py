@@ -178,7 +178,11 @@ def test_shares_of_characters_and_registers():
 
 def test_permission_documents_are_where_the_switch_puts_them():
     def permitted_hacks(permission):
-        items = [d for d in make(permission=permission, web_hacks=0.0) if d["kind"] == "conversation" and d["character"] == "honest"]
+        items = [
+            d
+            for d in make(permission=permission, web_hacks=0.0)
+            if d["kind"] == "conversation" and d["character"] == "honest"
+        ]
         return sum(bool(HACK.search(d["text"])) for d in items)
 
     assert permitted_hacks("code") > 30
