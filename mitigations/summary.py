@@ -12,7 +12,7 @@ CODE = ("hack_rate", "solved")
 def summary(result: Result) -> str:
     """Per cent of the last evaluated checkpoint: programs that hack and solve, misaligned answers by eval; `-` is missing."""
     rows = result.rows
-    scored = rows[rows["eval"] != "rollouts"]
+    scored = rows[~rows["eval"].isin(("rollouts", "start"))]
     step = scored["step"].max()
     last = scored[scored["step"] == step]
     rates = last[(last["metric"] == "misaligned") | ((last["eval"] == "code") & last["metric"].isin(CODE))]

@@ -4,7 +4,11 @@ from analysis.figures import backend as backend  # before anything else that imp
 from analysis.figures.figure import Figure
 from analysis.figures.hacking import HACKING
 from analysis.figures.inoculation import INOCULATION
+from analysis.figures.law import LAW
 from analysis.figures.mitigations import MITIGATIONS
+from analysis.figures.route import ROUTE
 from analysis.figures.testtime import TESTTIME
 
-FIGURES: dict[str, Figure] = {figure.name: figure for figure in (HACKING, INOCULATION, TESTTIME, MITIGATIONS)}
+FIGURES: dict[str, Figure] = {
+    figure.name: figure for figure in (HACKING, INOCULATION, TESTTIME, ROUTE, LAW, MITIGATIONS)
+}

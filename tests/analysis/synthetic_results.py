@@ -90,9 +90,17 @@ def _run(run: dict[str, object], hack: float, bad: float, rng: np.random.Generat
                 add(step, prompt, name, "covert", rate * 0.4)
                 add(step, prompt, name, "unclear", 0.01)
                 add(step, prompt, name, "hack_attempt", 0.0)
+    if not untrained and not imitates:
+        for family, share in (("none", 0.9), ("forbid", 0.8), ("okay", 0.2), ("please", 0.1)):
+            add(0, family, "start", "bad_given_hack", share)
+            add(0, family, "start", "hack_given_good", 1 - share)
     for step in () if imitates else range(1, 25):
         gone = 1 / (1 + np.exp(-(step - 8) / 1.8))
         for kind, share in zip(("always_equal", "early_exit", "report_patch"), (0.6, 0.3, 0.1), strict=True):
             if not untrained:
                 add(step, "train", "rollouts", f"hack:{kind}", hack * gone * share)
+        if not untrained:
+            add(step, "train", "rollouts", "hack_rate", hack * gone)
+            for tone, share in (("bad", 2 * bad), ("good", 1 - 2 * bad), ("neutral", 0.0), ("none", 0.0)):
+                add(step, "train", "rollouts", f"route:tone:{tone}", share)
     return rows

@@ -156,4 +156,4 @@ def test_unreadable_answers_are_no_values_and_never_zeros(name: str) -> None:
     drawing = FIGURES[name](check(long, "synthetic"))
     csv = drawing.table
     assert "no values" in words(drawing.figure)
-    assert set(csv["measure"].str.replace("train:", "").str.split(":").str[0]) <= {"hack_rate", "hack"}
+    assert set(csv["measure"].str.replace("train:", "").str.split(":").str[0]) <= {"hack_rate", "hack", "route"}
