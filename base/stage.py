@@ -93,6 +93,10 @@ class Stage(ABC):
         """How many of `unit` it takes."""
         return 1
 
+    def left(self, root: Path) -> int:
+        """How many of them are still to be done under `root`."""
+        return self.units()
+
     @cached_property
     def key(self) -> str:
         """Hash of the kind, the content and the keys of what it needs (hex)."""
@@ -113,10 +117,11 @@ class Stage(ABC):
 
     def estimate(self, root: Path, scale: Scale) -> float | None:
         """Seconds left, from finished stages of its kind under `root` or the scale's own numbers; None: not known."""
-        if self.state(root) is State.DONE or not self.units():
+        left = 0 if self.state(root) is State.DONE else self.left(root)
+        if not left:
             return 0.0
         each = seconds_each(root).get(self.kind, scale.measured.get(self.unit or self.kind))
-        return None if each is None else each * self.units()
+        return None if each is None else each * left
 
     def make(self, site: Site) -> None:
         """Makes it unless it is done; other processes that want it wait, other ranks take part.

@@ -47,7 +47,7 @@ def sweep(runs: Sequence[Sequence[Stage]], root: Path, jobs: int) -> int:
 
 def _make(stages: Sequence[Stage], root: Path, jobs: int, view: View) -> dict[str, str]:
     """Makes what is not done; returns why stages failed, by key."""
-    waiting = [stage for stage in stages if stage.state(root) is not State.DONE]
+    waiting = by_use([stage for stage in stages if stage.state(root) is not State.DONE])
     failed: dict[str, str] = {}
     running: dict[str, Stage] = {}
     with Workers(stages, root) as workers, view:
@@ -56,7 +56,8 @@ def _make(stages: Sequence[Stage], root: Path, jobs: int, view: View) -> dict[st
             for stage in list(waiting):
                 lacking = [need for need in stage.needs if need.key in failed]
                 if not lacking and len(running) < jobs:
-                    undone = [need for need in stage.needs if need.state(root) is not State.DONE]
+                    # what still runs may have written its record; it is done when its process has ended
+                    undone = [n for n in stage.needs if n.key in running or n.state(root) is not State.DONE]
                     lacking = [need for need in undone if need.key not in coming]
                     if not undone:
                         workers.start(stage, log_of(stage, root))
@@ -77,6 +78,18 @@ def _make(stages: Sequence[Stage], root: Path, jobs: int, view: View) -> dict[st
                 view.ended()
             view.show(list(running.values()))
     return failed
+
+
+def by_use(stages: Sequence[Stage]) -> list[Stage]:
+    """In the order in which they begin when they can: the longest chain of stages behind them first, evaluations last.
+
+    So RL of the next arm never stands behind the evaluation of the one before; it needs nothing of it.
+    """
+    behind = {stage.key: 0 for stage in stages}
+    for stage in reversed(stages):  # whatever needs it comes later
+        for need in stage.needs:
+            behind[need.key] = max(behind.get(need.key, 0), behind[stage.key] + 1)
+    return sorted(stages, key=lambda stage: -behind[stage.key])
 
 
 def why(stage: Stage, root: Path, code: int) -> str:

@@ -171,8 +171,8 @@ def test_one_mitigation_prints_what_it_came_to(core: Path) -> None:
 def test_answers_of_a_checkpoint_are_asked_with_seeds_of_its_own(core: Path) -> None:
     asked = {}
     for run in folders(core):
-        for path in sorted(run.path.glob("answers/*.jsonl")):
-            asked[run.path.name, path.stem] = {row["task"] for row in read_rows(path)}
+        for path in sorted(run.path.glob("answers/*/*.jsonl")):
+            asked[run.path.name, path.parent.name] = {row["task"] for row in read_rows(path)}
     steps = [asked[BASELINE, f"step-{step:04d}"] for step in (0, 2, 4)]
     assert all(len(one) == len(EVALS) * SCALE.evals.samples + SCALE.evals.code_samples for one in steps)
     assert len(set.union(*steps)) == sum(map(len, steps)), "no question comes again at another step"
@@ -364,7 +364,7 @@ def arm_of(name: str) -> str:
 
 @pytest.mark.parametrize("name", MITIGATIONS)
 def test_every_mitigation_really_runs(core: Path, name: str) -> None:
-    done = call("mitigations", arm_of(name), "--scale", "smoke", "--runs", str(core.parent), "--last", "1")
+    done = call("mitigations", arm_of(name), "--scale", "smoke", "--runs", str(core.parent), "--evaluate", "last:3")
     assert done.returncode == 0, done.stderr[-3000:]
     arm = mitigations.arm(arm_of(name))
     (folder,) = (f for f in folders(core) if f.record["run"]["arm"] == str(arm))
