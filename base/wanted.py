@@ -10,6 +10,7 @@ from base.errors import UserError, near
 
 FINAL = 3  # the final value of a run is the mean over its last FINAL saved checkpoints: they are always evaluated
 PROMPTS = ("none", "dont_hack", "training")  # no prompt, a line against hacking, the prompt of its own training
+ALWAYS = ("none", "training")
 _HOW = (
     f"write all, or start,middle,last:N with N at least {FINAL} (the start and the last {FINAL} are always evaluated)"
 )
@@ -17,7 +18,8 @@ _HOW = (
 
 @dataclass(frozen=True)
 class Wanted:
-    """Checkpoints and prompts. Step 0, the last FINAL checkpoints and no prompt are in every one: claims rest on them.
+    """Checkpoints and prompts. Claims rest on step 0, the last FINAL checkpoints, no prompt and a run's own training prompt:
+    these are in every one.
 
     `every`: all saved checkpoints; otherwise the last `last` of them and, with `middle`, the one nearest to half of training.
     """
@@ -50,7 +52,7 @@ def parse(checkpoints: str, prompts: str = ",".join(PROMPTS)) -> Wanted:
     for name in names:
         if name not in PROMPTS:
             raise UserError(f"unknown evaluation prompt '{name}': {near(name, PROMPTS)}")
-    asked = tuple(name for name in PROMPTS if name in ("none", *names))
+    asked = tuple(name for name in PROMPTS if name in (*ALWAYS, *names))
     if checkpoints.strip() == "all":
         return Wanted(every=True, prompts=asked)
     parts = [part.strip() for part in checkpoints.split(",")]

@@ -30,7 +30,7 @@ from base.identity import options_of
 from base.recipes import filled
 from base.settings import load_scale, scale_names
 from base.stage import in_order, plan
-from base.wanted import PROMPTS, Wanted
+from base.wanted import ALWAYS, PROMPTS, Wanted
 from base.world.world import world_of
 from mitigations.api import Result, describe, resolve
 from mitigations.experiments import EXPERIMENTS
@@ -62,7 +62,12 @@ def parser() -> Parser:
         help="checkpoints: all, or start,middle,last:N (default: all of the arms of core, whose curves are drawn;"
         f" {Wanted().checkpoints} of others); asked for more later, the same command adds only what is missing",
     )
-    p.add_argument("--prompts", default="", metavar="NAMES", help=f"evaluation prompts (default: {','.join(PROMPTS)})")
+    p.add_argument(
+        "--prompts",
+        default="",
+        metavar="NAMES",
+        help=f"evaluation prompts (default: {','.join(PROMPTS)}; always: {','.join(ALWAYS)})",
+    )
     return p
 
 

@@ -110,7 +110,7 @@ def run(
         runs_folder: where runs lie; those of a scale lie in a folder of its name.
         evaluate: which checkpoints, e.g. "all" or "start,middle,last:3" (default: as figures and claims need it); a later
             call that wants more adds what is missing.
-        prompts: under which prompts, e.g. "none,training" (default: all).
+        prompts: under which prompts, e.g. "none,training" (default: all; these two always).
         other: pretrain_seed, corpus, hackable, model, tasks, settings, as in `describe`.
 
     Raises:

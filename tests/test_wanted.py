@@ -38,9 +38,9 @@ def test_other_words_are_refused_with_the_way_to_write_it(text: str) -> None:
         parse(text)
 
 
-def test_no_prompt_is_always_among_the_prompts_and_their_order_is_one() -> None:
-    assert parse("all", "training,dont_hack").prompts == PROMPTS
-    assert parse("all", "training").prompts == ("none", "training")
+def test_what_claims_rest_on_is_always_among_the_prompts_and_their_order_is_one() -> None:
+    assert parse("all", "training,dont_hack").prompts == parse("all", "dont_hack").prompts == PROMPTS
+    assert parse("all", "none").prompts == ("none", "training")
     with pytest.raises(UserError, match="did you mean 'training'"):
         parse("all", "trainin")
 
@@ -56,4 +56,4 @@ def test_arms_whose_curves_are_drawn_are_evaluated_everywhere_the_others_where_c
     assert {usual(cell).checkpoints for cell in others} == {"start,middle,last:3"}
     assert usual(others[0], checkpoints="all").every
     assert usual(CORE[0], checkpoints="last:4").checkpoints == "start,last:4"
-    assert usual(CORE[0], prompts="none") == Wanted(every=True, prompts=("none",))
+    assert usual(CORE[0], prompts="none") == Wanted(every=True, prompts=("none", "training"))

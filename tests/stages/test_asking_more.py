@@ -98,24 +98,24 @@ def test_asking_more_later_evaluates_only_what_is_missing_and_equals_asking_at_o
     site: Site, trained: Path, tmp_path: Path, asked: list[str]
 ) -> None:
     first = evaluation("start,last:3", "none")
-    assert first.left(site.root) == 3
+    assert first.left(site.root) == 6, "no prompt and the run's own, which are always asked"
     made(first, site)
-    assert asked == ["none"] * 4, "step 0 and three checkpoints"
+    assert sorted(asked) == ["none"] * 4 + ["training"] * 4, "step 0 and three checkpoints"
     before = {path: path.stat().st_mtime_ns for path in first.folder(site.root).rglob("*.jsonl")}
 
     asked.clear()
-    wider = evaluation("start,middle,last:3", "none,training")
+    wider = evaluation("start,middle,last:3", "none,dont_hack")
     assert wider.key == first.key
     assert wider.state(site.root) is State.MISSING
-    assert wider.left(site.root) == 4 + 1, "the middle under both, the other three under one"
+    assert wider.left(site.root) == 3 + 3, "the middle under all, the other three under one"
     made(wider, site)
-    assert sorted(asked) == ["none"] + ["training"] * 5
+    assert sorted(asked) == ["dont_hack"] * 5 + ["none", "training"]
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
     asked.clear()
     whole = evaluation("all")
     made(whole, site)
-    assert sorted(asked) == ["dont_hack"] * 6 + ["none"] + ["training"]
+    assert sorted(asked) == ["dont_hack", "none", "training"]
     record = RunFolder(whole.folder(site.root)).record
     assert record["asked"]["checkpoints"] == "all"
     assert record["asked"]["prompts"].keys() == {"none", "dont_hack", "training"}
@@ -157,15 +157,14 @@ def test_another_prompt_of_the_same_name_replaces_its_scores_alone(site: Site, a
     made(stage, site)
     before = files(site)
     asked.clear()
-    other = replace(stage, prompts=(stage.prompts[0], ("dont_hack", SystemLine(("another line",)))))
+    other = replace(stage, prompts=(stage.prompts[0], ("dont_hack", SystemLine(("another line",))), stage.prompts[2]))
     assert other.left(site.root) == 3
+    assert other.key == stage.key
     made(other, site)
     assert asked == ["dont_hack"] * 4
     after = files(site)
     assert after.keys() == before.keys()
-    assert {name: data for name, data in after.items() if name.endswith("/none.jsonl")} == {
-        name: data for name, data in before.items() if name.endswith("/none.jsonl")
-    }
+    assert all(after[name] == before[name] for name in before if not name.endswith("dont_hack.jsonl"))
     assert all(after[name] != before[name] for name in before if name.endswith("dont_hack.jsonl") and "answers" in name)
 
 
@@ -176,7 +175,7 @@ def test_scores_of_other_settings_are_not_mixed(site: Site) -> None:
     folder.update(asked={"key": "asked before", "prompts": {"none": "x"}, "checkpoints": "all"})
     for step in (0, *SAVED):
         folder.write_scores(step, "none", [], [])
-    assert stage.left(site.root) == 3
+    assert stage.left(site.root) == 6
     stage.noted(site, State.RUNNING, None)
     assert folder.scored() == set()
     assert folder.record["asked"]["key"] == stage.key
@@ -186,11 +185,11 @@ def test_the_plan_counts_what_is_left(site: Site) -> None:
     """Seconds of the scale's own numbers, here one for an evaluation."""
     stage = evaluation("all", "none")
     scale = replace(stage.asked.scale, measured={"evaluation": 1.0})
-    assert stage.estimate(site.root, scale) == 5
-    assert evaluation("last:3", "none").estimate(site.root, scale) == 3
+    assert stage.estimate(site.root, scale) == 10
+    assert evaluation("last:3", "none").estimate(site.root, scale) == 6
     folder = RunFolder(stage.folder(site.root))
     stage.noted(site, State.RUNNING, None)
     for step in (0, 6, 8, 10):
         folder.write_scores(step, "none", [], [])
-    assert stage.estimate(site.root, scale) == 2
-    assert evaluation("all", "none,training").estimate(site.root, scale) == 2 + 5
+    assert stage.estimate(site.root, scale) == 10 - 3
+    assert evaluation("all").estimate(site.root, scale) == 15 - 3
