@@ -27,6 +27,7 @@ from base import run as runs
 from base.engine.signals import Terminated, stop_on_sigterm
 from base.errors import Parser, UserError, exit_code, near
 from base.identity import options_of
+from base.progress import log_to_stderr
 from base.recipes import filled
 from base.settings import load_scale, scale_names
 from base.stage import in_order, plan
@@ -74,6 +75,7 @@ def parser() -> Parser:
 def main(argv: list[str] | None = None) -> int:
     options = parser().parse_args(argv)
     stop_on_sigterm()
+    log_to_stderr()
     try:
         return exit_code(lambda: dispatch(options))
     except Terminated:

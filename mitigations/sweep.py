@@ -13,12 +13,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from base.progress import EVERY
 from base.run import check
 from base.stage import Stage, State, in_order
 from base.workers import Workers
 from base.world.start import Gates, show_gates
-
-HEARTBEAT = 60.0  # seconds between lines that say how far running stages are, where there is no terminal
 
 
 def sweep(runs: Sequence[Sequence[Stage]], root: Path, jobs: int) -> int:
@@ -111,14 +110,22 @@ def log_of(stage: Stage, root: Path) -> Path:
 
 
 def last_line(stage: Stage, root: Path) -> str:
-    """The last thing a stage said; progress bars rewrite a line with \\r."""
+    """The last thing a stage said."""
     try:
         with log_of(stage, root).open("rb") as log:
             log.seek(max(0, log.seek(0, 2) - 4096))
-            lines = log.read().decode(errors="replace").replace("\r", "\n").split("\n")
+            lines = log.read().decode(errors="replace").splitlines()
     except FileNotFoundError:
         return "starting"
     return next((line.strip() for line in reversed(lines) if line.strip()), "starting")
+
+
+def how_far(stage: Stage, root: Path) -> str:
+    """What a running stage last said of how far it is."""
+    try:
+        return stage.progress_file(root).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return f"[{stage.title}] starting"
 
 
 class View:
@@ -126,10 +133,10 @@ class View:
     a minute how far it is.
     """
 
-    def __init__(self, root: Path, jobs: int, total: int) -> None:
+    def __init__(self, root: Path, jobs: int, total: int, every: float = EVERY) -> None:
         self.root, self.total, self.began = root, total, time.monotonic()
         self.live = sys.stderr.isatty() and total > 0
-        self.spoke = self.began
+        self.every, self.spoke = every, self.began
         self.bar = tqdm(total=total, desc="stages", unit="stage", disable=not self.live, position=0)
         rows = range(jobs if self.live else 0)
         self.rows = [tqdm(bar_format="  {desc}", position=1 + row, leave=False) for row in rows]
@@ -140,7 +147,6 @@ class View:
 
     def say(self, text: str) -> None:
         """A line of the log."""
-        self.spoke = time.monotonic()
         line = f"[{self.seconds():5.0f} s] {text}"
         self.bar.write(line, file=sys.stderr) if self.live else print(line, file=sys.stderr, flush=True)
 
@@ -151,13 +157,14 @@ class View:
     def show(self, running: Sequence[Stage]) -> None:
         """How far the running stages are."""
         if not self.live:
-            if time.monotonic() - self.spoke > HEARTBEAT:
+            if time.monotonic() - self.spoke >= self.every:
+                self.spoke = time.monotonic()
                 for stage in running:
-                    self.say(f"        {stage}: {last_line(stage, self.root)}")
+                    self.say(f"        {how_far(stage, self.root)}")
             return
         for place, row in enumerate(self.rows):
             at_work = running[place : place + 1]
-            row.set_description_str("".join(f"{stage}: {last_line(stage, self.root)}" for stage in at_work)[:200])
+            row.set_description_str("".join(how_far(stage, self.root) for stage in at_work)[:200])
         self.bar.refresh()
 
     def __enter__(self) -> View:

@@ -9,11 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tqdm import tqdm
-
 from base.errors import UserError
 from base.evals.evaluate import Scores, evaluate
 from base.identity import Arm, Run, folder_name
+from base.progress import Progress
 from base.recipes import AsWritten, Recipe
 from base.seeds import derive_seed
 from base.settings import EngineSettings, Scale
@@ -209,10 +208,12 @@ class Evaluate(Stage):
             if begin.prompt[0] in todo.get(0, ()):
                 folder.write_scores(0, begin.prompt[0], *begin.scores(site.root))
         mine = [step for step in todo if step][process.rank :: process.world_size]
-        for step in tqdm(mine, "evaluating checkpoints", unit="checkpoint", disable=not process.is_main):
-            prompts = [prompt for prompt in self.prompts if prompt[0] in todo[step]]
-            for name, scores, answers in self.asked(folder.checkpoint(step), step, prompts, site):
-                folder.write_scores(step, name, scores, answers)
+        with Progress("evaluation", sum(len(todo[step]) for step in mine), show=process.is_main) as progress:
+            for step in mine:
+                prompts = [prompt for prompt in self.prompts if prompt[0] in todo[step]]
+                for name, scores, answers in self.asked(folder.checkpoint(step), step, prompts, site):
+                    folder.write_scores(step, name, scores, answers)
+                    progress.advance()
 
 
 @dataclass(frozen=True)
