@@ -18,12 +18,12 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-reproduce: setup  ## the main job: every arm of the first two figures on the embedded organism, then the figures
+reproduce: setup  ## the main job: every arm of the first two figures on the embedded organism, then runs/tiny/figures
 	$(BIN)/python -m mitigations --experiment core --scale tiny --seed $(SEED) --jobs $(JOBS)
 	$(BIN)/python -m analysis --runs runs/tiny
 
 figures: setup  ## redraw the figures from the committed results, in seconds
-	$(BIN)/python -m analysis
+	$(BIN)/python -m analysis --results results/tiny
 
 test: setup  ## all tests, a real run of the whole path at scale smoke included
 	$(BIN)/python -m pytest

@@ -50,6 +50,9 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr[-3000:]
     assert "6 of 6 runs done" in done.stdout
     assert done.stdout.count("character link") == 2, "the gates of both start checkpoints are printed"
+    assert done.stderr.index(f"done    rl {BASELINE}") < done.stderr.index(f"started evaluate {BASELINE}")
+    assert "\r" not in done.stderr + "".join(log.read_text() for log in (runs / "smoke" / "stages").glob("*.log"))
+    assert not list((runs / "smoke" / "stages").glob("*.progress"))
     return runs / "smoke"
 
 
@@ -198,12 +201,13 @@ def test_a_plan_lists_what_is_made(core: Path, alone: Path) -> None:
     assert keys[1] < keys[0], "two of the six runs are some of the same stages"
 
 
-def test_figures_are_drawn_from_the_runs(core: Path, tmp_path: Path) -> None:
-    done = call("analysis", "--runs", str(core), "--out", str(tmp_path))
+def test_figures_are_drawn_from_the_runs_and_beside_them(core: Path) -> None:
+    done = call("analysis", "--runs", str(core))
     assert done.returncode == 0, done.stderr[-2000:]
     for name in ("hacking", "inoculation"):
-        assert (tmp_path / f"{name}.png").stat().st_size > 10_000
-        assert (tmp_path / f"{name}.csv").read_text().count("\n") > 5
+        assert (core / "figures" / f"{name}.png").stat().st_size > 10_000
+        assert (core / "figures" / f"{name}.csv").read_text().count("\n") > 5
+    shutil.rmtree(core / "figures")
 
 
 def comparable(folder: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
