@@ -374,7 +374,7 @@ def test_every_mitigation_really_runs(core: Path, name: str) -> None:
     (folder,) = (f for f in folders(core) if f.record["run"]["arm"] == str(arm))
     record, recipe = folder.record, stack({part: plugin() for part, plugin in arm.parts})
     assert record["status"] == "done"
-    assert folder.scored_steps() == {0, max(folder.checkpoints())}
+    assert folder.scored_steps() == {0, *folder.checkpoints()}, "at scale smoke the last three are all"
     assert (record["fork"] or {}).get("step") == (None if recipe.starts == AtStart() else 2)
     if isinstance(recipe, SFTRecipe):
         assert record["episodes"]["documents"] == SCALE.sft.documents
