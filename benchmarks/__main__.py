@@ -15,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -25,7 +26,7 @@ from benchmarks.rows import Row
 
 ROOT = Path(__file__).parents[1]
 MODULES = ("grading", "rl_step", "evaluation", "start", "training")
-HEAD = f"{'':<47}{'value':>9} {'':<8}{'target':>9}  {'':<6}{'range':>15}{'load':>6}  what"
+HEAD = f"{'':<47}{'value':>8} {'':<9}{'target':>9}  {'':<7}{'range':>16}{'load':>6}  what"
 LONG = (
     "not run here, with an idle machine of two cores (benchmarks/README.md):",
     "  one seed of the main job        target 15 min   make reproduce",
@@ -40,7 +41,7 @@ def line(row: Row) -> str:
     met = {None: "", True: "met", False: "missed"}[row.met]
     spread = "" if row.spread is None else f"{_number(row.spread[0])} to {_number(row.spread[1])}"
     busy = "" if row.load is None else f"{row.load:.1f}"
-    return f"{row.name:<47}{number:>9} {row.unit:<8}{target:>9}  {met:<6}{spread:>15}{busy:>6}  {row.note}".rstrip()
+    return f"{row.name:<47}{number:>8} {row.unit:<9}{target:>9}  {met:<7}{spread:>16}{busy:>6}  {row.note}".rstrip()
 
 
 def _number(value: float) -> str:
@@ -51,18 +52,22 @@ def rows_of(module: str, quick: bool) -> Iterator[Row]:
     """The rows of a module, as they come, from a process of its own.
 
     Raises:
-        RuntimeError: it failed; what it said is printed.
+        RuntimeError: it failed, and the last that it said.
     """
     words = [sys.executable, "-m", "benchmarks", module, "--worker", *([] if quick else ["--long"])]
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout is not None
-        for text in process.stdout:
-            if text.startswith("{"):
-                values = json.loads(text)
-                yield Row(**{**values, "spread": values["spread"] and tuple(values["spread"])})
-    if process.returncode:
-        raise RuntimeError(f"benchmarks.{module} ended with code {process.returncode}")
+    with tempfile.TemporaryFile("w+") as said:
+        with subprocess.Popen(
+            words, cwd=ROOT, stdout=subprocess.PIPE, stderr=said, text=True, env=environment
+        ) as process:
+            assert process.stdout is not None
+            for text in process.stdout:
+                if text.startswith("{"):
+                    values = json.loads(text)
+                    yield Row(**{**values, "spread": values["spread"] and tuple(values["spread"])})
+        if process.returncode:
+            said.seek(0)
+            raise RuntimeError(f"benchmarks.{module} failed:\n{said.read()[-2000:]}")
 
 
 def main() -> int:

@@ -135,7 +135,7 @@ def rows(quick: bool) -> Iterator[Row]:
     with CodeEnvironment() as environment:
         for harness, target in (("script", 300.0), ("pytest", 130.0)):
             found = rate(graded(environment, partial(mix.ordinary, harness=harness)), count)
-            note = f"{found['executions']:.2f} executions each; {environment.isolation()}"
+            note = f"{found['executions']:.2f} executions each; {environment.isolation().partition(' (')[0]}"
             yield _row(f"graded programs, {harness}", found, target, note)
     found = rate(new_process, 1, least=2)
     yield _row("anchor: a new `python -m pytest` for each", found, None, "one test file, no isolation")
