@@ -130,7 +130,7 @@ def _import_everything() -> None:
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # asks the driver without starting CUDA in this process
     os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
-    import deepspeed
+    import deepspeed.runtime.zero.muon.muon_optimizer  # by which every engine imports torch's compiler: half a second
     import transformers.models.starcoder2.modeling_starcoder2
 
     import base.environments.graders.code

@@ -159,7 +159,7 @@ class Evaluate(Stage):
     def missing(self, root: Path) -> dict[int, list[str]]:
         """The prompts under which a wanted step has no scores yet, by step; what was asked otherwise counts for nothing."""
         folder = RunFolder(self.folder(root))
-        asked = folder.record.get("asked", {})
+        asked = folder.record.get("evaluation", {})
         same = asked.get("key") == self.key
         known = {name for name, key in self._prompt_keys().items() if same and asked["prompts"].get(name) == key}
         scored = {(step, name) for step, name in folder.scored() if name in known}
@@ -179,14 +179,14 @@ class Evaluate(Stage):
         seconds = {**folder.record.get("seconds", {}), self.kind: self.record(site.root).get("seconds", 0.0)}
         asked = {"key": self.key, "prompts": prompts, "checkpoints": self.wanted.checkpoints}
         folder.update(
-            status=str(state), error=said, asked=asked, evaluated=sorted(folder.scored_steps()), seconds=seconds
+            status=str(state), error=said, evaluation=asked, evaluated=sorted(folder.scored_steps()), seconds=seconds
         )
 
     def _drop_what_was_asked_otherwise(self, folder: RunFolder) -> dict[str, str]:
         """Scores of two kinds never mix: of an edited scale, say, or under another prompt of the same name. Returns the
         prompts whose scores are kept or wanted.
         """
-        asked = folder.record.get("asked", {"key": self.key, "prompts": {}})
+        asked = folder.record.get("evaluation", {"key": self.key, "prompts": {}})
         old, new = asked["prompts"], self._prompt_keys()
         if asked["key"] != self.key:
             folder.drop_scores()

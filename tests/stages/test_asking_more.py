@@ -117,8 +117,8 @@ def test_asking_more_later_evaluates_only_what_is_missing_and_equals_asking_at_o
     made(whole, site)
     assert sorted(asked) == ["dont_hack", "none", "training"]
     record = RunFolder(whole.folder(site.root)).record
-    assert record["asked"]["checkpoints"] == "all"
-    assert record["asked"]["prompts"].keys() == {"none", "dont_hack", "training"}
+    assert record["evaluation"]["checkpoints"] == "all"
+    assert record["evaluation"]["prompts"].keys() == {"none", "dont_hack", "training"}
     assert record["evaluated"] == [0, *SAVED]
 
     asked.clear()
@@ -172,13 +172,13 @@ def test_scores_of_other_settings_are_not_mixed(site: Site) -> None:
     """An edited scale asks other questions of the same run: every checkpoint is asked again, not only step 0."""
     stage = evaluation("start,last:3", "none")
     folder = RunFolder(stage.folder(site.root))
-    folder.update(asked={"key": "asked before", "prompts": {"none": "x"}, "checkpoints": "all"})
+    folder.update(evaluation={"key": "asked before", "prompts": {"none": "x"}, "checkpoints": "all"})
     for step in (0, *SAVED):
         folder.write_scores(step, "none", [], [])
     assert stage.left(site.root) == 6
     stage.noted(site, State.RUNNING, None)
     assert folder.scored() == set()
-    assert folder.record["asked"]["key"] == stage.key
+    assert folder.record["evaluation"]["key"] == stage.key
 
 
 def test_the_plan_counts_what_is_left(site: Site) -> None:
