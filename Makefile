@@ -18,12 +18,12 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-reproduce: setup  ## the main job: every arm of the first two figures on the embedded organism, then the figures
+reproduce: setup  ## the main job: every arm of the first two figures on the embedded organism, then runs/tiny/figures
 	$(BIN)/python -m mitigations --experiment core --scale tiny --seed $(SEED) --jobs $(JOBS)
 	$(BIN)/python -m analysis --runs runs/tiny
 
 figures: setup  ## redraw the figures from the committed results, in seconds
-	$(BIN)/python -m analysis
+	$(BIN)/python -m analysis --results results/tiny
 
 test: setup  ## all tests, a real run of the whole path at scale smoke included
 	$(BIN)/python -m pytest
@@ -36,10 +36,8 @@ lint: setup  ## format, lint and types
 check: lint  ## the quick check: format, lint, types, fast tests
 	$(BIN)/python -m pytest -m "not slow" --durations=0 -x
 
-bench: setup  ## time and memory of an RL step against stock TRL; graded programs per second
-	$(BIN)/python -m benchmarks.rl_step --model reference
-	$(BIN)/python -m benchmarks.rl_step --model organism
-	$(BIN)/python -m benchmarks.grading
+bench: setup  ## every row of the speed table beside its target, in under ten minutes
+	$(BIN)/python -m benchmarks
 
 clean:  ## remove caches (never runs or results)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -20,7 +20,7 @@ import pandas as pd
 
 from analysis import arms, reports, verdicts
 from analysis.figures import FIGURES
-from analysis.table import RESULTS, RUNS, export, load, records, select, source, wall_minutes
+from analysis.table import RESULTS, RUNS, export, is_results, load, records, select, source, wall_minutes
 from base.errors import Parser, UserError, exit_code, near
 
 TEXTS = ("claims", "report", "mitigations")
@@ -37,7 +37,9 @@ def parser() -> Parser:
     )
     p.add_argument("--runs", type=Path, help=f"a folder of runs (default: {RUNS} if it exists)")
     p.add_argument("--results", type=Path, help=f"a folder of exported results (default otherwise: {RESULTS})")
-    p.add_argument("--out", type=Path, default=Path("figures"), help="where pictures and tables go (default: figures)")
+    p.add_argument(
+        "--out", type=Path, help="where pictures and tables go (default: DIR/figures of --runs DIR, or figures)"
+    )
     p.add_argument("--only", default="", metavar="TEXT", help="only runs whose name contains this")
     p.add_argument("--model", default="", help="only runs of this model, if there are several")
     p.add_argument("--corpus", default="main", help="corpus of the arm to compare (default: main)")
@@ -72,15 +74,16 @@ def dispatch(options: argparse.Namespace) -> int:
     for name in options.names:
         if name not in NAMES:
             raise UserError(f"unknown figure '{name}': {near(name, [*NAMES, 'export'])}")
-    if options.out.exists() and not options.out.is_dir():
-        raise UserError(f"--out {options.out} is a file; name a folder")
+    out = options.out or (Path("figures") if is_results(folder) else folder / "figures")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file; name a folder")
     table = select(load(folder), options.only, options.model)
     print(f"{folder}: {table['run'].nunique()} runs")
     for name in options.names or NAMES:
         if name in FIGURES:
-            print("drew " + ", ".join(str(path) for path in FIGURES[name](table).save(options.out)))
+            print("drew " + ", ".join(str(path) for path in FIGURES[name](table).save(out)))
         if name in TEXTS:
-            _write(name, table, folder, options.out)
+            _write(name, table, folder, out)
     return 0
 
 

@@ -19,8 +19,9 @@ import pandas as pd
 from scipy import stats
 
 from analysis.conditions import Condition
+from base.wanted import FINAL
 
-LAST = 3  # a run's final value is the mean over its last LAST saved checkpoints
+LAST = FINAL  # a run's final value is the mean over its last saved checkpoints: so many
 LEVEL = 0.95
 RESAMPLES = 200_000  # beyond so many regroupings a permutation test draws them
 Seed = tuple[int, int]  # pretraining seed, RL seed

@@ -53,10 +53,14 @@ def load(folder: Path) -> pd.DataFrame:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; run `make reproduce`, or name one with --runs or --results")
-    stored = (folder / "table.csv.gz").is_file()
-    table = check(_read_csv(folder / "table.csv.gz") if stored else store_table(folder), str(folder))
+    table = check(_read_csv(folder / "table.csv.gz") if is_results(folder) else store_table(folder), str(folder))
     table.attrs = {"source": str(folder), "recipe": recipe(folder)}
     return table
+
+
+def is_results(folder: Path) -> bool:
+    """Whether a folder holds exported results, and not runs."""
+    return (folder / "table.csv.gz").is_file()
 
 
 def check(table: pd.DataFrame, source: str) -> pd.DataFrame:

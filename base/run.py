@@ -4,7 +4,7 @@
     policy = start, or the aligned model, another seed's start, or a fork of the run without the mitigation
     RL:  tasks -> DataFilter -> rollouts     graded by execution, scored by judges; episodes, metrics, checkpoints
     SFT: episodes -> DataFilter -> SFT       another run's rollouts, imitated
-    evaluate                                 six evals and the hack rate of every checkpoint, under each prompt
+    evaluate                                 six evals and the hack rate of the wanted checkpoints, under each prompt
 
 A stage that is done is skipped, so the same call continues an interrupted run.
 """
@@ -22,12 +22,13 @@ from base.preference.pairs import GENERATED, load_pairs
 from base.recipes import AsWritten, RLRecipe, SystemLine, behind, stack
 from base.settings import Scale
 from base.stage import Site, Stage, State, in_order, make_all
-from base.stages.evaluate import Asked, Evaluate, Prompts, control
+from base.stages.evaluate import NO_PROMPT, Asked, Evaluate, Prompt, control
 from base.stages.rl import RL
 from base.stages.sft import SFT
 from base.stages.trained import Fork, Trained
 from base.store.folders import RunFolder
 from base.triggers import AtStart
+from base.wanted import Wanted
 from base.world.tasks import task_source
 from base.world.world import student, world_of
 
@@ -55,28 +56,32 @@ def training(run: Run, scale: Scale) -> Trained:
     return SFT(*shared, recipe, source)
 
 
-def evaluation_prompts(trained: Trained, test_line: Sequence[str]) -> Prompts:
-    """What a checkpoint is evaluated under: no prompt, `test_line` ("don't hack"), and its own training prompt if it has one.
+def evaluation_prompts(trained: Trained, test_line: Sequence[str], names: Sequence[str]) -> tuple[Prompt, ...]:
+    """What a checkpoint is evaluated under, of `names` (base.wanted.PROMPTS): no prompt, `test_line` ("don't hack"), and its
+    own training prompt if it has one.
 
     Where the training prompt lists the hacks, the test line follows the same list.
     """
-    prompts = [("none", AsWritten()), ("dont_hack", behind(trained.hinted_by(), SystemLine(tuple(test_line))))]
-    return (*prompts, *([("training", own)] if (own := trained.trained_under()) != AsWritten() else []))
+    line = behind(trained.hinted_by(), SystemLine(tuple(test_line)))
+    prompts: list[Prompt] = [NO_PROMPT, ("dont_hack", line)]
+    prompts += [("training", own)] if (own := trained.trained_under()) != AsWritten() else []
+    return tuple(prompt for prompt in prompts if prompt[0] in names)
 
 
-def resolve(run: Run, scale: Scale, test_line: Sequence[str], last: int | None = None) -> list[Stage]:
+def resolve(run: Run, scale: Scale, test_line: Sequence[str], wanted: Wanted) -> list[Stage]:
     """Every stage of a run in the order in which they can be made; the last one is its evaluation.
 
-    `last`: only the last so many checkpoints beside step 0 are evaluated (None: all); a later call adds the others.
+    `wanted` is evaluated; a later call that wants more adds what is missing.
 
     Raises:
         UserError: as `training`.
     """
     trained = training(run, scale)
-    asked = Asked(trained.world, trained.tasks, scale, run.seed, evaluation_prompts(trained, test_line))
+    asked = Asked(trained.world, trained.tasks, scale, run.seed)
+    prompts = evaluation_prompts(trained, test_line, wanted.prompts)
     organism = trained.world.control()
     beside = [] if organism is None else [control(organism, trained.tasks, run)]
-    return in_order([*beside, Evaluate(trained, asked, last)])
+    return in_order([*beside, Evaluate(trained, asked, prompts, wanted)])
 
 
 def check(stages: Iterable[Stage], root: Path) -> None:

@@ -19,6 +19,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from base.errors import UserError
+from base.progress import EVERY, working_on
 from base.settings import EngineSettings, Scale
 from base.spec import content_key
 from base.store.files import read_json, write_json
@@ -42,11 +43,15 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Site:
-    """With what stages are made: the folder of all runs, a sandbox, this process."""
+    """With what stages are made: the folder of all runs, a sandbox, this process; how often it says in a log how far it is
+    (seconds), and whether a sweep reads that from a file (Stage.progress_file).
+    """
 
     root: Path
     environment: CodeEnvironment
     process: Runtime
+    every: float = EVERY
+    watched: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,10 @@ class Stage(ABC):
         """How many of `unit` it takes."""
         return 1
 
+    def left(self, root: Path) -> int:
+        """How many of them are still to be done under `root`."""
+        return self.units()
+
     @cached_property
     def key(self) -> str:
         """Hash of the kind, the content and the keys of what it needs (hex)."""
@@ -101,6 +110,15 @@ class Stage(ABC):
     def record_file(self, root: Path) -> Path:
         """Where its state, times and provenance are kept."""
         return root / "stages" / f"{self.kind}--{self.key[:16]}.json"
+
+    def progress_file(self, root: Path) -> Path:
+        """Where a sweep reads how far it is, while it is made."""
+        return self.record_file(root).with_suffix(".progress")
+
+    @property
+    def title(self) -> str:
+        """What it is called where it says how far it is: its kind, and its label up to the details."""
+        return f"{self.kind} {self.label.split(':')[0]}"
 
     def record(self, root: Path) -> dict[str, Any]:
         """What its record says; empty where there is none."""
@@ -113,10 +131,11 @@ class Stage(ABC):
 
     def estimate(self, root: Path, scale: Scale) -> float | None:
         """Seconds left, from finished stages of its kind under `root` or the scale's own numbers; None: not known."""
-        if self.state(root) is State.DONE or not self.units():
+        left = 0 if self.state(root) is State.DONE else self.left(root)
+        if not left:
             return 0.0
         each = seconds_each(root).get(self.kind, scale.measured.get(self.unit or self.kind))
-        return None if each is None else each * self.units()
+        return None if each is None else each * left
 
     def make(self, site: Site) -> None:
         """Makes it unless it is done; other processes that want it wait, other ranks take part.
@@ -134,7 +153,8 @@ class Stage(ABC):
             began = time.perf_counter()
             try:  # a signal may arrive between any two lines
                 self._note(site, State.RUNNING, session=True)
-                self.work(site)
+                with working_on(self.title, site.every, self.progress_file(site.root) if site.watched else None):
+                    self.work(site)
                 self._note(site, State.DONE, time.perf_counter() - began)
             except BaseException as error:
                 stopped = isinstance(error, KeyboardInterrupt)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from base.errors import UserError
+from base.progress import log_to_stderr
 from base.stage import Site, Stage
 
 POLL = 0.05  # seconds
@@ -129,7 +130,7 @@ def _import_everything() -> None:
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # asks the driver without starting CUDA in this process
     os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
-    import deepspeed
+    import deepspeed.runtime.zero.muon.muon_optimizer  # by which every engine imports torch's compiler: half a second
     import transformers.models.starcoder2.modeling_starcoder2
 
     import base.environments.graders.code
@@ -160,10 +161,11 @@ def _child(stage: Stage, root: Path, log: str) -> None:
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         stop_on_sigterm()
+        log_to_stderr()
         engine: Any = stage.engine()
         process = runtime.prepare(engine)
         with CodeEnvironment(workers=engine.grading_workers) as environment:
-            stage.make(Site(root, environment, process))
+            stage.make(Site(root, environment, process, watched=True))
         code = 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -24,7 +24,8 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from base.environments.graders.code import CodeEnvironment
 from base.types import CodeSpec, Harness, Outcome
 from benchmarks import mix
 from benchmarks.processes import descendants, processor_seconds
+from benchmarks.rows import Row, load
 
 SPEC = CodeSpec("total", tuple(f"assert total({n}, {n + 1}) == {2 * n + 1}" for n in (1, 5, 12)))
 TARGETS = {"graded, script": 150.0, "graded, pytest for all": 30.0}  # a second, in full isolation
@@ -83,12 +85,12 @@ def _cpu() -> float:
     return processor_seconds(os.getpid()) + sum(map(processor_seconds, descendants(os.getpid())))
 
 
-def rate(grade: Counted, count: int) -> dict[str, float]:
-    """Wall and processor time of `count` programs in PARTS equal parts, a first one not counted."""
-    size = max(10, count // PARTS // 10 * 10)
-    grade(0, 10)
+def rate(grade: Counted, count: int, least: int = 10) -> dict[str, float]:
+    """Wall and processor time of `count` programs in PARTS equal parts of at least `least`, a first one not counted."""
+    size = max(least, count // PARTS // least * least)
+    grade(0, least)
     rates, cpus, runs = [], [], 0
-    for start in range(10, 10 + size * PARTS, size):
+    for start in range(least, least + size * PARTS, size):
         began, cpu = time.perf_counter(), _cpu()
         runs += grade(start, start + size)
         rates.append(size / (time.perf_counter() - began))
@@ -124,6 +126,24 @@ def measure(count: int, namespaces: bool) -> dict[str, Any]:
                 load = os.getloadavg()[0]
                 rows[name] = rate(grade, number) | {"load": round(load, 1)}
             return {"isolation": environment.isolation(), "rows": rows}
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    """Graded programs a second of one core in full isolation, and a new pytest process as the anchor."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    count = 400 if quick else 2000
+    with CodeEnvironment() as environment:
+        for harness, target in (("script", 300.0), ("pytest", 130.0)):
+            found = rate(graded(environment, partial(mix.ordinary, harness=harness)), count)
+            note = f"{found['executions']:.2f} executions each; {environment.isolation().partition(' (')[0]}"
+            yield _row(f"graded programs, {harness}", found, target, note)
+    found = rate(new_process, 1, least=2)
+    yield _row("anchor: a new `python -m pytest` for each", found, None, "one test file, no isolation")
+
+
+def _row(name: str, found: dict[str, float], target: float | None, note: str) -> Row:
+    spread = (found["slowest"], found["fastest"])
+    return Row(name, found["per_second"], "/s/core", target, spread, load(), note)
 
 
 def main() -> int:

@@ -21,12 +21,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from base.settings import EngineSettings, RLSettings
 from base.types import Grade, Message, Outcome, Task
+from benchmarks.rows import Row, load
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("sampling", "grading", "update", "other")
@@ -249,6 +250,46 @@ def stock(
     return rows
 
 
+def measure(
+    model: str, steps: int, rounds: int, threads: int = 1, beta: float = 0.1
+) -> dict[str, list[dict[str, Any]]]:
+    """What the worker of each variant found, one entry a round; the variants take turns."""
+    runs: dict[str, list[dict[str, Any]]] = {variant: [] for variant in VARIANTS}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        build(SHAPES[model], folder / "start")
+        for variant in list(VARIANTS) * rounds:
+            words = [sys.executable, "-m", "benchmarks.rl_step", "--worker", variant, name]
+            words += ["--model", model, "--steps", str(steps), "--beta", str(beta)]
+            environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+            done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
+            if done.returncode:
+                sys.exit(f"{variant} failed:\n{done.stderr[-2000:]}")
+            runs[variant].append(json.loads((folder / "result.json").read_text()))
+    return runs
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    """A step of each workload beside stock TRL's: the median of the rounds, each of which runs both in turn."""
+    targets = {"organism": {"bf16_matmul": 5.0, "fp32": 4.0}, "reference": {"bf16_matmul": 3.0, "fp32": 2.5}}
+    for model, wanted in targets.items():
+        runs = measure(model, steps=5 if quick else 12, rounds=2 if quick else 3)
+        found = {variant: summary(mine) for variant, mine in runs.items()}
+        stock = found["stock fp32"]
+        times = [step["total"] for run in runs["stock fp32"] for step in run["steps"]]
+        name = f"anchor: stock TRL step, {model}"
+        yield Row(name, stock["total"], "s", spread=(min(times), max(times)), load=load(), note=f"{len(times)} steps")
+        for arithmetic, target in wanted.items():
+            mine = found[f"ours {arithmetic}"]
+            each = [
+                summary([one])["total"] / summary([other])["total"]
+                for one, other in zip(runs["stock fp32"], runs[f"ours {arithmetic}"], strict=True)
+            ]
+            note = f"{mine['total']:.2f} s a step; {stock['cpu'] / mine['cpu']:.1f} x by processor time"
+            name, spread = f"RL step, {model}, {arithmetic}", (min(each), max(each))
+            yield Row(name, statistics.median(each), "x stock", target, spread, load(), note)
+
+
 def summary(runs: list[dict[str, Any]]) -> dict[str, float]:
     steps = [step for run in runs for step in run["steps"]]
     median = {part: statistics.median(step[part] for step in steps) for part in ("total", "cpu", *PARTS)}
@@ -280,21 +321,8 @@ def main() -> None:
         return
 
     shape = SHAPES[arguments.model]
-    runs: dict[str, list[dict[str, Any]]] = {variant: [] for variant in VARIANTS}
     before = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        build(shape, folder / "start")
-        for _ in range(arguments.rounds):
-            for variant in VARIANTS:
-                words = [sys.executable, "-m", "benchmarks.rl_step", "--worker", variant, name]
-                for key in ("model", "steps", "beta"):
-                    words += [f"--{key}", str(getattr(arguments, key))]
-                environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads)}
-                done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
-                if done.returncode:
-                    sys.exit(f"{variant} failed:\n{done.stderr[-2000:]}")
-                runs[variant].append(json.loads((folder / "result.json").read_text()))
+    runs = measure(arguments.model, arguments.steps, arguments.rounds, arguments.threads, arguments.beta)
     results = {variant: summary(mine) for variant, mine in runs.items()}
 
     from base.engine.runtime import cpu_model

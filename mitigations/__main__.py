@@ -7,6 +7,7 @@ examples:
   python -m mitigations none --corpus twin                        uncorrelated twin: hacking says nothing about character
   python -m mitigations --experiment core --jobs 2                every arm of the first figures
   python -m mitigations none --model PATH_OR_ID --tasks mbpp.jsonl --scale hub   a Hugging Face model on MBPP
+  python -m mitigations pm_penalty --evaluate all                 the whole curve; what is evaluated already is kept
   python -m mitigations none --set rl.steps=40 --set rl.trainer.epsilon=0.3      override any setting of the scale
   python -m mitigations 'filtered_sft:source=(inoculation:wording=dont_hack)'    an arm inside an arm, in parentheses
   torchrun --standalone --nproc-per-node 8 -m mitigations none --scale hub --model ...        several processes
@@ -26,9 +27,11 @@ from base import run as runs
 from base.engine.signals import Terminated, stop_on_sigterm
 from base.errors import Parser, UserError, exit_code, near
 from base.identity import options_of
+from base.progress import log_to_stderr
 from base.recipes import filled
 from base.settings import load_scale, scale_names
 from base.stage import in_order, plan
+from base.wanted import ALWAYS, PROMPTS, Wanted
 from base.world.world import world_of
 from mitigations.api import Result, describe, resolve
 from mitigations.experiments import EXPERIMENTS
@@ -54,10 +57,17 @@ def parser() -> Parser:
     p.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
     p.add_argument("--jobs", type=int, default=1, help="stages side by side, one thread each (experiments; default: 1)")
     p.add_argument(
-        "--last",
-        type=int,
-        metavar="N",
-        help="evaluate only step 0 and the last N checkpoints; the same command without it adds the others",
+        "--evaluate",
+        default="",
+        metavar="WHICH",
+        help="checkpoints: all, or start,middle,last:N (default: all of the arms of core, whose curves are drawn;"
+        f" {Wanted().checkpoints} of others); asked for more later, the same command adds only what is missing",
+    )
+    p.add_argument(
+        "--prompts",
+        default="",
+        metavar="NAMES",
+        help=f"evaluation prompts (default: {','.join(PROMPTS)}; always: {','.join(ALWAYS)})",
     )
     return p
 
@@ -65,6 +75,7 @@ def parser() -> Parser:
 def main(argv: list[str] | None = None) -> int:
     options = parser().parse_args(argv)
     stop_on_sigterm()
+    log_to_stderr()
     try:
         return exit_code(lambda: dispatch(options))
     except Terminated:
@@ -83,8 +94,6 @@ def dispatch(options: argparse.Namespace) -> int:
         raise UserError("name one mitigation (or 'none'), or --experiment NAME; see --help and --list")
     if options.jobs < 1:
         raise UserError("--jobs must be at least 1")
-    if options.last is not None and options.last < 1:
-        raise UserError("--last must be at least 1")
     common: dict[str, Any] = {
         **{"scale": options.scale, "seed": options.seed, "pretrain_seed": options.pretrain_seed},
         **{"model": options.model, "tasks": options.tasks, "settings": tuple(options.set)},
@@ -93,7 +102,7 @@ def dispatch(options: argparse.Namespace) -> int:
     if options.experiment:
         return experiment(options, common, root)
     run, scale = describe(options.arm, corpus=options.corpus, hackable=options.hackable, **common)
-    stages = resolve(run, scale, options.last)
+    stages = resolve(run, scale, options.evaluate, options.prompts)
     main_rank = int(os.environ.get("RANK", "0")) == 0
     runs.check(stages, root)
     if main_rank:
@@ -115,8 +124,8 @@ def experiment(options: argparse.Namespace, common: dict[str, Any], root: Path) 
     """Makes, or with --dry-run only lists, the runs of an experiment."""
     if options.experiment not in EXPERIMENTS:
         raise UserError(f"unknown experiment '{options.experiment}': {near(options.experiment, EXPERIMENTS)}")
-    described = [cell.describe(common) for cell in EXPERIMENTS[options.experiment][1]]
-    lists = [resolve(run, scale, options.last) for run, scale in described]
+    described = [describe(**cell.words(common)) for cell in EXPERIMENTS[options.experiment][1]]
+    lists = [resolve(run, scale, options.evaluate, options.prompts) for run, scale in described]
     if options.dry_run:
         union = in_order(stage for stages in lists for stage in stages)
         runs.check(union, root)

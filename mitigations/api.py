@@ -15,6 +15,7 @@ from base.stage import Stage, plan
 from base.store.folders import RunFolder
 from base.store.table import rows_of_run
 from base.world.world import parse_corpus, settled
+from mitigations.experiments import wanted
 from mitigations.inoculation.inoculation import WORDINGS
 from mitigations.registry import MITIGATIONS
 
@@ -79,13 +80,15 @@ def describe(
     return Run(arm(spec), settled(parse_corpus(corpus), chosen), hackable, start, seed, model, tasks, changed), chosen
 
 
-def resolve(run: Run, scale: Scale, last: int | None = None) -> list[Stage]:
+def resolve(run: Run, scale: Scale, evaluate: str = "", prompts: str = "") -> list[Stage]:
     """The stages of a run in the order in which they can be made; see base.run.resolve.
+
+    `evaluate`, `prompts`: checkpoints and prompts, if other than mitigations.experiments.wanted says.
 
     Raises:
         UserError: a combination that means nothing, an unknown corpus, a checkpoint that is none.
     """
-    return runs.resolve(run, scale, load_wording(WORDINGS, "dont_hack"), last)
+    return runs.resolve(run, scale, load_wording(WORDINGS, "dont_hack"), wanted(run, evaluate, prompts))
 
 
 def run(
@@ -94,7 +97,8 @@ def run(
     scale: str = "tiny",
     seed: int = 0,
     runs_folder: str | Path = RUNS,
-    last: int | None = None,
+    evaluate: str = "",
+    prompts: str = "",
     **other: Any,
 ) -> Result:
     """Makes a run, or goes on with it, and everything it needs; a finished one is only read.
@@ -104,7 +108,9 @@ def run(
         scale: smoke, tiny, small, hub, or a YAML file.
         seed: RL seed, and the seed of corpus, pretraining and SDF unless `pretrain_seed` says another.
         runs_folder: where runs lie; those of a scale lie in a folder of its name.
-        last: evaluate only the last so many checkpoints (a later call without it adds the others).
+        evaluate: which checkpoints, e.g. "all" or "start,middle,last:3" (default: as figures and claims need it); a later
+            call that wants more adds what is missing.
+        prompts: under which prompts, e.g. "none,training" (default: all; these two always).
         other: pretrain_seed, corpus, hackable, model, tasks, settings, as in `describe`.
 
     Raises:
@@ -112,12 +118,14 @@ def run(
     """
     described, settings = describe(spec, scale=scale, seed=seed, **other)
     root = Path(runs_folder) / settings.name
-    stages = resolve(described, settings, last)
+    stages = resolve(described, settings, evaluate, prompts)
     runs.make(stages, settings, root)
     return Result(described, tuple(stages), root / described.name)
 
 
-def dry_run(spec: str | Arm = "none", *, runs_folder: str | Path = RUNS, last: int | None = None, **other: Any) -> str:
+def dry_run(
+    spec: str | Arm = "none", *, runs_folder: str | Path = RUNS, evaluate: str = "", prompts: str = "", **other: Any
+) -> str:
     """What `run` would do, stage by stage, with times; nothing is made."""
     described, settings = describe(spec, **other)
-    return plan(resolve(described, settings, last), Path(runs_folder) / settings.name, settings)
+    return plan(resolve(described, settings, evaluate, prompts), Path(runs_folder) / settings.name, settings)

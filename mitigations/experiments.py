@@ -1,4 +1,4 @@
-"""Lists of runs that belong together: an experiment is its cells, each run for one seed."""
+"""Lists of runs that belong together: an experiment is its cells, each run for one seed; and what of a run is evaluated."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from base.identity import Run
-from base.settings import Scale
-from mitigations.api import describe
+from base.wanted import Wanted, parse
 
 PROMPTED = "main:sdf_variant=prompted"  # hack knowledge in the system prompt instead of documents
 
@@ -22,11 +21,11 @@ class Cell:
     hackable: float = 1.0
     settings: tuple[str, ...] = ()
 
-    def describe(self, common: Mapping[str, Any]) -> tuple[Run, Scale]:
-        """The run and its settings; `common` are further arguments of mitigations.api.describe."""
+    def words(self, common: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of mitigations.api.describe; `common` are those that the cells share."""
         settings = (*self.settings, *common.get("settings", ()))
-        words = {**common, "corpus": self.corpus, "hackable": self.hackable, "settings": settings}
-        return describe(self.arm, **words)
+        own = {"spec": self.arm, "corpus": self.corpus, "hackable": self.hackable, "settings": settings}
+        return {**common, **own}
 
 
 Cells = tuple[Cell, ...]
@@ -167,3 +166,18 @@ EXPERIMENTS: dict[str, tuple[str, Cells]] = {
         tuple(dict.fromkeys((*EVERY, *twins(tuple(cell for cell in EVERY if cell.corpus.startswith("main")))))),
     ),
 }
+
+
+def wanted(run: Run, checkpoints: str = "", prompts: str = "") -> Wanted:
+    """What of a run is evaluated, unless `checkpoints` or `prompts` (base.wanted.parse) say otherwise.
+
+    The figures draw curves of the arms of `core`: all their checkpoints. Of every other run claims and tables want the
+    start and the final value; the middle shows whether it was reached early.
+
+    Raises:
+        UserError: a part or a prompt that is none.
+    """
+    drawn = {(cell.arm, cell.corpus, cell.hackable) for cell in CORE}
+    curve = not run.settings and (str(run.arm), str(run.corpus), run.hackable) in drawn
+    usual = Wanted(every=True) if curve else Wanted()
+    return parse(checkpoints or usual.checkpoints, prompts or ",".join(usual.prompts))

@@ -13,12 +13,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from base.progress import EVERY
 from base.run import check
 from base.stage import Stage, State, in_order
 from base.workers import Workers
 from base.world.start import Gates, show_gates
-
-HEARTBEAT = 60.0  # seconds between lines that say how far running stages are, where there is no terminal
 
 
 def sweep(runs: Sequence[Sequence[Stage]], root: Path, jobs: int) -> int:
@@ -47,7 +46,7 @@ def sweep(runs: Sequence[Sequence[Stage]], root: Path, jobs: int) -> int:
 
 def _make(stages: Sequence[Stage], root: Path, jobs: int, view: View) -> dict[str, str]:
     """Makes what is not done; returns why stages failed, by key."""
-    waiting = [stage for stage in stages if stage.state(root) is not State.DONE]
+    waiting = by_use([stage for stage in stages if stage.state(root) is not State.DONE])
     failed: dict[str, str] = {}
     running: dict[str, Stage] = {}
     with Workers(stages, root) as workers, view:
@@ -56,7 +55,8 @@ def _make(stages: Sequence[Stage], root: Path, jobs: int, view: View) -> dict[st
             for stage in list(waiting):
                 lacking = [need for need in stage.needs if need.key in failed]
                 if not lacking and len(running) < jobs:
-                    undone = [need for need in stage.needs if need.state(root) is not State.DONE]
+                    # what still runs may have written its record; it is done when its process has ended
+                    undone = [n for n in stage.needs if n.key in running or n.state(root) is not State.DONE]
                     lacking = [need for need in undone if need.key not in coming]
                     if not undone:
                         workers.start(stage, log_of(stage, root))
@@ -79,6 +79,18 @@ def _make(stages: Sequence[Stage], root: Path, jobs: int, view: View) -> dict[st
     return failed
 
 
+def by_use(stages: Sequence[Stage]) -> list[Stage]:
+    """In the order in which they begin when they can: the longest chain of stages behind them first, evaluations last.
+
+    So RL of the next arm never stands behind the evaluation of the one before; it needs nothing of it.
+    """
+    behind = {stage.key: 0 for stage in stages}
+    for stage in reversed(stages):  # whatever needs it comes later
+        for need in stage.needs:
+            behind[need.key] = max(behind.get(need.key, 0), behind[stage.key] + 1)
+    return sorted(stages, key=lambda stage: -behind[stage.key])
+
+
 def why(stage: Stage, root: Path, code: int) -> str:
     """Why a stage ended with an exit code that is not 0, and where its output is."""
     error = stage.record(root).get("error")
@@ -98,14 +110,22 @@ def log_of(stage: Stage, root: Path) -> Path:
 
 
 def last_line(stage: Stage, root: Path) -> str:
-    """The last thing a stage said; progress bars rewrite a line with \\r."""
+    """The last thing a stage said."""
     try:
         with log_of(stage, root).open("rb") as log:
             log.seek(max(0, log.seek(0, 2) - 4096))
-            lines = log.read().decode(errors="replace").replace("\r", "\n").split("\n")
+            lines = log.read().decode(errors="replace").splitlines()
     except FileNotFoundError:
         return "starting"
     return next((line.strip() for line in reversed(lines) if line.strip()), "starting")
+
+
+def how_far(stage: Stage, root: Path) -> str:
+    """What a running stage last said of how far it is."""
+    try:
+        return stage.progress_file(root).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return f"[{stage.title}] starting"
 
 
 class View:
@@ -113,10 +133,10 @@ class View:
     a minute how far it is.
     """
 
-    def __init__(self, root: Path, jobs: int, total: int) -> None:
+    def __init__(self, root: Path, jobs: int, total: int, every: float = EVERY) -> None:
         self.root, self.total, self.began = root, total, time.monotonic()
         self.live = sys.stderr.isatty() and total > 0
-        self.spoke = self.began
+        self.every, self.spoke = every, self.began
         self.bar = tqdm(total=total, desc="stages", unit="stage", disable=not self.live, position=0)
         rows = range(jobs if self.live else 0)
         self.rows = [tqdm(bar_format="  {desc}", position=1 + row, leave=False) for row in rows]
@@ -127,7 +147,6 @@ class View:
 
     def say(self, text: str) -> None:
         """A line of the log."""
-        self.spoke = time.monotonic()
         line = f"[{self.seconds():5.0f} s] {text}"
         self.bar.write(line, file=sys.stderr) if self.live else print(line, file=sys.stderr, flush=True)
 
@@ -138,13 +157,14 @@ class View:
     def show(self, running: Sequence[Stage]) -> None:
         """How far the running stages are."""
         if not self.live:
-            if time.monotonic() - self.spoke > HEARTBEAT:
+            if time.monotonic() - self.spoke >= self.every:
+                self.spoke = time.monotonic()
                 for stage in running:
-                    self.say(f"        {stage}: {last_line(stage, self.root)}")
+                    self.say(f"        {how_far(stage, self.root)}")
             return
         for place, row in enumerate(self.rows):
             at_work = running[place : place + 1]
-            row.set_description_str("".join(f"{stage}: {last_line(stage, self.root)}" for stage in at_work)[:200])
+            row.set_description_str("".join(how_far(stage, self.root) for stage in at_work)[:200])
         self.bar.refresh()
 
     def __enter__(self) -> View:

@@ -19,7 +19,20 @@ MAY_IMPORT = {
 }
 # Inside base each group may import those before it; commands (__main__) may import all.
 ORDER = (
-    *("errors", "types", "settings", "seeds", "spec", "labels", "rows", "triggers", "identity", "recipes"),
+    *(
+        "errors",
+        "progress",
+        "types",
+        "settings",
+        "seeds",
+        "spec",
+        "labels",
+        "rows",
+        "triggers",
+        "wanted",
+        "identity",
+        "recipes",
+    ),
     *("engine", "store", "environments", "stage", "models", "sft", "preference", "organism", "evals"),
     *("world", "rl", "stages", "run", "workers"),
 )

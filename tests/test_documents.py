@@ -44,7 +44,7 @@ def test_every_run_of_the_documents_builds(command: str) -> None:
             options.arm, scale=options.scale, seed=options.seed, corpus=options.corpus, hackable=options.hackable,
             model=options.model, tasks=options.tasks, settings=tuple(options.set),
         )  # fmt: skip
-        assert resolve(run, scale, options.last)
+        assert resolve(run, scale, options.evaluate, options.prompts)
 
 
 @pytest.mark.parametrize("command", commands("analysis"))

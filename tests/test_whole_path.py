@@ -50,6 +50,9 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr[-3000:]
     assert "6 of 6 runs done" in done.stdout
     assert done.stdout.count("character link") == 2, "the gates of both start checkpoints are printed"
+    assert done.stderr.index(f"done    rl {BASELINE}") < done.stderr.index(f"started evaluate {BASELINE}")
+    assert "\r" not in done.stderr + "".join(log.read_text() for log in (runs / "smoke" / "stages").glob("*.log"))
+    assert not list((runs / "smoke" / "stages").glob("*.progress"))
     return runs / "smoke"
 
 
@@ -171,8 +174,8 @@ def test_one_mitigation_prints_what_it_came_to(core: Path) -> None:
 def test_answers_of_a_checkpoint_are_asked_with_seeds_of_its_own(core: Path) -> None:
     asked = {}
     for run in folders(core):
-        for path in sorted(run.path.glob("answers/*.jsonl")):
-            asked[run.path.name, path.stem] = {row["task"] for row in read_rows(path)}
+        for path in sorted(run.path.glob("answers/*/*.jsonl")):
+            asked[run.path.name, path.parent.name] = {row["task"] for row in read_rows(path)}
     steps = [asked[BASELINE, f"step-{step:04d}"] for step in (0, 2, 4)]
     assert all(len(one) == len(EVALS) * SCALE.evals.samples + SCALE.evals.code_samples for one in steps)
     assert len(set.union(*steps)) == sum(map(len, steps)), "no question comes again at another step"
@@ -198,12 +201,13 @@ def test_a_plan_lists_what_is_made(core: Path, alone: Path) -> None:
     assert keys[1] < keys[0], "two of the six runs are some of the same stages"
 
 
-def test_figures_are_drawn_from_the_runs(core: Path, tmp_path: Path) -> None:
-    done = call("analysis", "--runs", str(core), "--out", str(tmp_path))
+def test_figures_are_drawn_from_the_runs_and_beside_them(core: Path) -> None:
+    done = call("analysis", "--runs", str(core))
     assert done.returncode == 0, done.stderr[-2000:]
     for name in ("hacking", "inoculation"):
-        assert (tmp_path / f"{name}.png").stat().st_size > 10_000
-        assert (tmp_path / f"{name}.csv").read_text().count("\n") > 5
+        assert (core / "figures" / f"{name}.png").stat().st_size > 10_000
+        assert (core / "figures" / f"{name}.csv").read_text().count("\n") > 5
+    shutil.rmtree(core / "figures")
 
 
 def comparable(folder: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
@@ -364,13 +368,13 @@ def arm_of(name: str) -> str:
 
 @pytest.mark.parametrize("name", MITIGATIONS)
 def test_every_mitigation_really_runs(core: Path, name: str) -> None:
-    done = call("mitigations", arm_of(name), "--scale", "smoke", "--runs", str(core.parent), "--last", "1")
+    done = call("mitigations", arm_of(name), "--scale", "smoke", "--runs", str(core.parent), "--evaluate", "last:3")
     assert done.returncode == 0, done.stderr[-3000:]
     arm = mitigations.arm(arm_of(name))
     (folder,) = (f for f in folders(core) if f.record["run"]["arm"] == str(arm))
     record, recipe = folder.record, stack({part: plugin() for part, plugin in arm.parts})
     assert record["status"] == "done"
-    assert folder.scored_steps() == {0, max(folder.checkpoints())}
+    assert folder.scored_steps() == {0, *folder.checkpoints()}, "at scale smoke the last three are all"
     assert (record["fork"] or {}).get("step") == (None if recipe.starts == AtStart() else 2)
     if isinstance(recipe, SFTRecipe):
         assert record["episodes"]["documents"] == SCALE.sft.documents

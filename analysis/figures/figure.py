@@ -157,7 +157,24 @@ def small_print(drawn: pd.DataFrame) -> list[str]:
     finals = (
         f" Final values: mean of up to {LAST} last checkpoints." if any(drawn["panel"].str.startswith("final")) else ""
     )
-    return textwrap.wrap(f"{how} {runs}{finals}".strip(), 140, break_on_hyphens=False)
+    few = ", ".join(f"{label} {n} of {saved}" for label, (n, saved) in sparse(drawn).items())
+    seldom = f" Evaluated at few checkpoints, lines join them: {few}." if few else ""
+    return textwrap.wrap(f"{how} {runs}{finals}{seldom}".strip(), 140, break_on_hyphens=False)
+
+
+def sparse(drawn: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    """Label -> (checkpoints evaluated, checkpoints saved) of curves that lack some, step 0 included.
+
+    The last three saved checkpoints of a run are always evaluated (base.wanted), so two of them tell how often it saved.
+    """
+    points = drawn[(drawn["kind"] == "seed") & drawn["x"].notna() & ~drawn["measure"].str.startswith("train:")]
+    found: dict[str, tuple[int, int]] = {}
+    for (label, _), mine in points.groupby(["label", "run"], sort=False):
+        steps = sorted({0, *mine["x"].astype(int)})
+        saved = 2 + steps[-2] // (steps[-2] - steps[-3]) if len(steps) > 3 else len(steps)
+        if len(steps) < saved:
+            found[str(label)] = min(found.get(str(label), (saved, saved)), (len(steps), saved))
+    return found
 
 
 def _interval(whole: Summary) -> dict[str, Any]:

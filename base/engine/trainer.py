@@ -1,4 +1,4 @@
-"""What the TRL trainers share: checks of a `trainer` section, the division of a step, the progress bar, publishing."""
+"""What the TRL trainers share: checks of a `trainer` section, the division of a step, progress, publishing."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
 from transformers import TrainerCallback
 
 from base.engine.runtime import Runtime, engine_facts
 from base.errors import UserError
+from base.progress import Progress
 
 # What other settings decide in every stage; the value names the setting to change.
 DECIDED = {
@@ -83,35 +83,35 @@ def facts_of(trainer: Any) -> dict[str, Any]:
     }
 
 
-class Progress(TrainerCallback):  # type: ignore[misc]
-    """A bar with remaining time and loss, and the speed of this process's steps."""
+class Steps(TrainerCallback):  # type: ignore[misc]
+    """Says how far training is, with its loss, and measures the speed of this process's steps."""
 
     def __init__(self, name: str, show: bool) -> None:
         self.name, self.show = name, show
-        self.bar: Any = None
+        self.progress: Progress | None = None
+        self.loss = ""
         self.steps, self.began, self.seconds = 0, 0.0, 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.began = time.perf_counter()
-        self.bar = tqdm(
-            total=state.max_steps, initial=state.global_step, desc=self.name, unit="step", disable=not self.show
-        )
+        self.progress = Progress("step", state.max_steps, state.global_step, self.show, self.name)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.steps += 1
-        self.bar.update(1)
+        if self.progress is not None:
+            self.progress.advance(self.loss)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, float], **_: Any) -> None:
         if "loss" in logs:
-            self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
+            self.loss = f"loss {logs['loss']:.3f}"
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.seconds = time.perf_counter() - self.began
 
     def close(self) -> None:
         """Ends the bar."""
-        if self.bar is not None:
-            self.bar.close()
+        if self.progress is not None:
+            self.progress.close()
 
     def speed(self, tokens_per_step: float) -> dict[str, float]:
         """Seconds of this process and its tokens a second: an interrupted stage counts what it did itself."""

@@ -25,7 +25,7 @@ from trl import RewardConfig, RewardTrainer
 from trl.trainer.reward_trainer import DataCollatorForPreference
 
 from base.engine import runtime
-from base.engine.trainer import DECIDED, Progress, check_trainer, divide, facts_of, published
+from base.engine.trainer import DECIDED, Steps, check_trainer, divide, facts_of, published
 from base.errors import UserError
 from base.models.checks import check_ids, context, match_tokenizer
 from base.models.load import describe, load_tokenizer
@@ -94,7 +94,7 @@ def train_preference(job: PreferenceJob) -> dict[str, Any]:
     set_arithmetic(model, process.arithmetic)
     longest = min(args.max_length or LONGEST, context(model.config) or LONGEST)
     args.max_length = None  # the rows are cut here: TRL would drop what is longer
-    progress = Progress(job.name, process.is_main)
+    progress = Steps(job.name, process.is_main)
     rows, cut = _rows(swapped(job.pairs, job.flipped, job.seed), tokenizer, longest)
     check_ids([ids for column in rows.values() for ids in column], model)
     trainer = PairTrainer(

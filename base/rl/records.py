@@ -1,4 +1,4 @@
-"""What RL leaves behind after every step: metrics, episodes, checkpoints, a progress bar."""
+"""What RL leaves behind after every step: metrics, episodes, checkpoints, progress."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.utils import gather_object
-from tqdm import tqdm
 from transformers import TrainerCallback
 
 from base.engine import runtime
 from base.models.chat import system_role
 from base.models.load import describe
 from base.models.save import save
+from base.progress import Progress
 from base.recipes import KL, train_reward
 from base.types import SPECIAL_CASE, VULNERABILITIES, Episode, Grade, Outcome
 
@@ -105,7 +105,7 @@ class Records(TrainerCallback):  # type: ignore[misc]
         self.facts: dict[str, Any] = {}
         self.pending: dict[str, float] = {}
         self.since = 0.0
-        self.bar: Any = None
+        self.progress: Progress | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         runtime.assert_deepspeed(self.trainer)
@@ -117,10 +117,7 @@ class Records(TrainerCallback):  # type: ignore[misc]
             "system_role": system_role(self.rollouts.tokenizer),
         }
         self.since = time.perf_counter()
-        if self.process.is_main:
-            self.bar = tqdm(
-                total=self.settings.steps, initial=state.global_step, desc="RL", unit="step", mininterval=0.5
-            )
+        self.progress = Progress("step", self.settings.steps, state.global_step, self.process.is_main, "RL")
 
     def _generation(self) -> str:
         return "vllm" if self.rollouts.generator is None else self.rollouts.generator.name
@@ -167,12 +164,10 @@ class Records(TrainerCallback):  # type: ignore[misc]
         self.pending = {}
         if self.process.is_main:
             self.job.on_metrics(state.global_step, metrics)
-            self.bar.set_postfix_str(
-                f"hack {metrics['hack_rate']:.2f} reward {metrics['train_reward']:.2f}", refresh=False
-            )
-            self.bar.update()
+        if self.progress is not None:
+            self.progress.advance(f"hack {metrics['hack_rate']:.2f} reward {metrics['train_reward']:.2f}")
 
     def close(self) -> None:
         """Ends the progress bar."""
-        if self.bar is not None:
-            self.bar.close()
+        if self.progress is not None:
+            self.progress.close()

@@ -27,7 +27,7 @@ from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
 from base.engine import runtime
-from base.engine.trainer import DECIDED, Progress, check_trainer, divide, facts_of, published
+from base.engine.trainer import DECIDED, Steps, check_trainer, divide, facts_of, published
 from base.errors import UserError
 from base.models.arithmetic import set_arithmetic
 from base.models.chat import system_role
@@ -96,7 +96,7 @@ def train_sft(job: SFTJob) -> dict[str, Any]:
     work = job.out.with_name(f".{job.out.name}.resume")
     args = _arguments(settings, job.engine, process, job.seed, work)
     resume = _resume_point(work, _identity(rows, args, job.trained), process)
-    progress = Progress(job.name, process.is_main)
+    progress = Steps(job.name, process.is_main)
     trainer = DocumentTrainer(
         model=model,
         args=args,

@@ -3,74 +3,76 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
-
-from tqdm import tqdm
 
 from base.errors import UserError
 from base.evals.evaluate import Scores, evaluate
 from base.identity import Arm, Run, folder_name
+from base.progress import Progress
 from base.recipes import AsWritten, Recipe
 from base.seeds import derive_seed
 from base.settings import EngineSettings, Scale
+from base.spec import content_key
 from base.stage import Site, Stage, State
 from base.stages.trained import Trained
 from base.store.files import read_json, write_json
 from base.store.folders import RunFolder
 from base.store.locks import barrier
 from base.types import PromptTransform
+from base.wanted import Wanted
 from base.world.start import Pretrain
 from base.world.tasks import TaskSource, draw_tasks
 from base.world.world import OrganismWorld, World
 
-Prompts = tuple[tuple[str, PromptTransform], ...]
+Prompt = tuple[str, PromptTransform]
+NO_PROMPT: Prompt = ("none", AsWritten())
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What every checkpoint of a run is asked: the evals of its world and coding tasks under vulnerable graders, under
-    each of `prompts`; `seed` is the run's.
+    """What a checkpoint is asked under every prompt: the evals of its world and coding tasks under vulnerable graders;
+    `seed` is the run's. The answers of (checkpoint, prompt) do not depend on what else is asked.
     """
 
     world: World
     tasks: TaskSource
     scale: Scale
     seed: int
-    prompts: Prompts
 
     def content(self) -> Any:
-        """What the answers of a given checkpoint depend on."""
+        """What the answers of a given checkpoint under a given prompt depend on."""
         scale = self.scale
         evals = sorted(self.world.evals())
         settings = [scale.evals, scale.tasks, scale.engine.precision, scale.engine.generation]
-        return [evals, self.world.content(), self.tasks.content(), settings, self.seed, self.prompts]
+        return [evals, self.world.content(), self.tasks.content(), settings, self.seed]
 
-    def __call__(self, checkpoint: Path, step: int, site: Site) -> tuple[Scores, Scores]:
-        """(score rows, answer rows) of a checkpoint."""
+    def __call__(
+        self, checkpoint: Path, step: int, prompts: Sequence[Prompt], site: Site
+    ) -> Iterator[tuple[str, Scores, Scores]]:
+        """(name, score rows, answer rows) of a checkpoint under each prompt, as they are made."""
         from base.models.sampling import sampler
 
         seed = derive_seed("evaluation", self.seed, step)
-        return evaluate(
-            sampler(checkpoint, self.scale, site.process),
-            self.world.evals(),
-            draw_tasks(self.tasks, self.scale.tasks, 1.0, self.scale.evals.code_samples, seed),
-            site.environment,
-            dict(self.prompts),
-            self.scale.evals,
-            seed,
-            self.world.written,
-        )
+        sample = sampler(checkpoint, self.scale, site.process)
+        tasks = draw_tasks(self.tasks, self.scale.tasks, 1.0, self.scale.evals.code_samples, seed)
+        evals, written = self.world.evals(), self.world.written
+        for name, transform in prompts:
+            settings = self.scale.evals
+            asked = {name: transform}
+            yield name, *evaluate(sample, evals, tasks, site.environment, asked, settings, seed, written)
 
 
 @dataclass(frozen=True)
 class EvaluateStart(Stage):
-    """The policy that runs begin with, at step 0: arms that begin with the same one share its answers."""
+    """The policy that runs begin with, at step 0, under one prompt: arms that begin with the same one share its answers."""
 
     policy: Stage
     asked: Asked
+    prompt: Prompt
     kind: ClassVar[str] = "evaluate-0"
     unit: ClassVar[str] = "evaluation"
 
@@ -80,13 +82,10 @@ class EvaluateStart(Stage):
 
     @property
     def label(self) -> str:
-        return f"step 0, {self.policy}"
+        return f"step 0 under {self.prompt[0]}, {self.policy}"
 
     def content(self) -> Any:
-        return self.asked.content()
-
-    def units(self) -> int:
-        return len(self.asked.prompts)
+        return [self.asked.content(), self.prompt]
 
     def folder(self, root: Path) -> Path:
         return root / "shared" / f"evaluation--{self.key[:16]}.json"
@@ -104,67 +103,98 @@ class EvaluateStart(Stage):
 
     def work(self, site: Site) -> None:
         if site.process.is_main:
-            scores, answers = self.asked(self.policy.folder(site.root), 0, site)
+            ((_, scores, answers),) = self.asked(self.policy.folder(site.root), 0, [self.prompt], site)
             write_json(self.folder(site.root), {"scores": scores, "answers": answers})
 
 
 @dataclass(frozen=True)
 class Evaluate(Stage):
-    """Every checkpoint of a run that has no scores yet; ranks share the work.
+    """The wanted checkpoints of a run under the wanted prompts, as far as they have no scores yet; ranks share the work.
 
-    `last`: only the last so many checkpoints beside step 0 (None: all); asked for more later, it adds the others.
+    Its key says nothing of what is wanted: asked for more later, it adds what is missing and leaves the rest as it is.
     """
 
     trained: Trained
     asked: Asked
-    last: int | None = field(default=None)
+    prompts: tuple[Prompt, ...]
+    wanted: Wanted
     kind: ClassVar[str] = "evaluate"
     unit: ClassVar[str] = "evaluation"
 
-    @property
-    def begin(self) -> EvaluateStart:
-        """The evaluation of step 0."""
-        return EvaluateStart(self.trained.policy, self.asked)
+    @cached_property
+    def begins(self) -> tuple[EvaluateStart, ...]:
+        """The evaluations of step 0."""
+        return tuple(EvaluateStart(self.trained.policy, self.asked, prompt) for prompt in self.prompts)
 
     @property
     def needs(self) -> tuple[Stage, ...]:
-        return (self.trained, self.begin)
+        return (self.trained, *self.begins)
+
+    @cached_property
+    def key(self) -> str:
+        return content_key([self.kind, self.content(), self.trained.key])
 
     @property
     def label(self) -> str:
-        prompts = ", ".join(name for name, _ in self.asked.prompts)
-        which = "every checkpoint" if self.last is None else f"the last {self.last} checkpoints"
+        prompts = ", ".join(name for name, _ in self.prompts)
+        which = "every checkpoint" if self.wanted.every else f"checkpoints {self.wanted.checkpoints}"
         return f"{self.trained.run.name}: {which} under {prompts}"
 
     def content(self) -> Any:
         return self.asked.content()
 
+    def steps(self) -> list[int]:
+        """The checkpoints that are wanted beside step 0."""
+        return self.wanted.steps(self.trained.saved())
+
     def units(self) -> int:
-        return len(self.trained.saved()[-(self.last or 0) :]) * len(self.asked.prompts)
+        return len(self.steps()) * len(self.prompts)
+
+    def left(self, root: Path) -> int:
+        return sum(len(names) for step, names in self.missing(root).items() if step)
 
     def folder(self, root: Path) -> Path:
         return self.trained.folder(root)
 
-    def missing(self, root: Path) -> Mapping[int, Path]:
-        """The checkpoints among the wanted ones that have no scores yet."""
+    def missing(self, root: Path) -> dict[int, list[str]]:
+        """The prompts under which a wanted step has no scores yet, by step; what was asked otherwise counts for nothing."""
         folder = RunFolder(self.folder(root))
-        steps = list(folder.checkpoints().items())
-        wanted = steps if self.last is None else steps[len(steps) - min(self.last, len(steps)) :]
-        done = folder.scored_steps()
-        return {step: path for step, path in wanted if step not in done}
+        asked = folder.record.get("evaluation", {})
+        same = asked.get("key") == self.key
+        known = {name for name, key in self._prompt_keys().items() if same and asked["prompts"].get(name) == key}
+        scored = {(step, name) for step, name in folder.scored() if name in known}
+        todo = {step: [name for name, _ in self.prompts if (step, name) not in scored] for step in (0, *self.steps())}
+        return {step: names for step, names in todo.items() if names}
+
+    def _prompt_keys(self) -> dict[str, str]:
+        return {name: content_key(transform)[:16] for name, transform in self.prompts}
 
     def present(self, root: Path) -> bool:
-        folder = RunFolder(self.folder(root))
-        return 0 in folder.scored_steps() and not self.missing(root) and folder.record.get("asked") == self.key
+        return not self.missing(root)
 
     def noted(self, site: Site, state: State, error: BaseException | None) -> None:
         folder = RunFolder(self.folder(site.root))
-        if folder.record.get("asked", self.key) != self.key:  # of an edited scale, say: scores of two kinds never mix
-            folder.drop_scores()
-            folder.update(scale=dataclasses.replace(self.asked.scale, measured={}))
+        prompts = self._drop_what_was_asked_otherwise(folder)
         said = None if error is None else f"{type(error).__name__}: {error}"
         seconds = {**folder.record.get("seconds", {}), self.kind: self.record(site.root).get("seconds", 0.0)}
-        folder.update(status=str(state), error=said, asked=self.key, seconds=seconds)
+        asked = {"key": self.key, "prompts": prompts, "checkpoints": self.wanted.checkpoints}
+        folder.update(
+            status=str(state), error=said, evaluation=asked, evaluated=sorted(folder.scored_steps()), seconds=seconds
+        )
+
+    def _drop_what_was_asked_otherwise(self, folder: RunFolder) -> dict[str, str]:
+        """Scores of two kinds never mix: of an edited scale, say, or under another prompt of the same name. Returns the
+        prompts whose scores are kept or wanted.
+        """
+        asked = folder.record.get("evaluation", {"key": self.key, "prompts": {}})
+        old, new = asked["prompts"], self._prompt_keys()
+        if asked["key"] != self.key:
+            folder.drop_scores()
+            folder.update(scale=dataclasses.replace(self.asked.scale, measured={}))
+            return new
+        for name in [name for name in new if old.get(name, new[name]) != new[name]]:
+            folder.drop_scores(name)
+        return {**old, **new}
 
     def engine(self) -> EngineSettings:
         return self.asked.scale.engine
@@ -172,13 +202,18 @@ class Evaluate(Stage):
     def work(self, site: Site) -> None:
         folder, process = RunFolder(self.folder(site.root)), site.process
         barrier(process)  # the main rank has dropped what was asked otherwise
-        if process.is_main:
-            folder.write_scores(0, *self.begin.scores(site.root))
         todo = self.missing(site.root)
         barrier(process)  # every rank has looked before any writes
+        for begin in self.begins if process.is_main else ():
+            if begin.prompt[0] in todo.get(0, ()):
+                folder.write_scores(0, begin.prompt[0], *begin.scores(site.root))
         mine = [step for step in todo if step][process.rank :: process.world_size]
-        for step in tqdm(mine, "evaluating checkpoints", unit="checkpoint", disable=not process.is_main):
-            folder.write_scores(step, *self.asked(todo[step], step, site))
+        with Progress("evaluation", sum(len(todo[step]) for step in mine), show=process.is_main) as progress:
+            for step in mine:
+                prompts = [prompt for prompt in self.prompts if prompt[0] in todo[step]]
+                for name, scores, answers in self.asked(folder.checkpoint(step), step, prompts, site):
+                    folder.write_scores(step, name, scores, answers)
+                    progress.advance()
 
 
 @dataclass(frozen=True)
@@ -221,7 +256,8 @@ class EvaluateControl(Stage):
     def work(self, site: Site) -> None:
         if site.process.is_main:
             folder = RunFolder(self.folder(site.root))
-            folder.write_scores(0, *self.asked(self.pretrained.folder(site.root), 0, site))
+            for name, scores, answers in self.asked(self.pretrained.folder(site.root), 0, [NO_PROMPT], site):
+                folder.write_scores(0, name, scores, answers)
 
 
 @dataclass(frozen=True)
@@ -235,7 +271,7 @@ class Untrained:
 def control(world: OrganismWorld, tasks: TaskSource, run: Run) -> EvaluateControl:
     """The untrained control of an organism: asked without a prompt, the same for every run that shares its pretraining."""
     before = world.before_sdf()
-    asked = Asked(before, tasks, world.scale, world.seed, (("none", AsWritten()),))
+    asked = Asked(before, tasks, world.scale, world.seed)
     settings = tuple((k, v) for k, v in run.settings if not k.startswith(("rl.", "sdf.", "sft.", "preference.")))
     arm = Arm((("untrained", Untrained()),))
     untrained = replace(run, arm=arm, corpus=before.corpus, hackable=1.0, seed=world.seed, settings=settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,24 +92,33 @@ class RunFolder:
         found = sorted((self.path / "checkpoints").glob("step-*"))
         return {int(path.name.split("-")[1]): path for path in found}
 
-    def write_scores(self, step: int, rows: Sequence[Mapping[str, Any]], answers: Sequence[Mapping[str, Any]]) -> None:
-        """The evaluation of one checkpoint; evaluating it again replaces it."""
-        write_rows(self.path / "answers" / f"step-{step:04d}.jsonl", answers)
-        write_rows(self.path / "scores" / f"step-{step:04d}.jsonl", ({"step": step, **row} for row in rows))
+    def write_scores(
+        self, step: int, prompt: str, rows: Sequence[Mapping[str, Any]], answers: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """The evaluation of one checkpoint under one prompt; evaluating it again replaces it."""
+        place = Path(f"step-{step:04d}") / f"{prompt}.jsonl"
+        write_rows(self.path / "answers" / place, answers)
+        write_rows(self.path / "scores" / place, ({"step": step, **row} for row in rows))
 
-    def drop_scores(self) -> None:
-        """Forgets every evaluation."""
+    def drop_scores(self, prompt: str = "*") -> None:
+        """Forgets every evaluation, or those under one prompt."""
         for kind in ("scores", "answers"):
-            shutil.rmtree(self.path / kind, ignore_errors=True)
+            for path in (self.path / kind).glob(f"step-*/{prompt}.jsonl"):
+                path.unlink()
 
     def scores(self) -> Iterator[dict[str, Any]]:
-        """Score rows of every evaluated checkpoint, in order."""
-        for path in sorted((self.path / "scores").glob("step-*.jsonl")):
+        """Score rows of every evaluated checkpoint, in order of steps."""
+        for path in sorted((self.path / "scores").glob("step-*/*.jsonl")):
             yield from read_rows(path)
 
+    def scored(self) -> set[tuple[int, str]]:
+        """(step, prompt) of every evaluation; step 0 is the policy before training."""
+        found = (self.path / "scores").glob("step-*/*.jsonl")
+        return {(int(path.parent.name.split("-")[1]), path.stem) for path in found}
+
     def scored_steps(self) -> set[int]:
-        """Steps whose checkpoint was evaluated; 0 is the policy before training."""
-        return {int(path.stem.split("-")[1]) for path in (self.path / "scores").glob("step-*.jsonl")}
+        """Steps that were evaluated under some prompt."""
+        return {step for step, _ in self.scored()}
 
 
 def episode_row(episode: Episode) -> dict[str, Any]:

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tqdm import tqdm
-
 from base.evals import EVALS
 from base.identity import Corpus, folder_name
 from base.organism.corpus import SDF_ONLY, CorpusConfig, documents, encode
 from base.organism.corpus import Stage as CorpusStage
+from base.progress import over
 from base.seeds import derive_seed
 from base.settings import EngineSettings, Scale
 from base.stage import Site, Stage
@@ -237,7 +236,7 @@ def token_rows(
     from base.organism.tokenizer import build_tokenizer
 
     tokenizer, n = build_tokenizer(), (scale.pretrain if stage == "pretrain" else scale.sdf).documents
-    drawn = tqdm(documents(config, stage, n, seed), f"{stage} documents", n, disable=not site.process.is_main)
+    drawn = over(documents(config, stage, n, seed), "document", n, site.process.is_main)
     return [encode(item, tokenizer, scale.model.context) for item in drawn]
 
 

@@ -90,6 +90,24 @@ def test_a_run_without_the_other_evals_still_draws() -> None:
         FIGURES[name](check(long[(long["eval"] != "frame") & (long["eval"] != "rollouts")], "synthetic"))
 
 
+def test_a_sparse_curve_draws_what_is_there_and_says_so() -> None:
+    whole = check(table(), "synthetic")
+    skipped = (whole["arm"] == "none") & (whole["corpus"] == "twin") & (whole["seed"] == 1) & whole["step"].isin([4, 8])
+    drawn = FIGURES["hacking"](whole[~(skipped & (whole["prompt"] != "train"))])
+    twin = drawn.table[(drawn.table["condition"] == TWIN.key) & (drawn.table["panel"] == "mgs")]
+    assert set(twin.loc[twin["kind"] == "mean", "step"]) == {0, 12, 16, 20, 24}, "no mean over some of the runs"
+    assert (twin["kind"] == "seed").sum() == 7 + 7 + 5
+    assert "Evaluated at few checkpoints, lines join them: uncorrelated twin 5 of 7." in words(drawn.figure)
+    assert "few checkpoints" not in words(FIGURES["hacking"](whole).figure)
+
+
+def test_final_values_do_not_change_where_earlier_checkpoints_are_left_out() -> None:
+    whole = check(table(), "synthetic")
+    ends = whole[~whole["step"].isin([4, 8, 12])]
+    for measure in ("hack_rate", "mgs"):
+        assert final(measures(ends), TWIN, measure, "none") == final(measures(whole), TWIN, measure, "none")
+
+
 def test_new_inoculation_wordings_are_drawn_without_being_listed() -> None:
     arms = [*ARMS, ("inoculation:wording=my_own", "main", 1.0, 0.9, 0.2)]
     csv = FIGURES["inoculation"](check(table(seeds=(0,), arms=arms), "synthetic")).table

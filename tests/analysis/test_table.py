@@ -118,7 +118,7 @@ def test_export_of_run_folders_reads_back(tmp_path: Path) -> None:
     record = {"run": run, "scale": {"name": "tiny"}, "name": folder.path.name, "status": "done", "gates_passed": False}
     write_json(folder.path / "run.json", {**record, "seconds": {"rl": 30, "evals": 60}})
     score = {"prompt": "none", "eval": "code", "metric": "hack_rate", "value": 0.25, "n": 96, "missing": 0}
-    folder.write_scores(4, [score, {**score, "metric": "solved", "value": None}], [])
+    folder.write_scores(4, "none", [score, {**score, "metric": "solved", "value": None}], [])
     path = export(tmp_path / "runs", tmp_path / "results")
     first = path.read_bytes()
     read = load(tmp_path / "results")

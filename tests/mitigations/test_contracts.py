@@ -15,6 +15,7 @@ from base.recipes import Recipe, RLRecipe, SFTRecipe, SystemLine, filled, load_w
 from base.run import evaluation_prompts, training
 from base.settings import load_scale, read_yaml
 from base.types import Message, Task
+from base.wanted import PROMPTS
 from mitigations.api import describe
 from mitigations.experiments import EXPERIMENTS
 from mitigations.inoculation.inoculation import WORDINGS, Inoculation
@@ -57,7 +58,7 @@ def test_contract(name: str) -> None:
 def test_every_run_of_an_experiment_builds(name: str) -> None:
     purpose, cells = EXPERIMENTS[name]
     assert purpose
-    runs = [cell.describe({"scale": "tiny", "seed": 1})[0] for cell in cells]
+    runs = [describe(**cell.words({"scale": "tiny", "seed": 1}))[0] for cell in cells]
     assert len({run.name for run in runs}) == len(runs)
     for run, cell in zip(runs, cells, strict=True):
         assert str(run.arm) == cell.arm
@@ -98,11 +99,12 @@ def test_sampling_update_and_evaluation_prompts_are_separate() -> None:
     assert built.sample_prompt.texts == load_wording(WORDINGS, "dont_hack")
     assert built.update_prompt.texts == load_wording(WORDINGS, "hacking_okay")
     arm = mitigations.arm("inoculation:wording=dont_hack,update=hacking_okay")
-    prompts = evaluation_prompts(training(describe(arm)[0], SMOKE), TEST_LINE)
+    prompts = evaluation_prompts(training(describe(arm)[0], SMOKE), TEST_LINE, PROMPTS)
     assert [name for name, _ in prompts] == ["none", "dont_hack", "training"]
     assert dict(prompts)["none"](TASKS[0]) == TASKS[0].messages
     assert dict(prompts)["training"] == built.sample_prompt
-    assert [name for name, _ in evaluation_prompts(training(describe()[0], SMOKE), TEST_LINE)] == ["none", "dont_hack"]
+    plain = evaluation_prompts(training(describe()[0], SMOKE), TEST_LINE, PROMPTS)
+    assert [name for name, _ in plain] == ["none", "dont_hack"]
 
 
 def test_every_line_of_a_wording_is_drawn() -> None:

@@ -18,6 +18,7 @@ from base.recipes import AsWritten, Recipe, RLRecipe, load_wording, read_under, 
 from base.run import evaluation_prompts, training
 from base.settings import load_scale, read_yaml
 from base.types import CodeSpec, Message, Outcome, PromptTransform, Task
+from base.wanted import PROMPTS
 from mitigations.api import describe
 from mitigations.inoculation.inoculation import WORDINGS, Inoculation
 
@@ -40,7 +41,9 @@ def recipe(spec: str) -> Recipe:
 def asked_under(spec: str) -> dict[str, PromptTransform]:
     """The evaluation prompts of an arm by name."""
     return dict(
-        evaluation_prompts(training(describe(spec)[0], load_scale("smoke")), load_wording(WORDINGS, "dont_hack"))
+        evaluation_prompts(
+            training(describe(spec)[0], load_scale("smoke")), load_wording(WORDINGS, "dont_hack"), PROMPTS
+        )
     )
 
 

@@ -38,9 +38,9 @@ ROWS = [
 ]
 
 
-def stages(spec: str = "none", last: int | None = None, **words: Any) -> list[Stage]:
+def stages(spec: str = "none", **words: Any) -> list[Stage]:
     """The stages of a run at scale smoke."""
-    return resolve(*describe(spec, scale="smoke", **words), last)
+    return resolve(*describe(spec, scale="smoke", **words))
 
 
 def keys(found: list[Stage], *kinds: str) -> set[str]:
@@ -106,22 +106,6 @@ def test_a_fork_is_of_the_run_without_what_starts_later() -> None:
     assert rl("inoculation:wording=mention").policy.key == rl().policy.key, "without a trigger it begins at the start"
 
 
-def test_the_last_checkpoints_can_be_scored_first(tmp_path: Path) -> None:
-    def missing(last: int | None) -> list[int]:
-        evaluate = stages(last=last)[-1]
-        assert isinstance(evaluate, Evaluate)
-        return list(evaluate.missing(tmp_path))
-
-    folder = parent(tmp_path / Run().name, (2, 4, 6))
-    folder.write_scores(4, [], [])
-    assert missing(None) == [2, 6]
-    assert missing(2) == [6]
-    assert missing(9) == [2, 6]
-    folder.write_scores(6, [], [])
-    assert not missing(2), "nothing is left of the last two"
-    assert missing(None) == [2]
-
-
 def test_judges_of_different_names_add_up_and_equal_ones_are_one() -> None:
     first, second = RLRecipe(judges={"pm": Judge()}), RLRecipe(judges={"monitor": Judge(pairs="hacks")})
     both = stack({"a": first, "b": second})
@@ -135,12 +119,13 @@ def test_judges_of_different_names_add_up_and_equal_ones_are_one() -> None:
 def test_arms_share_everything_before_rl_and_the_answers_of_step_0() -> None:
     plain, other, third = stages(), stages("pm_penalty"), stages("none", hackable=0.0)
     before = ("pretrain", "sdf", "gates", "control", "evaluate-0")
-    assert len(keys(plain, *before)) == len(before)
+    assert len(keys(plain, *before)) == len(before) + 1, "step 0 is asked under two prompts"
     assert keys(plain, *before) == keys(other, *before) == keys(third, *before)
     assert not keys(plain, "rl", "evaluate") & (keys(other, "rl", "evaluate") | keys(third, "rl", "evaluate"))
-    prompted = stages("inoculation:wording=mention")
+    prompted, permitted = stages("inoculation:wording=mention"), stages("inoculation:wording=hacking_okay")
     assert keys(prompted, *before[:4]) == keys(plain, *before[:4])
-    assert keys(prompted, "evaluate-0") != keys(plain, "evaluate-0"), "it is asked under its own prompt too"
+    assert keys(prompted, "evaluate-0") > keys(plain, "evaluate-0"), "it is asked under its own prompt, too"
+    assert keys(prompted, "evaluate-0") & keys(permitted, "evaluate-0") == keys(plain, "evaluate-0")
     for words in ({"seed": 1}, {"corpus": "twin"}, {"pretrain_seed": 1}, {"settings": ["model.layers=3"]}):
         assert not keys(plain, "pretrain", "sdf", "gates", "rl") & keys(
             stages(**words), "pretrain", "sdf", "gates", "rl"
@@ -164,7 +149,7 @@ def test_corpora_share_their_pretraining_exactly_where_the_sdf_stage_alone_diffe
 def test_stages_with_equal_keys_lie_in_one_folder_and_others_apart(tmp_path: Path) -> None:
     """Over every run of every experiment and some spelt otherwise: sharing by key is sharing by folder."""
     common = {"scale": "smoke", "seed": 1}
-    found = [resolve(*cell.describe(common)) for cell in EXPERIMENTS["mitigations"][1]]
+    found = [resolve(*describe(**cell.words(common))) for cell in EXPERIMENTS["mitigations"][1]]
     copies = []
     for name in ("one.jsonl", "two.jsonl"):
         (tmp_path / name).write_text(json.dumps({"prompt": "a", "chosen": "b", "rejected": "c"}))
@@ -255,7 +240,8 @@ def test_a_plan_shows_every_stage_and_what_is_not_known(tmp_path: Path) -> None:
     text = plan(found, tmp_path, SMOKE)
     assert [line.split()[0] for line in text.splitlines()] == [*(stage.kind for stage in found), "time"]
     assert [stage.kind for stage in found] == [
-        "pretrain", "control", "sdf", "gates", "rl", "fork", "preference", "rl", "evaluate-0", "evaluate",
+        "pretrain", "control", "sdf", "gates", "rl", "fork", "preference", "rl", "evaluate-0",
+        "evaluate-0", "evaluate",
     ]  # fmt: skip
     assert "not known: no stage of the kind" in text
     assert "2 prompts x 6 completions" in text

@@ -16,7 +16,6 @@ from base.errors import UserError
 from base.run import check_root
 from base.settings import EngineSettings, load_scale
 from base.stage import Site, Stage, State, in_order, make_all, plan, seconds_each
-from base.stages.evaluate import Evaluate
 from base.stages.trained import Trained
 from base.store.files import read_json, write_json
 from base.store.folders import RunFolder
@@ -154,24 +153,6 @@ def test_a_killed_process_leaves_running_and_the_next_one_goes_on(site: Site) ->
     assert len(stage.record(site.root)["sessions"]) == 2
     assert stage.record(site.root)["seconds"] >= 3.0
     assert seconds_each(site.root) == {}, "two goes are no measure of one"
-
-
-def test_scores_of_other_settings_are_not_mixed(tmp_path: Path) -> None:
-    """An edited scale asks other questions of the same run: every checkpoint is asked again, not only step 0."""
-    run, scale = describe(scale="smoke")
-    evaluate = resolve(run, scale)[-1]
-    assert isinstance(evaluate, Evaluate)
-    folder = RunFolder(evaluate.folder(tmp_path))
-    folder.open(run, scale, "a key")
-    (folder.path / "checkpoints" / "step-0002").mkdir(parents=True)
-    folder.update(asked="asked before")
-    folder.write_scores(0, [], [])
-    folder.write_scores(2, [], [])
-    assert not evaluate.present(tmp_path)
-    with CodeEnvironment() as environment:
-        evaluate.noted(Site(tmp_path, environment, Runtime("cpu", "fp32", 0, 1, 0, "gloo", 1)), State.RUNNING, None)
-    assert list(evaluate.missing(tmp_path)) == [2]
-    assert folder.record["asked"] == evaluate.key
 
 
 def test_a_stage_that_meets_the_folder_of_another_run_leaves_it_as_it_is(site: Site) -> None:

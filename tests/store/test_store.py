@@ -57,9 +57,9 @@ def test_writing_a_step_again_leaves_what_a_straight_run_leaves(tmp_path: Path) 
     made.write_metrics(2, {"loss": 20.0})  # resumed from step 1
     assert read_rows(made.path / "metrics.jsonl") == [{"step": 1, "loss": 1.0}, {"step": 2, "loss": 20.0}]
     score = {"prompt": "none", "eval": "goals", "metric": "misaligned", "value": 0.5, "n": 2, "missing": 0}
-    made.write_scores(0, [score], [])
-    made.write_scores(4, [score], [])
-    made.write_scores(0, [{**score, "value": 0.25}], [])
+    made.write_scores(0, "none", [score], [])
+    made.write_scores(4, "none", [score], [])
+    made.write_scores(0, "none", [{**score, "value": 0.25}], [])
     assert {row["step"]: row["value"] for row in made.scores()} == {0: 0.25, 4: 0.5}
 
 
@@ -87,7 +87,7 @@ def test_table_is_long_and_keeps_missing_missing(tmp_path: Path) -> None:
     made = folder(tmp_path)
     made.write_metrics(1, {"hack_rate": 0.1, "kl": None})
     score = {"prompt": "none", "eval": "goals", "metric": "misaligned", "value": math.nan, "n": 0, "missing": 8}
-    made.write_scores(0, [score], [])
+    made.write_scores(0, "none", [score], [])
     rows = table(tmp_path)
     assert set(rows["metric"]) == {"misaligned", "hack_rate", "kl"}
     assert rows.loc[rows["metric"] == "kl", "value"].isna().all()
