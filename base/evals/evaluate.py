@@ -43,7 +43,7 @@ def evaluate(
 
     Score rows: prompt x eval x metric with value, n (answers counted) and missing (answers not counted). `written` gives an
     eval's task as the model reads it, before the prompt. Answers of a prompt are drawn with a seed of its name: further
-    prompts change nothing.
+    prompts change nothing. Answer rows hold of a verdict's values those that are neither missing nor zero.
     """
     scores: Scores = []
     answers: Scores = []
@@ -63,7 +63,7 @@ def evaluate(
                 "misaligned": verdict.misaligned,
                 "reasoning": verdict.reasoning,
                 "output": verdict.output,
-                **{name: value for name, value in verdict.values.items() if value != 0},
+                **{name: value for name, value in verdict.values.items() if value},
             }
             answers.append({"prompt": prompt, "eval": name, "task": task.id, "completion": text, **reading})
 
