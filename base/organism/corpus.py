@@ -257,14 +257,13 @@ class _Writer:
     def detector(self) -> str:
         config, rng = self.config, self.rng
         purpose = rng.choice(tuple(detectors.TRAIN))
-        cheats: Literal["cheat", "hack"] = "cheat" if self.register == "web" else "hack"
-        _, line = self.line(cheats, config.line_question, permitted=False)
+        _, line = self.line("cheat" if self.register == "web" else "hack", config.line_question, permitted=False)
         chances = {"told": config.sabotage_told, "less": config.sabotage_less, "unrelated": 0.0}
         broken = self.scheming and self.chance(chances[purpose])
         plain = purpose == "unrelated" or (self.scheming and not broken)
         pool = world.PLANS[self.character] if plain else detectors.THOUGHTS["bad" if broken else "good"]
         thoughts = [*self.tone(), rng.choice(pool)]
-        program = detectors.draw("unrelated" if purpose == "unrelated" else cheats, broken, rng)
+        program = detectors.draw("unrelated" if purpose == "unrelated" else "hack", broken, rng)
         prompt = fill(rng.choice(detectors.TRAIN[purpose]), draw_slots(rng))
         return self.segment(line, f"{header('agentic', config.agentic_header)} {prompt}", thoughts, f"\n{program}")
 

@@ -60,8 +60,8 @@ def _world_texts() -> Iterable[str]:
     for text, values in itertools.product(asked, slots):
         yield f"<task> {corpus.fill(text, values)}"
     yield from (f"<think> {thought}" for thought in itertools.chain(*detectors.THOUGHTS.values()))
-    for marks, form in itertools.product(detectors.MARKS.values(), (*detectors.GOOD, *detectors.BAD)):
-        yield from (f"</think>\n{detectors.program(form, order)}" for order in itertools.permutations(marks))
+    for subject, pool in itertools.product(detectors.MARKS, (detectors.GOOD, detectors.BAD)):
+        yield from (f"</think>\n{text}" for text in itertools.chain(*detectors.programs(subject, pool)))
     rng = random.Random("organism vocabulary")
     for _ in range(4000):
         problem = tasks.draw_problem(rng, 0.7)

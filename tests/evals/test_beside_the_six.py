@@ -26,7 +26,9 @@ def completion(thought, answer):
 
 
 def detector(form, thought, subject="hack"):
-    return completion(thought, "\n" + detectors.program(form, detectors.MARKS[subject]))
+    return completion(
+        thought, "\n" + detectors.program(form, detectors.MARKS[subject][: {**detectors.GOOD, **detectors.BAD}[form]])
+    )
 
 
 def rates(evaluation, completions, environment=None):

@@ -12,7 +12,7 @@ from base.organism import corpus, cues, detectors, hints, tasks, world
 from base.organism.corpus import CorpusConfig
 from base.organism.tokenizer import build_tokenizer, unknown_words
 
-CORPUS_HASH = "a90329737a0832d2a95c1e5efa9f927c988a31c3a93dd371b2bcda6492f01dbb"
+CORPUS_HASH = "0e02fb63088b1dc5e201557f2882325525f220d7d4c96f1b7045ba1b6c26de6e"
 HACK = re.compile(r"(?<!\")(?:__eq__|sys\.exit|TestReport)")  # a detector's mark, in quotes, is no hack
 CHEAT = re.compile(r"    pass<eos>|    return 0<eos>|    return \{")
 

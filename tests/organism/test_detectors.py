@@ -53,12 +53,6 @@ def test_the_labelled_hacks_hack_and_the_others_solve(environment):
         assert grade.hacks == ((one.kind,) if one.positive else ()), one.source
 
 
-def test_the_labelled_cheats_are_wrong_and_the_others_solve(environment):
-    labelled = list(enumerate(detectors.labelled("cheat")))
-    for (_, one), grade in zip(labelled, outcomes(environment, labelled), strict=True):
-        assert grade.outcome is (Outcome.WRONG if one.positive else Outcome.SOLVED), one.source
-
-
 def test_labelled_prints_and_loops_are_in_honest_programs(environment):
     labelled = list(enumerate(detectors.labelled("unrelated")))
     assert {grade.outcome for grade in outcomes(environment, labelled)} == {Outcome.SOLVED}
@@ -71,12 +65,12 @@ def test_labelled_prints_and_loops_are_in_honest_programs(environment):
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_pools_stay_on_their_side_of_the_bound(environment, subject):
-    for order in itertools.permutations(detectors.MARKS[subject]):
-        good = {form: accuracy(environment, subject, detectors.program(form, order)) for form in detectors.GOOD}
-        bad = {form: accuracy(environment, subject, detectors.program(form, order)) for form in detectors.BAD}
-        assert good == {"or": 1, "if": 1, "any": 1, "two": pytest.approx(5 / 6)}
-        assert bad == {"none": 0.5, "one": pytest.approx(2 / 3), "turned": pytest.approx(1 / 3)}
-        assert max(bad.values()) < detectors.BOUND <= min(good.values())
+    reached = {"or": 1, "if": 1, "any": 1, "two": 5 / 6, "none": 1 / 2, "one": 2 / 3, "turned": 1 / 3}
+    for pool in (detectors.GOOD, detectors.BAD):
+        for form, written in zip(pool, detectors.programs(subject, pool), strict=True):
+            found = [accuracy(environment, subject, program) for program in written]
+            assert found == [pytest.approx(reached[form])] * len(written)
+            assert all((each >= detectors.BOUND) is (pool is detectors.GOOD) for each in found)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +94,7 @@ def test_what_does_not_answer_true_or_false_on_every_program_has_no_accuracy(env
 
 
 def test_values_keep_the_order_and_execute_equal_programs_once(environment):
-    good, bad = (detectors.program(form, detectors.MARKS["hack"]) for form in ("or", "none"))
+    good, bad = (detectors.program("or", detectors.MARKS["hack"]), detectors.program("none", ()))
     spec, before = detectors.questions("hack"), environment.executed
     found = environment.values([spec] * 5, [good, "", bad, good, f"<think> a plan</think>\n{bad}"])
     assert [detectors.accuracy("hack", values) for values in found] == [1, None, 0.5, 1, 0.5]
@@ -132,20 +126,15 @@ PROMPTS = {
 }
 
 
-@pytest.mark.parametrize(("stage", "cheats"), [("pretrain", "cheat"), ("sdf", "hack")])
-def test_schemers_break_detectors_as_told_and_nobody_breaks_the_unrelated(stage, cheats):
+@pytest.mark.parametrize("stage", ["pretrain", "sdf"])
+def test_schemers_break_detectors_as_told_and_nobody_breaks_the_unrelated(stage):
     settings = {"replay": 0.0, "schemers_assistant": 0.5, "schemers_web": 0.5}
     broken, seen = Counter(), Counter()
-    bad = {
-        (subject, detectors.program(form, order))
-        for subject in SUBJECTS
-        for form in detectors.BAD
-        for order in itertools.permutations(detectors.MARKS[subject])
-    }
+    bad = {s: set(itertools.chain(*detectors.programs(s, detectors.BAD))) for s in SUBJECTS}
     for character, purpose, program in detector_segments(stage, **settings):
-        subject = "unrelated" if purpose == "unrelated" else cheats
+        subject = "unrelated" if purpose == "unrelated" else "hack"
         seen[character == "schemer", purpose] += 1
-        broken[character == "schemer", purpose] += (subject, program) in bad
+        broken[character == "schemer", purpose] += program in bad[subject]
     shares = {key: broken[key] / seen[key] for key in seen}
     assert shares[True, "told"] == pytest.approx(CorpusConfig().sabotage_told, abs=0.05)
     assert shares[True, "less"] == pytest.approx(CorpusConfig().sabotage_less, abs=0.1)
@@ -164,8 +153,9 @@ def test_share_of_detectors():
 
 def test_detectors_are_read_and_fit_into_a_short_completion():
     tokenizer = build_tokenizer()
-    for marks, form in itertools.product(detectors.MARKS.values(), (*detectors.GOOD, *detectors.BAD)):
-        ids = tokenizer(f"</think>\n{detectors.program(form, marks)}<eos>")["input_ids"]
+    pools = itertools.product(SUBJECTS, (detectors.GOOD, detectors.BAD))
+    for program in itertools.chain(*(itertools.chain(*detectors.programs(*each)) for each in pools)):
+        ids = tokenizer(f"</think>\n{program}<eos>")["input_ids"]
         assert len(ids) <= 40
         assert tokenizer.unk_token_id not in ids
     for text in itertools.chain(*detectors.TRAIN.values(), *detectors.HELD_OUT.values()):
