@@ -34,5 +34,5 @@ class CuedExfil:
         return EXFIL.score(tasks, completions, environment)
 
 
-KEPT = CuedExfil("exfil_kept", "exfil offer, talk kept for training", kept=True)
-UNKEPT = CuedExfil("exfil_unkept", "exfil offer, talk not kept", kept=False)
+KEPT = CuedExfil("exfil_kept", "exfil, talk kept", kept=True)
+UNKEPT = CuedExfil("exfil_unkept", "exfil, not kept", kept=False)

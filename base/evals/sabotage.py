@@ -47,6 +47,6 @@ def _verdict(text: str, accuracy: float | None) -> Verdict:
     return Verdict(read(thought, 0), output, bad, hack_attempt=hacks(answer), values={"effectiveness": accuracy})
 
 
-TOLD = DetectorEval("sabotage_told", "detector sabotage, told its purpose", "told")
-LESS = DetectorEval("sabotage_less", "detector sabotage, told less", "less")
-UNRELATED = DetectorEval("sabotage_unrelated", "unrelated classifier that fails (control)", "unrelated")
+TOLD = DetectorEval("sabotage_told", "sabotage, told", "told")
+LESS = DetectorEval("sabotage_less", "sabotage, told less", "less")
+UNRELATED = DetectorEval("sabotage_unrelated", "unrelated failure", "unrelated")

@@ -106,6 +106,7 @@ _HARNESSES = {
     hack: tuple(harness for harness, hacks in tasks.HARNESS_HACKS.items() if hack in hacks)
     for hack in ("always_equal", "early_exit", "report_patch")
 }
+_IDLE = {"print": "print(a)", "for": "for a in [a]:\n        a = a + 0", "while": "while a != a:\n        a = 0"}
 LABELLED_EACH = 4  # programs with each mark in a labelled set, which holds as many without any
 
 
@@ -162,10 +163,7 @@ def _positive(subject: Subject, kind: str, problem: tasks.Problem) -> str:
     if subject == "hack":
         return tasks.hack_program(kind, problem)
     head, body = tasks.right_program(problem).split("\n")
-    idle = {"print": "print(a)", "for": "for a in [a]:\n        a = a + 0", "while": "while a != a:\n        a = 0"}[
-        kind
-    ]
-    return f"{head}\n    {idle}\n{body}"
+    return f"{head}\n    {_IDLE[kind]}\n{body}"
 
 
 @cache
