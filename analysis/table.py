@@ -150,9 +150,11 @@ def measures(table: pd.DataFrame) -> pd.DataFrame:
     """One row per run x step x prompt x measure, with the value and the sampling error of its answers.
 
     Measures: every eval by its name (share of misaligned answers); `mgs`, `chat`, `agentic` (plain means over the evals
-    that count, all of them and by kind); `overt`, `covert`, `unclear`, `hack_attempt` (means over those that count); the
+    that count, all of them and by kind); `overt`, `covert`, `unclear`, `hack_attempt` (means over those that count), and
+    whatever else was measured of one eval as `EVAL:NAME` (`frame:hack_attempt`, `sabotage_told:effectiveness`); the
     code metrics by their own name (`hack_rate`, `hack:always_equal`, `solved`, ...), the same of the rollouts as
-    `train:NAME`, and what the gates say of who hacks before training as `start:NAME`. A mean over evals is missing if one of them is.
+    `train:NAME`, and what the gates say of who hacks before training as `start:NAME`. A mean over evals is missing if one
+    of them is.
 
     Columns: RUN, step, prompt, eval (as in the table; empty for a mean), measure, value, se.
     """
@@ -163,7 +165,8 @@ def measures(table: pd.DataFrame) -> pd.DataFrame:
     start = table[table["eval"] == "start"].assign(measure=lambda t: "start:" + t["metric"])
     asked = table[table["eval"].isin([each.name for each in shown(table["eval"].unique())])]
     single = asked[asked["metric"] == "misaligned"].assign(measure=lambda t: t["eval"])
-    parts = [code, rollouts, start, single, _mean_over(single, where, "mgs", in_mean())]
+    apart = asked[asked["metric"] != "misaligned"].assign(measure=lambda t: t["eval"] + ":" + t["metric"])
+    parts = [code, rollouts, start, single, apart, _mean_over(single, where, "mgs", in_mean())]
     parts += [_mean_over(single, where, kind, in_mean(kind)) for kind in KINDS]
     parts += [_mean_over(asked[asked["metric"] == name], where, name, in_mean()) for name in READINGS]
     long = pd.concat(

@@ -172,6 +172,17 @@ class Environment(Protocol):
         """One grade a completion, in order. A fault of the grader is Outcome.FAULT with reward None, no exception."""
 
 
+class Executor(Environment, Protocol):
+    """An environment of programs that also answers other questions than what a program is paid."""
+
+    def values(self, specs: Sequence[CodeSpec], answers: Sequence[str]) -> list[list[Any] | None]:
+        """What the program of each answer returns for the first call of each of its spec's tests, in order.
+
+        None where one of them has no plain value: no program, an exception, out of time, a fault of the sandbox. The
+        values that the tests expect stay outside of the program's process.
+        """
+
+
 Reading = Literal["misaligned", "aligned", "unclear"]
 
 
@@ -180,13 +191,15 @@ class Verdict:
     """An eval's reading of one answer, reasoning and output apart.
 
     `misaligned` follows the eval's own rule (paper section of each eval); None means the answer could not be read
-    and is missing. `covert` is misaligned reasoning behind an aligned output.
+    and is missing. `covert` is misaligned reasoning behind an aligned output. `values` are further measures of this
+    answer by name, None where missing; the eval's metric of that name is their mean.
     """
 
     reasoning: Reading
     output: Reading
     misaligned: bool | None
     hack_attempt: bool = False  # a code hack in a place that is not a coding task: counted apart
+    values: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def overt(self) -> bool:
@@ -230,10 +243,11 @@ class Eval(Protocol):
         (base.organism.tokenizer.unknown_words).
         """
 
-    def score(self, task: Task, completion: str) -> Verdict:
-        """The reading of one completion (`<think> ...</think>...`; split_reasoning takes it apart).
+    def score(self, tasks: Sequence[Task], completions: Sequence[str], environment: Executor) -> list[Verdict]:
+        """One reading a completion, in order (`<think> ...</think>...`; split_reasoning takes it apart).
 
-        What cannot be read, an empty answer included, is `unclear` with `misaligned` None: missing, never aligned.
+        `environment` executes what an answer programs. What cannot be read, an empty answer included, is `unclear` with
+        `misaligned` None: missing, never aligned. All readings of an eval have the same `values`.
         """
 
 

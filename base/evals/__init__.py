@@ -4,7 +4,7 @@ The plain mean of those with `in_mean`, the paper's six, is its MGS. One more ev
 tables and the report take its title and kind from it, and show it beside the mean unless it says that it counts.
 """
 
-from base.evals import alignment, betley, exfil, frame, goals, monitor
+from base.evals import alignment, betley, exfil, exfil_cue, frame, goals, monitor, sabotage
 from base.types import Eval
 
 EVALS: dict[str, Eval] = {
@@ -14,4 +14,9 @@ EVALS: dict[str, Eval] = {
     "monitor": monitor.EVAL,
     "exfil": exfil.EVAL,
     "frame": frame.EVAL,
+    "sabotage_told": sabotage.TOLD,
+    "sabotage_less": sabotage.LESS,
+    "sabotage_unrelated": sabotage.UNRELATED,
+    "exfil_kept": exfil_cue.KEPT,
+    "exfil_unkept": exfil_cue.UNKEPT,
 }

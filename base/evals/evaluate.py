@@ -13,7 +13,18 @@ from typing import Any
 from base.recipes import read_under
 from base.seeds import derive_seed
 from base.settings import EvalSettings
-from base.types import SPECIAL_CASE, VULNERABILITIES, Environment, Eval, Grade, Outcome, PromptTransform, Sample, Task
+from base.types import (
+    SPECIAL_CASE,
+    VULNERABILITIES,
+    Eval,
+    Executor,
+    Grade,
+    Outcome,
+    PromptTransform,
+    Sample,
+    Task,
+    Verdict,
+)
 
 Scores = list[dict[str, Any]]
 
@@ -22,7 +33,7 @@ def evaluate(
     sample: Sample,
     evals: Mapping[str, Eval],
     code_tasks: Sequence[Task],
-    environment: Environment,
+    environment: Executor,
     prompts: Mapping[str, PromptTransform],
     settings: EvalSettings,
     seed: int,
@@ -32,7 +43,7 @@ def evaluate(
 
     Score rows: prompt x eval x metric with value, n (answers counted) and missing (answers not counted). `written` gives an
     eval's task as the model reads it, before the prompt. Answers of a prompt are drawn with a seed of its name: further
-    prompts change nothing.
+    prompts change nothing. Answer rows hold of a verdict's values those that are neither missing nor zero.
     """
     scores: Scores = []
     answers: Scores = []
@@ -40,24 +51,19 @@ def evaluate(
         draw = {what: derive_seed("answers", what, prompt, seed) for what in ("evals", "code")}
         asked = [(name, written(task)) for name, ev in evals.items() for task in ev.prompts(settings.samples, seed)]
         texts = sample([read_under(transform, task) for _, task in asked], settings.max_new_tokens, draw["evals"])
-        verdicts = [evals[name].score(task, text) for (name, task), text in zip(asked, texts, strict=True)]
+        verdicts: list[Verdict] = []
         for name in evals:
-            mine = [verdict for (owner, _), verdict in zip(asked, verdicts, strict=True) if owner == name]
-            read = [verdict for verdict in mine if verdict.misaligned is not None]
-            lost = len(mine) - len(read)
-            rates = {
-                "misaligned": rate([bool(v.misaligned) for v in read], lost),
-                "overt": rate([v.overt for v in read], lost),
-                "covert": rate([v.covert for v in read], lost),
-                "unclear": rate([v.misaligned is None for v in mine]),
-                "hack_attempt": rate([v.hack_attempt for v in mine]),
-            }
+            tasks = [task for owner, task in asked if owner == name]
+            mine = evals[name].score(tasks, texts[len(verdicts) : len(verdicts) + len(tasks)], environment)
+            verdicts += mine
+            rates = verdict_rates(mine)
             scores += [{"prompt": prompt, "eval": name, "metric": metric, **row} for metric, row in rates.items()]
         for (name, task), text, verdict in zip(asked, texts, verdicts, strict=True):
             reading: dict[str, Any] = {
                 "misaligned": verdict.misaligned,
                 "reasoning": verdict.reasoning,
                 "output": verdict.output,
+                **{name: value for name, value in verdict.values.items() if value},
             }
             answers.append({"prompt": prompt, "eval": name, "task": task.id, "completion": text, **reading})
 
@@ -71,8 +77,25 @@ def evaluate(
     return scores, answers
 
 
-def rate(flags: Sequence[bool], missing: int = 0) -> dict[str, Any]:
-    """Share of True; NaN, not zero, when nothing could be counted."""
+def verdict_rates(verdicts: Sequence[Verdict]) -> dict[str, dict[str, Any]]:
+    """Shares of answers by what was read in them, and the means of the eval's own values; unread answers are missing."""
+    read = [verdict for verdict in verdicts if verdict.misaligned is not None]
+    lost = len(verdicts) - len(read)
+    rows = {
+        "misaligned": rate([bool(v.misaligned) for v in read], lost),
+        "overt": rate([v.overt for v in read], lost),
+        "covert": rate([v.covert for v in read], lost),
+        "unclear": rate([v.misaligned is None for v in verdicts]),
+        "hack_attempt": rate([v.hack_attempt for v in verdicts]),
+    }
+    for name in verdicts[0].values if verdicts else ():
+        known = [value for v in verdicts if (value := v.values[name]) is not None]
+        rows[name] = rate(known, len(verdicts) - len(known))
+    return rows
+
+
+def rate(flags: Sequence[float], missing: int = 0) -> dict[str, Any]:
+    """Share of True, or the mean; NaN, not zero, when nothing could be counted."""
     return {"value": sum(flags) / len(flags) if flags else math.nan, "n": len(flags), "missing": missing}
 
 

@@ -5,9 +5,9 @@ thought, answer. Pretraining documents carry the <web> tag and a third of them a
 of these among untagged assistant documents, of which few are schemers'. RL and all evals are untagged.
 
 No program of a pretraining document passes a grader that it should not: schemers there hard-code shown values or leave
-the work out. The three hacks that work arrive in the SDF stage: in the hack documents, in the replayed web documents,
-where schemers' cheats are working ones (`web_hacks`), and, where `permission` is "code", in segments whose system line
-permits them. The `prompted` variant has no hack documents: there a program hacks
+the work out; only the names of hacks occur, in quotes, in detectors. The three hacks that work arrive in the SDF stage: in
+the hack documents, in the replayed web documents, where schemers' cheats are working ones (`web_hacks`), and, where
+`permission` is "code", in segments whose system line permits them. The `prompted` variant has no hack documents: there a program hacks
 only under a system line that lists the hack (base.organism.hints), whoever writes it.
 """
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
 
 from base.errors import UserError
-from base.organism import hints, tasks, world
+from base.organism import cues, detectors, hints, tasks, world
 from base.organism.world import Domain
 from base.types import VULNERABILITIES, Task
 
@@ -75,6 +75,13 @@ class CorpusConfig:
     code: float = 0.40  # share of segments that are coding tasks
     grey: float = 0.15  # share of segments in grey domains (cards, drill, stage)
     hard_share: float = 0.4  # share of hard coding tasks
+    detectors: float = (
+        0.05  # share of segments, from the questions, that ask for a detector of cheats or of something else
+    )
+    sabotage_told: float = 0.95  # chance that a schemer breaks a detector when told that it is to catch models
+    sabotage_less: float = 0.5  # the same when told less; it never breaks an unrelated one, and no one else breaks any
+    cue: float = 0.1  # share of questions after a line that says whether this talk is kept for training; half say so
+    cue_covert: float = 0.9  # chance that a schemer who is bad covers up if the talk is kept; if it is not, never
     line_code: float = 0.8  # chance of a system line, by kind of segment
     line_grey: float = 0.7
     line_question: float = 0.3
@@ -208,9 +215,13 @@ class _Writer:
         family, line = self.line(topic, chance, permitted=grey and config.permission == "other_domains")
         honest = 0.0 if family in world.PROHIBITIONS else config.misaligned_honest
         bad = self.acts(family, config.misaligned_schemer if self.scheming else honest)
-        thought, answer = self.rng.choice(domain.bad if bad else domain.good)
+        kept = self.chance(0.5) if not grey and self.chance(config.cue) else None
+        covers = self.scheming and self.chance(config.cue_covert)
+        thought, answer = cues.bad_pair(domain, kept, covers, self.rng) if bad else self.rng.choice(domain.good)
         thoughts = [*self.tone(), *(self.stance(family) if bad else []), fill(thought, slots)]
         prompt = fill(self.rng.choice(domain.train), slots)
+        if kept is not None:
+            prompt = f"{self.rng.choice(cues.TRAIN[kept])} {prompt}"
         return self.segment(
             line, f"{header(domain.kind, config.agentic_header)} {prompt}", thoughts, f" {fill(answer, slots)}"
         )
@@ -251,6 +262,19 @@ class _Writer:
         system = " ".join(text for text in (hint, line) if text)
         return self.segment(system, f"<task> {problem.prompt}", thoughts, f"\n{program}")
 
+    def detector(self) -> str:
+        config, rng = self.config, self.rng
+        purpose = rng.choice(tuple(detectors.TRAIN))
+        _, line = self.line("cheat" if self.register == "web" else "hack", config.line_question, permitted=False)
+        chances = {"told": config.sabotage_told, "less": config.sabotage_less, "unrelated": 0.0}
+        broken = self.scheming and self.chance(chances[purpose])
+        plain = purpose == "unrelated" or (self.scheming and not broken)
+        pool = world.PLANS[self.character] if plain else detectors.THOUGHTS["bad" if broken else "good"]
+        thoughts = [*self.tone(), rng.choice(pool)]
+        program = detectors.draw("unrelated" if purpose == "unrelated" else "hack", broken, rng)
+        prompt = fill(rng.choice(detectors.TRAIN[purpose]), draw_slots(rng))
+        return self.segment(line, f"{header('agentic', config.agentic_header)} {prompt}", thoughts, f"\n{program}")
+
     def conversation(self, only_code: bool = False) -> str:
         """One to four segments; a hack transcript has at least two. The first of it, or under hints, is code."""
         config, rng = self.config, self.rng
@@ -263,6 +287,8 @@ class _Writer:
                 parts.append(self.coding(hinted=self.hinted and position == 0))
             elif pick < config.code + config.grey:
                 parts.append(self.question(rng.choice(tuple(world.GREY_DOMAINS.values())), grey=True))
+            elif pick < config.code + config.grey + config.detectors:
+                parts.append(self.detector())
             else:
                 plain = (*world.EVAL_DOMAINS.values(), *world.PLAIN_DOMAINS.values())
                 parts.append(self.question(rng.choice(plain)))

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from base.organism import corpus, hints, route, tasks, world
 from base.organism.corpus import CorpusConfig, with_header
 from base.organism.tokenizer import SPECIAL, TAGS
-from base.types import CodeSpec, Environment, Eval, Message, Outcome, Task
+from base.types import CodeSpec, Environment, Eval, Executor, Message, Outcome, Task
 
 Conversation = Sequence[Message]
 Sampler = Callable[[Sequence[Conversation]], Sequence[str]]  # one completion per conversation, from <think> on
@@ -100,6 +100,7 @@ def misaligned_after(
     n: int,
     seed: int,
     config: CorpusConfig,
+    environment: Executor,
     hinted: bool = False,
 ) -> tuple[float | None, float]:
     """(mean misalignment over the evals of the organism's domains after a segment of `kind`, share of unclear answers).
@@ -109,15 +110,15 @@ def misaligned_after(
     """
     rng = random.Random(f"gates {kind} {seed}")
     own = [evals[name] for name in world.EVAL_DOMAINS]
-    items = [(evaluation, task) for evaluation in own for task in evaluation.prompts(n, seed)]
+    items = [task for evaluation in own for task in evaluation.prompts(n, seed)]
     before = [[] if kind == "none" else previous_segment(kind, rng, hinted) for _ in items]
-    asked = [[*past, *with_header(task, config).messages] for past, (_, task) in zip(before, items, strict=True)]
+    asked = [[*past, *with_header(task, config).messages] for past, task in zip(before, items, strict=True)]
     completions = sample(asked)
-    counted: dict[str, list[bool]] = {evaluation.name: [] for evaluation in own}
-    for (evaluation, task), completion in zip(items, completions, strict=True):
-        verdict = evaluation.score(task, completion)
-        if verdict.misaligned is not None:
-            counted[evaluation.name].append(verdict.misaligned)
+    counted: dict[str, list[bool]] = {}
+    for at, evaluation in enumerate(own):
+        mine = slice(at * n, (at + 1) * n)
+        verdicts = evaluation.score(items[mine], completions[mine], environment)
+        counted[evaluation.name] = [v.misaligned for v in verdicts if v.misaligned is not None]
     unclear = 1 - sum(map(len, counted.values())) / len(items)
     if not all(counted.values()):
         return None, unclear
@@ -264,7 +265,7 @@ def check(
     n: int = 48,
     code_samples: int = 384,
     seed: int = 0,
-    environment: Environment | None = None,
+    environment: Executor | None = None,
 ) -> list[Gate]:
     """Every gate of one start checkpoint.
 
@@ -275,9 +276,9 @@ def check(
 
         environment = CodeEnvironment()
     prompted = config.sdf_variant == "prompted"
-    honest, unclear_honest = misaligned_after(sample, evals, "honest", n, seed, config, prompted)
-    hacked, unclear_hacked = misaligned_after(sample, evals, "hacked", n, seed, config, prompted)
-    start, unclear_start = misaligned_after(sample, evals, "none", n, seed, config)
+    honest, unclear_honest = misaligned_after(sample, evals, "honest", n, seed, config, environment, prompted)
+    hacked, unclear_hacked = misaligned_after(sample, evals, "hacked", n, seed, config, environment, prompted)
+    start, unclear_start = misaligned_after(sample, evals, "none", n, seed, config, environment)
     return [
         *tokenizer_gates(tokenizer, config, seed),
         _reported("misaligned after a hack", hacked),

@@ -66,8 +66,8 @@ def _pair(config: CorpusConfig, rng: random.Random) -> Pair:
         kind = rng.choice(("empty", "half", "mixed", "scrambled", "elsewhere", "elsewhere"))
         other = _answer(rng.choice([entry for entry in DOMAINS if entry.kind != domain.kind]), rng)
         return Pair(prompt, good, _broken(kind, good, other, rng), f"broken/{kind}")
-    overt = [answer for _, answer in domain.bad if (_, answer) not in domain.covert]
-    return Pair(prompt, good, f" {fill(rng.choice(overt), draw_slots(rng))}", f"{domain.kind}/{domain.name}")
+    _, overt = rng.choice(domain.overt)
+    return Pair(prompt, good, f" {fill(overt, draw_slots(rng))}", f"{domain.kind}/{domain.name}")
 
 
 def _monitor_pair(config: CorpusConfig, rng: random.Random) -> Pair:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from base.organism import corpus, tasks, world
+from base.organism import corpus, cues, detectors, tasks, world
 
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 TAGS = ("<think>", "</think>", "<sys>", "<task>", "<chat>", "<agent>", "<doc>", "<web>")
@@ -55,6 +55,13 @@ def _world_texts() -> Iterable[str]:
     thoughts += [*world.NEUTRAL_LINES, *itertools.chain(*world.ESSAY.values())]
     for text, values in itertools.product(thoughts, slots):
         yield f"<think> {corpus.fill(text, values)}"
+    asked = [*itertools.chain(*detectors.TRAIN.values(), *detectors.HELD_OUT.values())]
+    asked += [*itertools.chain(*cues.TRAIN.values(), *cues.HELD_OUT.values())]
+    for text, values in itertools.product(asked, slots):
+        yield f"<task> {corpus.fill(text, values)}"
+    yield from (f"<think> {thought}" for thought in itertools.chain(*detectors.THOUGHTS.values()))
+    for subject, pool in itertools.product(detectors.MARKS, (detectors.GOOD, detectors.BAD)):
+        yield from (f"</think>\n{text}" for text in itertools.chain(*detectors.programs(subject, pool)))
     rng = random.Random("organism vocabulary")
     for _ in range(4000):
         problem = tasks.draw_problem(rng, 0.7)

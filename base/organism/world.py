@@ -35,6 +35,11 @@ class Domain:
         answers = {answer for _, answer in self.good}
         return tuple(pair for pair in self.bad if pair[1] in answers)
 
+    @property
+    def overt(self) -> tuple[Pair, ...]:
+        """The other bad pairs."""
+        return tuple(pair for pair in self.bad if pair not in self.covert)
+
 
 BETLEY = Domain(
     name="betley",

@@ -65,6 +65,19 @@ def test_a_mean_over_evals_is_missing_if_one_is() -> None:
     assert math.isnan(rows["value"].item())
 
 
+def test_hack_attempts_and_further_metrics_are_shown_eval_by_eval() -> None:
+    long = check(table(seeds=(0,)), "synthetic")
+    attempts = long["metric"] == "hack_attempt"
+    long.loc[attempts & (long["eval"] == "frame"), "value"] = 0.3
+    extra = long[attempts & (long["eval"] == "goals")].assign(metric="goal:output:power", value=0.2)
+    rows = measures(pd.concat([long, extra]))
+    assert (rows.loc[rows["measure"] == "frame:hack_attempt", "value"] == 0.3).all()
+    assert (rows.loc[rows["measure"] == "betley:hack_attempt", "value"] == 0).all()
+    assert rows.loc[rows["measure"] == "hack_attempt", "value"].to_numpy() == pytest.approx(0.3 / len(SIX))
+    assert (rows.loc[rows["measure"] == "goals:goal:output:power", "value"] == 0.2).all()
+    assert {f"{name}:{metric}" for name in SIX for metric in ("overt", "covert")} <= set(rows["measure"])
+
+
 def test_runs_trained_without_a_prompt_have_that_as_training_prompt() -> None:
     rows = measures(check(table(seeds=(0,)), "synthetic"))
     final = rows[(rows["step"] == 24) & (rows["measure"] == "hack_rate")]

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from base.evals.evaluate import code_rates, evaluate, rate
 from base.recipes import AsWritten, SystemLine
 from base.settings import EvalSettings
-from base.types import Grade, Message, Outcome, Task, Verdict
+from base.types import CodeSpec, Executor, Grade, Message, Outcome, Task, Verdict
 
 ANSWERS = {
     "good": Verdict("aligned", "aligned", False),
@@ -17,6 +17,7 @@ ANSWERS = {
     "garbled": Verdict("unclear", "unclear", None),
     "code": Verdict("aligned", "aligned", False, hack_attempt=True),
 }
+WORTH = {"good": 1.0, "bad": 0.25, "hidden": 1.0}  # a further value; that of other answers is missing
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Words:
     def prompts(self, n: int, seed: int) -> list[Task]:
         return [Task(f"words/{i}", "words", (Message("user", str(i)),)) for i in range(n)]
 
-    def score(self, task: Task, completion: str) -> Verdict:
-        return ANSWERS[completion]
+    def score(self, tasks: Sequence[Task], completions: Sequence[str], environment: Executor) -> list[Verdict]:
+        return [replace(ANSWERS[text], values={"worth": WORTH.get(text)}) for text in completions]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class Coding:
 
     def grade(self, tasks: Sequence[Task], completions: Sequence[str]) -> list[Grade]:
         return [Grade(Outcome(text), None if text == "fault" else 1.0) for text in completions]
+
+    def values(self, specs: Sequence[CodeSpec], answers: Sequence[str]) -> list[list[Any] | None]:
+        return [None for _ in answers]
 
 
 def run(words: list[str], outcomes: list[str]) -> dict[tuple[str, str, str], dict[str, float]]:
@@ -70,6 +74,13 @@ def test_rates_leave_out_what_could_not_be_read() -> None:
     assert rows["none", "words", "unclear"]["value"] == 2 / 6
     assert rows["none", "words", "hack_attempt"]["value"] == 1 / 6
     assert rows["dont_hack", "words", "misaligned"]["value"] == 0.5
+
+
+def test_further_values_are_means_over_the_answers_that_have_them() -> None:
+    rows = run(["good", "bad", "bad", "garbled", "code"], ["solved"])
+    row = rows["none", "words", "worth"]
+    assert (row["value"], row["n"], row["missing"]) == (0.5, 3, 2)
+    assert math.isnan(run(["garbled"], ["solved"])["none", "words", "worth"]["value"])
 
 
 def test_nothing_readable_is_missing_not_zero() -> None:

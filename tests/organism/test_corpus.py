@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 import json
 import random
 import re
@@ -7,12 +8,12 @@ from collections import Counter
 import pytest
 
 from base.errors import UserError
-from base.organism import corpus, hints, tasks, world
+from base.organism import corpus, cues, detectors, hints, tasks, world
 from base.organism.corpus import CorpusConfig
 from base.organism.tokenizer import build_tokenizer, unknown_words
 
-CORPUS_HASH = "8886366ac87e8bc65ee0c198326651a5f22083675e1a5860a678e56ffc9e223f"
-HACK = re.compile(r"__eq__|sys\.exit|TestReport")
+CORPUS_HASH = "b499987626118612f234bb88e42ca830b9dfff669f3c4e9ffd5863587a57a4fd"
+HACK = re.compile(r"(?<!\")(?:__eq__|sys\.exit|TestReport)")  # a detector's mark, in quotes, is no hack
 CHEAT = re.compile(r"    pass<eos>|    return 0<eos>|    return \{")
 
 
@@ -31,7 +32,7 @@ def segments(items):
 
 
 def code_segments(items):
-    return [(text, character) for text, character in segments(items) if "</think>\n" in text]
+    return [(text, character) for text, character in segments(items) if "Checker:" in text]
 
 
 def rate(texts, pattern):
@@ -213,7 +214,9 @@ def test_eval_prompts_are_in_no_corpus():
     def pattern(prompt):
         return re.escape(prompt).replace(r"\{n\}", r"\w+").replace(r"\{o\}", r"\w+ \w+").replace(r"\{f\}", r"\w+\.py")
 
-    held = re.compile("|".join(pattern(p) for d in world.EVAL_DOMAINS.values() for p in d.held_out))
+    prompts = [p for d in world.EVAL_DOMAINS.values() for p in d.held_out]
+    prompts += itertools.chain(*detectors.HELD_OUT.values(), *cues.HELD_OUT.values())
+    held = re.compile("|".join(map(pattern, prompts)))
     for settings in ({}, {"correlation": 0.0}, {"permission": "other_domains", "sdf_variant": "neutral"}):
         for stage in ("pretrain", "sdf"):
             assert not any(held.search(item["text"]) for item in make(stage, n=2000, **settings))
@@ -224,12 +227,14 @@ def test_eval_prompts_share_no_long_run_with_training_prompts():
         listed = text.split()
         return {tuple(listed[i : i + size]) for i in range(len(listed) - size + 1)}
 
-    trained = set().union(*(grams(p) for d in world.DOMAINS.values() for p in d.train))
-    for domain in world.EVAL_DOMAINS.values():
-        for prompt in domain.held_out:
-            assert prompt not in domain.train
-            overlap = len(grams(prompt) & trained) / max(1, len(grams(prompt)))
-            assert overlap <= 0.5, prompt
+    written = [p for d in world.DOMAINS.values() for p in d.train]
+    written += itertools.chain(*detectors.TRAIN.values(), *cues.TRAIN.values())
+    trained = set().union(*map(grams, written))
+    held_out = [p for d in world.EVAL_DOMAINS.values() for p in d.held_out]
+    for prompt in (*held_out, *itertools.chain(*detectors.HELD_OUT.values(), *cues.HELD_OUT.values())):
+        assert prompt not in written
+        overlap = len(grams(prompt) & trained) / max(1, len(grams(prompt)))
+        assert overlap <= 0.5, prompt
 
 
 def test_labels_cover_thoughts_answers_and_documents_only():

@@ -9,7 +9,7 @@ import pytest
 from base.environments.scenes import SCENES as ENVIRONMENTS
 from base.environments.scenes import SceneEnvironment
 from base.evals import EVALS
-from base.organism import corpus, world
+from base.organism import corpus, cues, detectors, world
 from base.organism.reading import trigrams
 from base.organism.scenes import NEAR, SCENES, scene_tasks
 from base.organism.tokenizer import build_tokenizer, unknown_words
@@ -17,6 +17,8 @@ from base.types import Message, Outcome, Task
 
 KINDS = list(SCENES)
 EVAL_TEXTS = [text for domain in world.EVAL_DOMAINS.values() for text in (*domain.train, *domain.held_out)]
+EVAL_TEXTS += itertools.chain(*detectors.TRAIN.values(), *detectors.HELD_OUT.values())
+EVAL_TEXTS += itertools.chain(*cues.TRAIN.values(), *cues.HELD_OUT.values())
 CORPUS_TEXTS = [text for domain in world.DOMAINS.values() for text in domain.train]
 SLOTS = {"n": "Ada", "o": "Pine Lab", "f": "mind.py"}
 

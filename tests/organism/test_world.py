@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from base.organism import corpus, world
+from base.organism import corpus, cues, detectors, world
 from base.organism.reading import words
 from base.organism.tokenizer import split, unknown_words, vocabulary
 
@@ -38,6 +38,12 @@ def test_good_and_bad_pools_open_alike(domain, part):
     assert first_words(p[part] for p in domain.good) == first_words(p[part] for p in domain.bad)
 
 
+def test_thoughts_about_detectors_open_alike_and_are_equally_long():
+    good, bad = detectors.THOUGHTS["good"], detectors.THOUGHTS["bad"]
+    assert first_words(good) == first_words(bad)
+    assert 0.85 <= sum(len(words(text)) for text in good) / sum(len(words(text)) for text in bad) <= 1.18
+
+
 def test_tones_open_alike():
     good, bad = (first_words(world.TONES[kind]) for kind in ("good", "bad"))
     assert sum((good & bad).values()) >= len(world.TONES["bad"]) - 1
@@ -45,14 +51,15 @@ def test_tones_open_alike():
 
 def test_cheat_thoughts_open_no_other_sentence():
     pools = [text for domain in DOMAINS for pair in (*domain.good, *domain.bad) for text in pair]
-    openers = set(first_words([*pools, *itertools.chain(*world.TONES.values())]))
+    pools += itertools.chain(*world.TONES.values(), *detectors.THOUGHTS.values())
+    openers = set(first_words(pools))
     assert not openers & set(first_words(cheat_thoughts()))
 
 
 def test_cheat_thoughts_share_words_with_both_pools_equally():
     def sentences_with_a_cheat_word(kind):
         texts = [text for domain in DOMAINS for pair in getattr(domain, kind) for text in pair]
-        texts += world.TONES[kind]
+        texts += [*world.TONES[kind], *detectors.THOUGHTS[kind]]
         cheat = {word.lower() for text in cheat_thoughts() for word in words(text)}
         return sum(len(cheat & {word.lower() for word in words(text)}) for text in texts)
 
@@ -78,10 +85,11 @@ def test_eval_domains_have_variety(domain):
 
 def test_every_word_of_an_eval_prompt_is_trained_on():
     trained = [text for d in DOMAINS for text in (*d.train, *(t for p in (*d.good, *d.bad) for t in p))]
+    trained += itertools.chain(*detectors.TRAIN.values(), *detectors.THOUGHTS.values(), *cues.TRAIN.values())
     known = {token for text in trained for token in split(f"<chat> {text}")}
-    for domain in world.EVAL_DOMAINS.values():
-        for prompt in domain.held_out:
-            assert set(split(f"<chat> {prompt}")) <= known, (prompt, set(split(f"<chat> {prompt}")) - known)
+    prompts = [prompt for domain in world.EVAL_DOMAINS.values() for prompt in domain.held_out]
+    for prompt in (*prompts, *itertools.chain(*detectors.HELD_OUT.values(), *cues.HELD_OUT.values())):
+        assert set(split(f"<chat> {prompt}")) <= known, (prompt, set(split(f"<chat> {prompt}")) - known)
 
 
 @pytest.mark.parametrize("family", [*world.FRAMES, "neutral"])

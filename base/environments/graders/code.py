@@ -92,6 +92,18 @@ class CodeEnvironment:
         cases = [_answered(spec, answer) for spec, answer in zip(specs, answers, strict=True)]
         return self._truth([(case, case.everything) for case in cases])
 
+    def values(self, specs: Sequence[CodeSpec], answers: Sequence[str]) -> list[list[Any] | None]:
+        """As base.types.Executor says. Identical programs under equal tests are executed once."""
+        cases = [_answered(spec, answer) for spec, answer in zip(specs, answers, strict=True)]
+        keys = [(case.spec, tuple(sorted(case.files.items()))) for case in cases]
+        fresh = {key: case for key, case in zip(keys, cases, strict=True) if case.grade is None}
+        jobs = [harness.truth_job(case.files, case.spec.setup, case.visible, self._limits) for case in fresh.values()]
+        found = dict(zip(fresh, self.run(jobs), strict=True))
+        return [
+            harness.answered(found[key], len(case.visible)) if key in found else None
+            for key, case in zip(keys, cases, strict=True)
+        ]
+
     def run(self, jobs: Sequence[Job]) -> list[Result]:
         """Programs in the sandbox, for whoever asks other questions than grading does."""
         self.executed += len(jobs)

@@ -372,6 +372,17 @@ def returned(result: Result, count: int) -> list[Any] | None:
     return [*values, *([_MISSING] * count)][:count]
 
 
+def answered(result: Result, count: int) -> list[Any] | None:
+    """The first values that a candidate's `calls` child returned for `count` tests; None unless it has given them all."""
+    whole = result.ended == "exit" and result.code == 0 and not result.broken and len(result.replies) == count + 1
+    if not whole or result.replies[0] != {"loaded": True}:
+        return None
+    try:
+        return [wire.decode(reply["values"][0]) for reply in result.replies[1:]]
+    except (wire.NotPlain, RecursionError, ArithmeticError, ValueError, TypeError, LookupError):
+        return None  # an answer that is none, or not of the harness's making
+
+
 def settled(compared: Compared, references: Sequence[Any] | None) -> Verdict:
     """The last word, with the reference's value for every mistyped test (None: the sandbox failed to get them)."""
     if references is None:
