@@ -18,15 +18,27 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 ATTENTION = "shared_prompt"
 SHARED_PROMPT_MODELS = ("starcoder2", "llama", "qwen2", "qwen3")
+_MOST_PARTS = 8
+_PART = 40_000  # what a part of its own costs, in scores (query-key pairs) of one head
 _ROWS_IN_CACHE = 256  # rows of logits handled at a time, so that they stay in the processor's cache
+
+
+@dataclass(frozen=True)
+class Part:
+    """Completions of like length, padded to the longest of them."""
+
+    rows: int
+    width: int  # C
+    owner: Tensor  # [rows] -> U
+    bias: Tensor  # [rows or 1, 1, share*C, P+C], -inf on the prompt's padding and on later tokens
 
 
 @dataclass(frozen=True)
 class Layout:
     """Where the tokens of a micro-batch lie.
 
-    U prompts, S slots for completions per prompt, P and C the longest prompt and completion; N tokens in all, of which
-    n belong to completions. Indices into padded shapes point at any token where there is none.
+    U prompts, P the longest of them; N tokens in all, of which n belong to completions. Indices into padded shapes point
+    at any token where there is none.
     """
 
     tokens: Tensor  # [1, N]
@@ -35,10 +47,10 @@ class Layout:
     targets: Tensor  # [n]
     prompt_index: Tensor  # [U*P] -> N
     prompt_place: Tensor  # [tokens of prompts] -> U*P
-    completion_index: Tensor  # [U*S*C] -> N
-    completion_place: Tensor  # [n] -> U*S*C
-    bias: Tensor  # [U*S or 1, 1, share*C, P+C], -inf on the prompt's padding and on later tokens
-    shape: tuple[int, int, int, int]  # U, S, P, C
+    completion_index: Tensor  # the parts' [rows*C], one after the other -> N
+    completion_place: Tensor  # [n] -> those places
+    parts: tuple[Part, ...]
+    shape: tuple[int, int]  # U, P
 
 
 def layout(input_ids: Tensor, attention_mask: Tensor, completion_width: int, share: int) -> Layout:
@@ -58,8 +70,6 @@ def layout(input_ids: Tensor, attention_mask: Tensor, completion_width: int, sha
     prompts = list(unique)
     sizes = torch.tensor([len(p) for p in prompts])
     U, P, C = len(prompts), int(sizes.max()), max(1, int(lengths.max()))
-    counts = torch.bincount(owner, minlength=U)
-    S = int(counts.max())
     in_prompts = int(sizes.sum())
 
     starts = sizes.cumsum(0) - sizes
@@ -68,20 +78,20 @@ def layout(input_ids: Tensor, attention_mask: Tensor, completion_width: int, sha
     prompt_index = torch.where(there, starts[:, None] + column, 0).flatten()
     prompt_place = there.flatten().nonzero()[:, 0]
 
-    order = torch.argsort(owner, stable=True)
-    slot = torch.empty(rows, dtype=torch.long)
-    slot[order] = owner[order] * S + torch.arange(rows) - (counts.cumsum(0) - counts)[owner[order]]
     column = torch.arange(C)
     inside = column < lengths[:, None]  # [B, C]
     row_of, column_of = inside.nonzero(as_tuple=True)  # row by row, as TRL's mask reads
-    completion_place = slot[row_of] * C + column_of
     n = len(row_of)
-    completion_index = torch.zeros(U * S * C, dtype=torch.long)
+    first_place = torch.empty(rows, dtype=torch.long)
+    parts, places = [], 0
+    for mine in _by_length(lengths, P):
+        width = max(1, int(lengths[mine].max()))
+        first_place[mine] = places + torch.arange(len(mine)) * width
+        places += len(mine) * width
+        parts.append(Part(len(mine), width, owner[mine], _bias(~there[owner[mine]], width, share)))
+    completion_place = first_place[row_of] + column_of
+    completion_index = torch.zeros(places, dtype=torch.long)
     completion_index[completion_place] = in_prompts + torch.arange(n)
-
-    padding = ~there[:1] if bool(there.all()) else (~there).repeat_interleave(S, 0)
-    later = torch.ones(C, C, dtype=torch.bool).triu(1).expand(len(padding), 1, C, C)
-    hidden = torch.cat([padding[:, None, None].expand(-1, 1, C, P), later], -1).repeat(1, 1, share, 1)
 
     targets = input_ids[:, split : split + C][inside]
     last_of_prompt = (starts + sizes - 1)[owner[row_of]]
@@ -94,13 +104,35 @@ def layout(input_ids: Tensor, attention_mask: Tensor, completion_width: int, sha
         prompt_place=prompt_place,
         completion_index=completion_index,
         completion_place=completion_place,
-        bias=torch.zeros(hidden.shape).masked_fill_(hidden, float("-inf")),
-        shape=(U, S, P, C),
+        parts=tuple(parts),
+        shape=(U, P),
     )
 
 
+def _by_length(lengths: Tensor, prompt: int) -> list[Tensor]:
+    """Rows sorted by length and cut into equal parts, as many as make attention, padded in each, cheapest."""
+    order = torch.argsort(lengths, stable=True)
+
+    def cost(parts: list[Tensor]) -> int:
+        widths = [int(lengths[part[-1]]) for part in parts]
+        return sum(_PART + len(p) * width * (prompt + width) for p, width in zip(parts, widths, strict=True))
+
+    choices = [list(torch.split(order, -(-len(order) // n))) for n in range(1, _MOST_PARTS + 1)]
+    return min(choices, key=cost)
+
+
+def _bias(padding: Tensor, width: int, share: int) -> Tensor:
+    """[rows or 1, 1, share*width, P+width] from which places of the rows' prompts [rows, P] are padding."""
+    if not bool(padding.any()):
+        padding = padding[:1]
+    rows, size = padding.shape
+    later = torch.ones(width, width, dtype=torch.bool).triu(1).expand(rows, 1, width, width)
+    hidden = torch.cat([padding[:, None, None].expand(-1, 1, width, size), later], -1)
+    return torch.zeros(hidden.shape).masked_fill_(hidden, float("-inf")).repeat(1, 1, share, 1)
+
+
 class _Divide(torch.autograd.Function):
-    """x [N, ...] -> its prompts [U*P, ...] and completions [U*S*C, ...]; the gradient is a plain gather as well.
+    """x [N, ...] -> its prompts [U*P, ...] and completions [places, ...]; the gradient is a plain gather as well.
 
     Rows of the results that are padding carry no gradient: nothing reads them.
     """
@@ -121,29 +153,33 @@ def _shared_attention(
 ) -> tuple[Tensor, None]:
     """query [1, heads, N, size], key and value [1, kv heads, N, size] -> [1, N, heads, size]."""
     where: Layout = kwargs["layout"]
-    U, S, P, C = where.shape
+    U, P = where.shape
     heads, _, size = query.shape[1:]
     kv = key.shape[1]
     share, attend = heads // kv, torch.nn.functional.scaled_dot_product_attention
+    places = [part.rows * part.width for part in where.parts]
 
-    def divide(x: Tensor) -> tuple[Tensor, Tensor]:
-        """[1, heads, N, size] -> prompts [U, heads, P, size] and completions [U*S, C, heads, size]."""
+    def divide(x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """[1, heads, N, size] -> prompts [U, heads, P, size] and each part's completions [rows*C, heads, size]."""
         prompt, own = _Divide.apply(x[0].transpose(0, 1), where)  # type: ignore[no-untyped-call]
-        return prompt.view(U, P, -1, size).transpose(1, 2), own.view(U * S, C, -1, size)
+        return prompt.view(U, P, -1, size).transpose(1, 2), own.split(places)
 
     (prompt_q, own_q), (prompt_k, own_k), (prompt_v, own_v) = divide(query), divide(key), divide(value)
-    # A completion's queries lie along one axis per key head, so that keys need no repeating.
-    own_q = own_q.view(U * S, C, kv, share, size).permute(0, 2, 3, 1, 4).reshape(U * S, kv, share * C, size)
 
-    def with_prompt(prompt: Tensor, own: Tensor) -> Tensor:
-        """Keys or values of each completion behind those of its prompt [U*S, kv, P+C, size]."""
-        return torch.cat([prompt[:, None].expand(-1, S, -1, -1, -1).flatten(0, 1), own.transpose(1, 2)], 2)
+    def completions(part: Part, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        # A completion's queries lie along one axis per key head, so that keys need no repeating.
+        rows, C = part.rows, part.width
+        q = q.view(rows, C, kv, share, size).permute(0, 2, 3, 1, 4).reshape(rows, kv, share * C, size)
+        keys, values = (
+            torch.cat([prompt.index_select(0, part.owner), own.view(rows, C, kv, size).transpose(1, 2)], 2)
+            for prompt, own in ((prompt_k, k), (prompt_v, v))
+        )
+        out = attend(q, keys, values, attn_mask=part.bias, scale=scaling)
+        return out.view(rows, kv, share, C, size).permute(0, 3, 1, 2, 4).reshape(rows * C, heads, size)
 
     # Prompts are padded on the right, where the causal mask hides padding from every token that is read.
     prompt_out = attend(prompt_q, prompt_k, prompt_v, is_causal=True, scale=scaling, enable_gqa=share > 1)
-    keys, values = with_prompt(prompt_k, own_k), with_prompt(prompt_v, own_v)
-    out = attend(own_q, keys, values, attn_mask=where.bias, scale=scaling)
-    out = out.view(U * S, kv, share, C, size).permute(0, 3, 1, 2, 4).reshape(U * S * C, heads, size)
+    out = torch.cat([completions(*of_part) for of_part in zip(where.parts, own_q, own_k, own_v, strict=True)])
     prompt_rows = prompt_out.transpose(1, 2).reshape(U * P, heads, size)
     return torch.cat([prompt_rows[where.prompt_place], out[where.completion_place]])[None], None
 
