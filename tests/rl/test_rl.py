@@ -22,7 +22,7 @@ from trl import GRPOTrainer
 
 from base.engine import runtime
 from base.errors import UserError
-from base.models import logprobs
+from base.models import attention
 from base.models.load import set_trained
 from base.recipes import AsWritten, SystemLine
 from base.rl.batches import batch_plan
@@ -150,7 +150,7 @@ def test_log_probabilities_and_gradients_equal_stock(make: Any, temperature: flo
 def test_any_mixture_of_lengths_equals_stock(
     shape: str, trained: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logprobs, "_PART", 0)  # as many parts as there are lengths, however small the batch
+    monkeypatch.setattr(attention, "_PART", 0)  # as many parts as there are lengths, however small the batch
     model = set_trained(starcoder(std=0.2), trained)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
