@@ -21,8 +21,8 @@ from base.models.arithmetic import side_by_side
 
 ATTENTION = "shared_prompt"
 SHARED_PROMPT_MODELS = ("starcoder2", "llama", "qwen2", "qwen3")
-_MOST_PARTS = 8
-_PART = 40_000  # what a part of its own costs, in scores (query-key pairs) of one head
+_MOST_PARTS = 12
+_PART = 10_000  # what a part of its own costs, in scores (query-key pairs) of one head
 
 
 @dataclass(frozen=True)
