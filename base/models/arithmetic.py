@@ -56,7 +56,7 @@ class Bf16Linear(nn.Linear):
         return product
 
 
-def side_by_side(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
+def side_by_side(layers: Sequence[Any], x: Tensor) -> Tensor:
     """x (…, in) through linear layers that read the same -> (…, their outs), as one product where they are plain."""
     kinds = {type(layer) for layer in layers}
     if kinds not in ({nn.Linear}, {Bf16Linear}) or any(hasattr(layer.weight, "ds_id") for layer in layers):

@@ -54,7 +54,10 @@ class Layout:
 
 
 def layout(input_ids: Tensor, attention_mask: Tensor, completion_width: int, heads: int, kv_heads: int) -> Layout:
-    """From TRL's rows [B, prompt padded on the left + completion padded on the right] of `completion_width`."""
+    """From TRL's rows [B, prompt padded on the left + completion padded on the right] of `completion_width`.
+
+    Rows may have no prompt, all of them: their first token is then predicted by nothing, and `scored` says so with -1.
+    """
     width = input_ids.shape[1]
     split = width - completion_width
     real = attention_mask.bool()
@@ -76,10 +79,11 @@ def layout(input_ids: Tensor, attention_mask: Tensor, completion_width: int, hea
     inside = completion < N
     row_of, column_of = inside.nonzero(as_tuple=True)  # row by row, as TRL's mask reads
 
-    parts = [_part(prompt, None, None, N, heads, kv_heads)]
+    parts = [_part(prompt, None, None, N, heads, kv_heads)] if prompt_tokens else []
     for mine in _by_length(lengths, prompt.shape[1]):
         own = completion[mine, : max(1, int(lengths[mine].max()))]
-        parts.append(_part(own, prompt[owner[mine]], owner[mine], N, heads, kv_heads))
+        before = (prompt[owner[mine]], owner[mine]) if prompt_tokens else (None, None)
+        parts.append(_part(own, *before, N, heads, kv_heads))
     own_keys = []
     for part in parts:
         keys = part.keys.view(part.shape[0], kv_heads, -1).clone()
@@ -249,8 +253,8 @@ class _Starcoder2Attention(Starcoder2Attention):  # type: ignore[misc]
         heads = [layer.out_features // self.head_dim for layer in projections]
         cos, sin = (table[0, :, None] for table in position_embeddings)
         joined = side_by_side(projections, hidden_states[0]).view(-1, sum(heads), self.head_dim)
-        turned, value = joined.split([heads[0] + heads[1], heads[2]], 1)
-        query, key = _Rotate.apply(turned, cos, sin).split(heads[:2], 1)  # type: ignore[no-untyped-call]
+        turned, value = torch.split(joined, [heads[0] + heads[1], heads[2]], 1)
+        query, key = torch.split(_Rotate.apply(turned, cos, sin), heads[:2], 1)  # type: ignore[no-untyped-call]
         out: Tensor = _Attend.apply(query, key, value, layout, self.scaling)  # type: ignore[no-untyped-call]
         return self.o_proj(out.flatten(1))[None], None
 
