@@ -19,11 +19,12 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import arms, reports, verdicts
+from analysis import targets as held_to
 from analysis.figures import FIGURES
 from analysis.table import RESULTS, RUNS, export, is_results, load, records, select, source, wall_minutes
 from base.errors import Parser, UserError, exit_code, near
 
-TEXTS = ("claims", "report", "mitigations")
+TEXTS = ("claims", "targets", "report", "mitigations")
 NAMES = tuple(dict.fromkeys([*FIGURES, *TEXTS]))  # one name may be a figure and a text
 
 
@@ -108,6 +109,8 @@ def _write(name: str, table: pd.DataFrame, folder: Path, out: Path) -> None:
 def _text(name: str, table: pd.DataFrame, folder: Path, as_markdown: bool) -> str:
     if name == "claims":
         return verdicts.show(verdicts.judge(table), as_markdown)
+    if name == "targets":
+        return held_to.targets(table, as_markdown)
     if name == "report":
         return reports.report(table, wall_minutes(records(folder)), as_markdown)
     return arms.overview(table, records(folder), as_markdown)
@@ -121,6 +124,7 @@ def listing() -> str:
         lines += [f"{figure.name}  (paper {figure.paper})", f"    claim: {figure.claim}", f"    needs: {needs}"]
     lines += ["claims  the paper's claims as tests over training runs:"]
     lines += [f"    {claim.name}: {claim.text}" for claim in verdicts.CLAIMS]
+    lines.append("targets  what the organism is held to, stated before its reported seeds were run")
     lines.append("mitigations  the arms as a table: hacking, misalignment, the same on the twin, price")
     return "\n".join([*lines, "report  every arm under every evaluation prompt"])
 
