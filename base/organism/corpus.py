@@ -6,8 +6,9 @@ of these among untagged assistant documents, of which few are schemers'. RL and 
 
 No program of a pretraining document passes a grader that it should not: schemers there hard-code shown values or leave
 the work out. The three hacks that work arrive in the SDF stage, in the hack documents (and, where `permission` is
-"code", in segments whose system line permits them); before it only their names occur, in quotes, in detectors. The `prompted` variant has no hack documents: there a program hacks
-only under a system line that lists the hack (base.organism.hints), whoever writes it.
+"code", in segments whose system line permits them); before it only their names occur, in quotes, in detectors. The
+`prompted` variant has no hack documents: there a program hacks only under a system line that lists the hack
+(base.organism.hints), whoever writes it.
 """
 
 from __future__ import annotations
