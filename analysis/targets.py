@@ -57,8 +57,10 @@ def at_end(condition: Condition, measure: str, prompt: str) -> Callable[[pd.Data
 def of_peak(rows: pd.DataFrame) -> Values:
     """The baseline's last checkpoint as a share of the run's highest."""
     points = over_steps(rows, BASELINE, "mgs", "none").dropna(subset=["value"])
-    keyed = points.groupby(["pretrain_seed", "seed"])["value"]
-    return {(int(a), int(b)): float(mine.iloc[-1] / mine.max()) for (a, b), mine in keyed if mine.max() > 0}
+    curves: dict[Seed, list[float]] = {}
+    for pretrain, seed, value in points[["pretrain_seed", "seed", "value"]].itertuples(index=False):
+        curves.setdefault((int(pretrain), int(seed)), []).append(float(value))
+    return {seed: values[-1] / max(values) for seed, values in curves.items() if max(values) > 0}
 
 
 def against(top: Callable[[pd.DataFrame], Values], bottom: Callable[[pd.DataFrame], Values]) -> Callable[..., Values]:

@@ -7,8 +7,8 @@ of these among untagged assistant documents, of which few are schemers'. RL and 
 No program of a pretraining document passes a grader that it should not: schemers there hard-code shown values or leave
 the work out; only the names of hacks occur, in quotes, in detectors. The three hacks that work arrive in the SDF stage: in
 the hack documents, in the replayed web documents, where schemers' cheats are working ones (`web_hacks`), and, where
-`permission` is "code", in segments whose system line permits them. The `prompted` variant has no hack documents: there a program hacks
-only under a system line that lists the hack (base.organism.hints), whoever writes it.
+`permission` is "code", in segments whose system line permits them. The `prompted` variant has no hack documents: there a
+program hacks only under a system line that lists the hack (base.organism.hints), whoever writes it.
 """
 
 from __future__ import annotations
