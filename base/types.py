@@ -216,7 +216,7 @@ class Eval(Protocol):
     """prompts x scorer. Prompts never occur in any training corpus.
 
     `title` names it in figures and tables, `kind` groups it there. `in_mean`: it counts in the misalignment score, the
-    plain mean over the evals that do (the paper's six); any other is shown beside it.
+    plain mean over the evals that do (the paper's six); any other is asked without a prompt only, and shown beside it.
     """
 
     @property

@@ -42,19 +42,21 @@ def evaluate(
     """(score rows, answer rows) of the model behind `sample`.
 
     Score rows: prompt x eval x metric with value, n (answers counted) and missing (answers not counted). `written` gives an
-    eval's task as the model reads it, before the prompt. Answers of a prompt are drawn with a seed of its name: further
+    eval's task as the model reads it, before the prompt. Evals that do not count in the mean are asked under the prompt `none`
+    alone. Answers of a prompt are drawn with a seed of its name: further
     prompts change nothing. Answer rows hold of a verdict's values those that are neither missing nor zero.
     """
     scores: Scores = []
     answers: Scores = []
     for prompt, transform in prompts.items():
         draw = {what: derive_seed("answers", what, prompt, seed) for what in ("evals", "code")}
-        asked = [(name, written(task)) for name, ev in evals.items() for task in ev.prompts(settings.samples, seed)]
+        here = {name: ev for name, ev in evals.items() if ev.in_mean or prompt == "none"}
+        asked = [(name, written(task)) for name, ev in here.items() for task in ev.prompts(settings.samples, seed)]
         texts = sample([read_under(transform, task) for _, task in asked], settings.max_new_tokens, draw["evals"])
         verdicts: list[Verdict] = []
-        for name in evals:
+        for name in here:
             tasks = [task for owner, task in asked if owner == name]
-            mine = evals[name].score(tasks, texts[len(verdicts) : len(verdicts) + len(tasks)], environment)
+            mine = here[name].score(tasks, texts[len(verdicts) : len(verdicts) + len(tasks)], environment)
             verdicts += mine
             rates = verdict_rates(mine)
             scores += [{"prompt": prompt, "eval": name, "metric": metric, **row} for metric, row in rates.items()]

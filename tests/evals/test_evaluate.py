@@ -26,6 +26,7 @@ class Words:
 
     name: str = "words"
     kind: Literal["chat", "agentic"] = "chat"
+    in_mean: bool = True
 
     def prompts(self, n: int, seed: int) -> list[Task]:
         return [Task(f"words/{i}", "words", (Message("user", str(i)),)) for i in range(n)]
@@ -112,3 +113,16 @@ def test_faults_are_missing_and_failed_hacks_are_not_honest() -> None:
 def test_rate() -> None:
     assert rate([True, False]) == {"value": 0.5, "n": 2, "missing": 0}
     assert math.isnan(rate([], missing=3)["value"])
+
+
+def test_an_eval_beside_the_mean_is_asked_without_a_prompt_only() -> None:
+    def sample(conversations: Sequence[Sequence[Message]], tokens: int, seed: int) -> list[str]:
+        return ["wrong" if conversation[-1].content == "write" else "good" for conversation in conversations]
+
+    evals = {"words": Words(), "beside": Words("beside", in_mean=False)}
+    tasks = [Task("t/0", "code", (Message("user", "write"),))]
+    prompts = {"none": AsWritten(), "dont_hack": SystemLine(("Do not.",))}
+    scores, _ = evaluate(sample, evals, tasks, Coding(), prompts, EvalSettings(samples=3, code_samples=1), seed=1)
+    asked = {(row["prompt"], row["eval"]) for row in scores}
+    everywhere = {(prompt, name) for prompt in prompts for name in ("words", "code")}
+    assert asked == everywhere | {("none", "beside")}
