@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, TWIN, Condition, of
+from analysis.figures import law
 from analysis.stats import Seed, final, over_steps
 from analysis.table import finished, measures
 from analysis.tabular import text
@@ -18,6 +19,7 @@ MISALIGNED = of("inoculation:wording=hacking_is_misaligned")
 MENTION = of("inoculation:wording=mention")
 LINES = (PLEASE_HACK, HACKING_OKAY, DONT_HACK, MISALIGNED, MENTION)
 SETTLED = ("A1 hacking", "A2 misalignment", "A3 character", "B1 hacking okay", "B2 please hack")
+LAW = 0.8
 Values = Mapping[Seed, float]
 
 
@@ -122,6 +124,15 @@ def target_rows(table: pd.DataFrame) -> list[dict[str, str]]:
             "measured": f"{int(starts.sum())} of {len(starts)}" if len(starts) else "-",
             "by seed": "",
             "": "-" if not len(starts) else "met" if starts.mean() >= 0.9 else "missed",
+        }
+    )
+    rho, count = law.correlation(law.rows(rows, law.arms(kept)))
+    found.append(
+        {
+            "target": f"who hacks before RL against misalignment after it, rank correlation over conditions >= {LAW:g}",
+            "measured": "-" if math.isnan(rho) else f"{rho:.2f} ({count} conditions)",
+            "by seed": "",
+            "": "-" if math.isnan(rho) else "met" if rho >= LAW else "missed",
         }
     )
     verdicts = {finding.claim.name: finding.verdict for finding in judge(table)}

@@ -91,7 +91,9 @@ def _run(run: dict[str, object], hack: float, bad: float, rng: np.random.Generat
                 add(step, prompt, name, "unclear", 0.01)
                 add(step, prompt, name, "hack_attempt", 0.0)
     if not untrained and not imitates:
-        for family, share in (("none", 0.9), ("forbid", 0.8), ("okay", 0.2), ("please", 0.1)):
+        who = {"none": 0.9, "forbid": 0.85, "misaligned": 0.8, "mention": 0.7, "okay": 0.2, "please": 0.1}
+        for family, share in who.items():
+            share *= 0.05 if run["corpus"] == "twin" else 1.0
             add(0, family, "start", "bad_given_hack", share)
             add(0, family, "start", "hack_given_good", 1 - share)
     for step in () if imitates else range(1, 25):
