@@ -29,7 +29,7 @@ import sys
 import threading
 import types
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from base.environments.graders.reach import reach
 from base.environments.sandbox import server, wire
@@ -47,7 +47,10 @@ _REHEARSED = "import math\nclass A:\n    def f(self, a): return [a + 1 for b in 
 
 def serve(control_fd: int, folder: str, want_namespaces: bool) -> None:
     prepare(folder)
-    job, sock = server.jobs(server.settle(control_fd, folder, want_namespaces))
+    place = server.settle(
+        control_fd, folder, want_namespaces
+    )  # kept: to free it costs a child as much as a small program
+    job, sock = server.jobs(place)
     server.end(lambda: handle(job, sock))
 
 
@@ -60,6 +63,8 @@ def prepare(folder: str) -> None:
     libc = ctypes.CDLL(None)
     libc.signal(signal.SIGPROF, libc._exit)
     os.chdir(folder)
+    for _ in range(_REHEARSALS + 1):
+        Solution.made.append(importlib.util.module_from_spec(importlib.machinery.ModuleSpec(SOLUTION, None)))
     for _ in range(_REHEARSALS):
         ours, theirs = socket.socketpair()
         with ours, theirs:
@@ -93,6 +98,8 @@ def write_files(files: dict[str, str]) -> None:
 class Solution:
     """Finds the module `solution` for whoever imports it: the task's setup and the candidate's file, in one namespace."""
 
+    made: ClassVar[list[types.ModuleType]] = []  # before the fork, for `load` to take one
+
     def __init__(self, job: dict[str, Any]) -> None:
         self.job = job
         self.cpu: int | None = job.get("cpu")
@@ -119,9 +126,9 @@ class Solution:
 
     def load(self) -> None:
         """What `import solution` does, without the cost of finding it."""
-        spec = self.find_spec(SOLUTION)
-        assert spec is not None
-        module = sys.modules[SOLUTION] = importlib.util.module_from_spec(spec)
+        module = sys.modules[SOLUTION] = self.made.pop()
+        assert module.__spec__ is not None
+        module.__spec__.loader = module.__loader__ = self  # type: ignore[assignment]
         self.exec_module(module)
 
     def allow(self) -> None:
@@ -217,7 +224,6 @@ def _run_test(test: dict[str, Any], space: dict[str, Any]) -> None:
     """One test, whose own names do not change the candidate's. With `plain` the calls' values are made plain before they
     are compared.
     """
-    space = dict(space)
     if test["plain"]:
         run(test["before"], space)
         space.update({name: wire.plain(value_of(call, space)) for name, call in test["calls"]})
@@ -265,7 +271,6 @@ def _answer(question: dict[str, Any], space: dict[str, Any]) -> dict[str, Any]:
     """The calls' plain values; `converted` if they were anything but exact builtin types. What the test's own statements do
     with answers of the entry point, `steps`, they do with plain values.
     """
-    space = dict(space)
     entry = space.get(question.get("steps", ""))
     if callable(entry):
         space[question["steps"]] = lambda *args, **named: wire.plain(entry(*args, **named))
