@@ -73,7 +73,7 @@ def _rehearse(folder: str) -> None:
     """
     path = list(sys.path)
     os.chdir(folder)
-    for _ in range(4):
+    for _ in range(harness_child.REHEARSALS):
         ours, theirs = socket.socketpair()
         with ours, theirs:
             _Program({"files": _REHEARSAL, "setup": "", "cpu": 0, "test_file": _REHEARSED}, ours)
@@ -81,7 +81,7 @@ def _rehearse(folder: str) -> None:
         for name in ("solution", "test_solution", RECORDER):
             del sys.modules[name]
         del sys.meta_path[0]
-        sys.setrecursionlimit(1000)
+        sys.setrecursionlimit(harness_child.RECURSION)
     for name in (*_REHEARSAL, _TESTS):
         os.unlink(name)
     sys.path[:] = path
