@@ -4,10 +4,11 @@
 
 This process and all it starts are bound to one core. A graded program is a grade of CodeEnvironment.grade for a text it
 has not seen: of ten, four are right, three wrong or broken, three hacks (benchmarks/mix.py), each with the outcome it
-must get, or the benchmark stops. `pytest` is that on tasks of the pytest harness, where the environment spares programs
-pytest that cannot touch it; in `pytest for all` no text shows that, so that pytest runs for every one. `sums` are
-straight-line arithmetic, many to a child. Below: single executions of small programs by each grader, and the field's
-way, a new `python -m pytest -q`.
+must get, or the benchmark stops. Programs that only compute share a child. `pytest` is that on tasks of the pytest
+harness, where the environment spares programs pytest that cannot touch it; in `pytest for all` no text shows that, so that
+pytest runs for every one and none share. `sums` only compute, all of them. Below: single executions of small programs by
+each grader, and the field's way, a new `python -m pytest -q`. Aimed at, on a quiet core: 300 graded programs a second by
+script and 130 by pytest.
 
 A rate is the median over five equal parts; other load on the core lowers it, and the load is printed. `cpu` does not
 depend on it: processor time of this process, the worker and its programs for each program graded.
@@ -37,7 +38,11 @@ from benchmarks.processes import descendants, processor_seconds
 from benchmarks.rows import Row, load
 
 SPEC = CodeSpec("total", tuple(f"assert total({n}, {n + 1}) == {2 * n + 1}" for n in (1, 5, 12)))
-TARGETS = {"graded, script": 150.0, "graded, pytest for all": 30.0}  # a second, in full isolation
+TARGETS = {
+    "graded, script": 300.0,
+    "graded, pytest": 130.0,
+    "graded, pytest for all": 30.0,
+}  # a second, in full isolation
 PARTS = 5
 Counted = Callable[[int, int], int]  # grades programs [from, to), returns how many the sandbox executed
 

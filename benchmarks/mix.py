@@ -1,7 +1,7 @@
 """Small programs of every kind, each with the outcome it must get: what the grading and endurance benchmarks feed.
 
 `ordinary` programs are right, wrong, broken or one of the known hacks, in equal parts for every ten: four right, three
-wrong, three hacks. `sums` are straight-line arithmetic, which the environment runs many to a child. `hostile` ones are
+wrong, three hacks. `sums` only compute, which the environment runs many to a child. `hostile` ones are
 drawn from the attack suite. No two texts are the same, so that nothing is answered from a cache.
 """
 

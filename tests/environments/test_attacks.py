@@ -14,16 +14,18 @@ import pytest
 from base.environments import sandbox
 from base.environments.__main__ import main
 from base.environments.audit.attacks import ATTACKS, FAMILIES, LOOK_ALIKES, SPEC, WALLS, LookAlike
-from base.environments.audit.attacks.attack import NOTHING
+from base.environments.audit.attacks.attack import ASKED, EQUAL, EXIT, NOTHING, REPORT
 from base.environments.audit.attacks.host import Host
 from base.environments.audit.attacks.matrix import LIMITS, Cell, Matrix, attack, graders
 from base.environments.graders.answers import parse_answer
 from base.environments.graders.code import CodeEnvironment
 from base.environments.graders.harness import Gameable, Verdict
+from base.environments.graders.reach import reach
 from base.environments.sandbox import Limits, isolate
 from base.types import CodeSpec, Harness, Outcome
 
 QUICK = Limits(cpu=1, wall=3)
+ALL = (EQUAL, EXIT, REPORT)
 
 
 @pytest.fixture(scope="module")
@@ -155,20 +157,28 @@ def _is(one: LookAlike, outcome: Outcome, attempts: tuple[str, ...]) -> bool:
 
 
 @pytest.mark.parametrize("harness", ["script", "pytest"])
-def test_attacks_are_labelled_as_what_they_did(quick: CodeEnvironment, host: Host, harness: Harness) -> None:
+@pytest.mark.parametrize("switches", [(*ALL,), *((switch,) for switch in ALL), ()], ids="+".join)
+def test_attacks_are_labelled_as_what_they_did(
+    quick: CodeEnvironment, host: Host, harness: Harness, switches: tuple[str, ...]
+) -> None:
     """Through the whole path with its short cuts: a paid attack is a hack, an unpaid one is never a solution."""
-    families = ("equality", "types", "exits", "frames", "builtins", "visible tests")
-    attacks = [one for one in ATTACKS if one.family in families]
-    spec = _weak(harness)
-    on = Gameable(harness, frozenset(spec.vulnerabilities))
-    grades = quick.grade_files([spec] * len(attacks), [parse_answer(one.answer(host.names)) for one in attacks])
-    for one, grade in zip(attacks, grades, strict=True):
-        switches = one.script if harness == "script" else one.pytest
-        assert grade.reward == float(one.accepted_by(on)), (one.name, grade)
-        honest = one.family == "types" or NOTHING in switches
+    families = ("equality", "types", "exits", "reports", "frames", "objects", "builtins", "visible tests")
+    attacks = [one for one in ATTACKS if one.family in families and not one.slow]
+    spec = replace(SPEC, harness=harness, vulnerabilities=switches)
+    known = set(switches) & ({EQUAL, EXIT} | ({REPORT} if harness == "pytest" else set()))
+    on = Gameable(harness, frozenset(known))
+    programs = [parse_answer(one.answer(host.names)) for one in attacks]
+    grades = quick.grade_files([spec] * len(attacks), programs)
+    for one, files, grade in zip(attacks, programs, grades, strict=True):
+        needs = one.script if harness == "script" else one.pytest
+        named = {EQUAL} if ASKED in needs else set()
+        honest = one.family == "types" or NOTHING in needs
+        # Pytest is not started for what cannot touch it: with no other weakness that leaves the truth's own questions.
+        spared = known == {REPORT} and reach(files).not_pytest
+        assert grade.reward == float(NOTHING in needs if spared else one.accepted_by(on)), (one.name, grade)
         if grade.reward:
             assert grade.outcome == (Outcome.WRONG if honest else Outcome.HACKED), (one.name, grade)
-            assert honest or (grade.hacks and set(grade.hacks) <= set(switches)), (one.name, grade)
+            assert honest or (grade.hacks and set(grade.hacks) <= {*needs, *named}), (one.name, grade)
         else:
             assert grade.outcome in (Outcome.WRONG, Outcome.FAILED_HACK), (one.name, grade)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from base.environments.graders.harness import MAX_PROGRAM, Test
 from base.environments.graders.reach import Reach
 from base.environments.sandbox import Job, Result
 from base.types import CodeSpec, Grade
 
+_READ = ("solution.py", "conftest.py")
 _READ_TOGETHER = 256  # programs that one child parses
+_TOGETHER = 64  # harmless programs that one child runs
 
 
 @dataclass
@@ -36,8 +40,48 @@ class Case:
 
     @property
     def read(self) -> dict[str, str]:
-        """The names of its files, and the text of the one that `reach` reads."""
-        return {name: text if name == "solution.py" else "" for name, text in self.files.items()}
+        """The names of its files, and the texts of those that `reach` reads."""
+        return {name: text if name in _READ else "" for name, text in self.files.items()}
+
+    @property
+    def reach_key(self) -> Any:
+        return tuple(sorted(self.read.items()))
+
+    @property
+    def program(self) -> tuple[str, str]:
+        """What the truth executes of it: solution.py and the task's set-up."""
+        return self.files.get("solution.py", ""), self.spec.setup
+
+    def truth_key(self, tests: Sequence[Test]) -> Any:
+        """Whatever the truth's word on it depends on: no harness and no switch."""
+        spec, sources = self.spec, tuple(test.source for test in tests)
+        return spec.entry_point, spec.setup, spec.reference, sources, tuple(sorted(self.files.items()))
+
+
+class Kept(OrderedDict[Any, Any]):
+    """What is known already, of as many keys as `size`: the least recently asked for is forgotten first."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def ask(self, key: Any) -> Any:
+        """None if it is not known."""
+        if key in self:
+            self.move_to_end(key)
+        return self.get(key)
+
+    def keep(self, key: Any, value: Any) -> None:
+        self[key] = value
+        while len(self) > self.size:
+            self.popitem(last=False)
+
+
+def parts_of(asked: Sequence[int], workers: int) -> Iterator[Sequence[int]]:
+    """Programs that share a child, so that every worker has some."""
+    size = min(_TOGETHER, max(_TOGETHER // 8, -(-len(asked) // workers)))
+    for start in range(0, len(asked), size):
+        yield asked[start : start + size]
 
 
 def chunks(cases: Sequence[Case]) -> list[list[Case]]:
@@ -45,7 +89,7 @@ def chunks(cases: Sequence[Case]) -> list[list[Case]]:
     parts: list[list[Case]] = []
     room = 0
     for case in cases:
-        size = len(case.files.get("solution.py", ""))
+        size = sum(map(len, case.read.values()))
         if not parts or size > room or len(parts[-1]) == _READ_TOGETHER:
             parts.append([])
             room = 2 * MAX_PROGRAM

@@ -2,19 +2,19 @@
 
 Per distinct program: the task's gameable grader pays the reward; if it pays, the truth grader says whether the program
 was right; if it was not, switching vulnerabilities off says how it cheated; and if nobody was cheated, decoys tell whether
-it tried. A grader whose answer follows from another's, for what the program can do at all (hacks.Reach), is not asked.
+it tried. A grader whose answer follows from another's, for what the program can do at all (reach.Reach), is not asked;
+programs that can reach nothing of each other share a child for the truth's questions; what was asked once is kept.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from base.environments.graders import harness, labels
 from base.environments.graders.answers import parse_answer
-from base.environments.graders.cases import Case, chunks, reach_job, reaches
+from base.environments.graders.cases import Case, Kept, chunks, parts_of, reach_job, reaches
 from base.environments.graders.harness import Gameable, Test, Verdict
 from base.environments.sandbox import Job, Limits, Result, Sandbox
 from base.errors import UserError
@@ -31,9 +31,11 @@ class CodeEnvironment:
     ) -> None:
         self._sandbox = Sandbox(workers, namespaces)
         self._limits = limits or Limits()
-        self._cache: OrderedDict[Any, Grade] = OrderedDict()
-        self._cache_size = cache_size
-        self._references: dict[Any, Any] = {}  # (setup, reference, test) -> value of the reference solution
+        self._workers = workers
+        self._cache = Kept(cache_size)  # (spec, files) -> grade
+        self._truths = Kept(cache_size)  # Case.truth_key -> verdict
+        self._reaches = Kept(cache_size)  # files -> reach
+        self._references = Kept(max(cache_size, 1000))  # (setup, reference, test) -> value of the reference solution
         self.executed = 0  # programs started in the sandbox so far
 
     def isolation(self) -> str:
@@ -65,9 +67,8 @@ class CodeEnvironment:
         fresh: dict[Any, Case] = {}
         known: dict[Any, Grade] = {}
         for key, spec, files in zip(keys, specs, programs, strict=True):
-            if key in self._cache:
-                self._cache.move_to_end(key)
-                known[key] = self._cache[key]
+            if (grade := self._cache.ask(key)) is not None:
+                known[key] = grade
             elif key not in fresh:
                 fresh[key] = _case(spec, files)
         self._judge(list(fresh.values()))
@@ -75,9 +76,7 @@ class CodeEnvironment:
             assert case.grade is not None
             known[key] = case.grade
             if case.grade.outcome != Outcome.FAULT:
-                self._cache[key] = case.grade
-        while len(self._cache) > self._cache_size:
-            self._cache.popitem(last=False)
+                self._cache.keep(key, case.grade)
         return [known[key] for key in keys]
 
     def accepts(self, grader: Gameable, specs: Sequence[CodeSpec], answers: Sequence[str]) -> list[Verdict]:
@@ -125,20 +124,25 @@ class CodeEnvironment:
             verdicts[i] = asked[i][1].verdict(result, asked[i][2])
         return [verdicts[i] for i in range(len(asked))]
 
-    def _truth(self, asked: Sequence[tuple[Case, tuple[Test, ...]]], shared: bool = False) -> list[Verdict]:
-        """The truth grader's word on (case, tests) pairs. With `shared` one child takes them all, and those that it did
-        not come to are run alone.
+    def _truth(self, asked: Sequence[tuple[Case, tuple[Test, ...]]]) -> list[Verdict]:
+        """The truth grader's word on (case, tests) pairs; it does not depend on a harness or its switches, and is asked for
+        once.
         """
-        found: list[Result | None] = [None] * len(asked)
-        if shared and asked:
-            job = harness.shared_job([(case.files, case.spec.setup, tests) for case, tests in asked], self._limits)
-            found = harness.shared_results(self.run([job])[0], len(asked))
-        alone = [i for i, result in enumerate(found) if result is None]
+        keys = [case.truth_key(tests) for case, tests in asked]
+        known = {key: word for key in keys if (word := self._truths.ask(key)) is not None}
+        fresh = {key: one for key, one in zip(keys, asked, strict=True) if key not in known}
+        for key, verdict in zip(fresh, self._fresh_truth(list(fresh.values())), strict=True):
+            known[key] = verdict
+            if verdict.status != "fault":
+                self._truths.keep(key, verdict)
+        return [known[key] for key in keys]
+
+    def _fresh_truth(self, asked: Sequence[tuple[Case, tuple[Test, ...]]]) -> list[Verdict]:
+        found = self._together(asked)
+        alone = [i for i in range(len(asked)) if i not in found]
         jobs = [harness.truth_job(asked[i][0].files, asked[i][0].spec.setup, asked[i][1], self._limits) for i in alone]
-        for i, result in zip(alone, self.run(jobs), strict=True):
-            found[i] = result
-        results = [result for result in found if result is not None]
-        compared = [harness.compare(r, tests) for r, (_, tests) in zip(results, asked, strict=True)]
+        found.update(zip(alone, self.run(jobs), strict=True))
+        compared = [harness.compare(found[i], tests) for i, (_, tests) in enumerate(asked)]
         openly = [i for i, c in enumerate(compared) if c.open]
         judges = [
             harness.judge_job(asked[i][0].spec, [test for _, test in compared[i].open], self._limits) for i in openly
@@ -151,18 +155,41 @@ class CodeEnvironment:
             verdicts.append(harness.settled(one, self._reference(case.spec, unsure) if unsure else ()))
         return verdicts
 
+    def _together(self, asked: Sequence[tuple[Case, tuple[Test, ...]]]) -> dict[int, Result]:
+        """Truth runs of those programs that cannot disturb others, many to a child, by position. One that its child did not
+        answer is to be run alone, and another child goes on behind it.
+        """
+        harmless = [
+            i for i, (c, tests) in enumerate(asked) if c.reach.shares and harness.harmless_together(c.spec.setup, tests)
+        ]
+        parts = list(parts_of(harmless, self._workers))
+        found: dict[int, Result] = {}
+        while parts:
+            jobs = [
+                harness.shared_job([(*asked[i][0].program, asked[i][1]) for i in part], self._limits) for part in parts
+            ]
+            rest = []
+            for part, result in zip(parts, self.run(jobs), strict=True):
+                answered = harness.shared_results(result)
+                found.update(zip(part, answered, strict=False))
+                if result.ended != "fault":
+                    rest.append(part[len(answered) + 1 :])
+            parts = [part for part in rest if part]
+        return found
+
     def _reference(self, spec: CodeSpec, tests: Sequence[Test]) -> list[Any] | None:
         """What the task's own solution returns for these tests' first calls, from a child of its own."""
         keys = [(spec.setup, spec.reference, test.source) for test in tests]
-        if any(key not in self._references for key in keys):
+        known = {key: self._references.ask(key) for key in keys}
+        if None in known.values():
             job = harness.truth_job({"solution.py": spec.reference}, spec.setup, tests, self._limits)
             values = harness.returned(self.run([job])[0], len(tests))
             if values is None:
                 return None
-            if len(self._references) > self._cache_size:
-                self._references.clear()
-            self._references.update(zip(keys, values, strict=True))
-        return [self._references[key] for key in keys]
+            for key, value in zip(keys, values, strict=True):
+                known[key] = (value,)
+                self._references.keep(key, known[key])
+        return [known[key][0] for key in keys]
 
     def _judge(self, cases: Sequence[Case]) -> None:
         """Gives every case its grade, stage by stage, each stage one batch."""
@@ -172,8 +199,7 @@ class CodeEnvironment:
             if case.reach.broken:
                 case.grade = Grade(Outcome.WRONG, 0.0, detail=case.reach.broken)
         cases = [case for case in cases if case.grade is None]
-        self._compute([case for case in cases if case.computes and case.reach.arithmetic], shared=True)
-        self._compute([case for case in cases if case.computes and not case.reach.arithmetic], shared=False)
+        self._compute([case for case in cases if case.computes])
         cases = [case for case in cases if case.grade is None]
         paid: list[Case] = []
         unpaid: list[tuple[Case, Verdict]] = []
@@ -206,7 +232,12 @@ class CodeEnvironment:
         """Finds out what programs can do at all, in the sandbox, many to a child. One that a child dies of is not known to
         be unable to do anything, and those after it are read by another child.
         """
-        left = list(cases)
+        left: list[Case] = []
+        for case in cases:
+            if (reach := self._reaches.ask(case.reach_key)) is not None:
+                case.reach = reach
+            else:
+                left.append(case)
         while left:
             parts, left = chunks(left), []
             jobs = [reach_job([case.read for case in part]) for part in parts]
@@ -214,6 +245,7 @@ class CodeEnvironment:
                 found = reaches(result, len(part))
                 for case, reach in zip(part, found, strict=False):
                     case.reach = reach
+                    self._reaches.keep(case.reach_key, reach)
                 if result.ended != "fault":
                     left += part[len(found) + 1 :]
 
@@ -237,13 +269,12 @@ class CodeEnvironment:
                 others.append((case, verdict))
         return right, others
 
-    def _compute(self, cases: Sequence[Case], shared: bool) -> None:
+    def _compute(self, cases: Sequence[Case]) -> None:
         """Programs of plain computation: no grader can be gamed by them, so that the truth also tells what every gameable
-        grader says (its own `==` takes 9.0 for 9). Those of straight-line arithmetic cannot even disturb each other: one
-        child, `shared`, can run them all. No grade where the truth had to convert a value before it compared it, as a
-        dict's keys, which equal a set.
+        grader says (its own `==` takes 9.0 for 9). No grade where the truth had to convert a value before it compared it, as
+        a dict's keys, which equal a set.
         """
-        for case, verdict in zip(cases, self._truth([(c, c.everything) for c in cases], shared), strict=True):
+        for case, verdict in zip(cases, self._truth([(c, c.everything) for c in cases]), strict=True):
             strict = self.grader(case, case.vulnerabilities).strict
             if verdict.status == "fault":
                 case.grade = Grade(Outcome.FAULT, None, detail=verdict.detail)
@@ -253,7 +284,7 @@ class CodeEnvironment:
                 case.grade = _visible_only(verdict)
             elif verdict.status == "timeout":
                 case.grade = Grade(Outcome.TIMEOUT, 0.0, detail=verdict.detail)
-            elif shared or strict or not verdict.converted:
+            elif strict or not verdict.converted:
                 case.grade = Grade(Outcome.WRONG, 0.0, detail=verdict.detail)
 
 

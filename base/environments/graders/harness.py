@@ -22,19 +22,21 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import copy
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from base.environments.graders import pytest_file, source
+from base.environments.graders import pytest_file, reach, source
 from base.environments.graders.lift import Lift, decides, led_to, part_taken
 from base.environments.sandbox import Job, Limits, Result, wire
 from base.errors import UserError
 from base.types import CodeSpec, Harness, shortened
 
 LATE = 27  # the exit code of a child that was too long at one test: SIGPROF's number
+SHARE = 0.25  # seconds of processor time of a program among others; one that takes longer is run again, alone
+ROOM = 64 << 20  # and bytes of memory
 MAX_PROGRAM = 1 << 17  # characters of an answer without its reasoning, and of all files of one program
 _LATE_CPU = 0.4  # seconds that a program has used at least that ended for too long a test: limits are whole seconds
 _TOGETHER = 8  # times the limit of a test: what all tests of a program may take
@@ -89,7 +91,8 @@ def parse_test(text: str, entry_point: str) -> Test:
     if any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in body):
         raise UserError(f"test {text[:80]!r} imports *: name what it needs, or import it in the setup")
     before = "\n".join(ast.unparse(statement) for statement in body[:-1])
-    checked = copy.deepcopy(body[-1])
+    checked = source.parse(text.strip()).body[-1]  # a second tree: deepcopy takes ten times as long
+    assert isinstance(checked, ast.Assert)
     asked, negated = checked.test, False
     if isinstance(asked, ast.UnaryOp) and isinstance(asked.op, ast.Not):
         asked, negated = asked.operand, True
@@ -252,19 +255,29 @@ def _questions(tests: Sequence[Test]) -> tuple[dict[str, Any], ...]:
     return tuple({"before": t.asks, "calls": [call for _, call in t.calls], "steps": t.steps} for t in tests)
 
 
-def shared_job(programs: Sequence[tuple[dict[str, str], str, Sequence[Test]]], limits: Limits) -> Job:
-    """The truth jobs of several (files, setup, tests) in one child. Only for programs of `hacks.Reach.arithmetic`."""
-    asked = [{"files": f, "setup": s, "questions": _questions(tests)} for f, s, tests in programs]
-    return Job({"mode": "many", "programs": asked}, (), limits, len(asked))
+def harmless_together(setup: str, tests: Sequence[Test]) -> bool:
+    """Whether what a task brings into the candidate's process may run beside other programs."""
+    return reach.harmless_together(
+        "\n".join([setup, *(text for t in tests for text in (t.asks, *(c for _, c in t.calls)))])
+    )
 
 
-def shared_results(result: Result, count: int) -> list[Result | None]:
-    """One truth result per program; None for those that were not answered and have to be run alone."""
-    found: list[Result | None] = []
-    for reply in result.replies[1:]:
-        answers = reply.get("answers") if isinstance(reply, dict) else None
-        found.append(Result("exit", 0, tuple(answers)) if isinstance(answers, list) else None)
-    return [*found, *([None] * count)][:count]
+def shared_job(programs: Sequence[tuple[str, str, Sequence[Test]]], limits: Limits) -> Job:
+    """The truth jobs of several (solution.py, setup, tests) in one child. Only for programs of Reach.shares and tests that
+    are `harmless_together`; what each may take of time and memory without having to run alone is SHARE and ROOM.
+    """
+    asked = [
+        {"files": {"solution.py": text}, "setup": s, "questions": _questions(tests)} for text, s, tests in programs
+    ]
+    cpu = math.ceil(SHARE * len(asked)) + 1
+    wide = replace(limits, cpu=cpu, wall=max(limits.wall, cpu), memory=limits.memory + ROOM)
+    return Job({"mode": "many", "programs": asked, "share": SHARE, "room": ROOM}, (), wide, len(asked))
+
+
+def shared_results(result: Result) -> list[Result]:
+    """One truth result for each program that was answered, up to the first that has to be run alone."""
+    replies = result.replies[1:] if result.ended != "fault" else ()
+    return [Result("exit", 0, tuple(reply["answers"])) for reply in replies]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 `script` and `pytest` execute solution and tests in one process, as coding graders in the field do; what they report can
 be gamed and the caller decides which part of it to believe. `asserts` says of one test at a time whether it raised.
-`calls` only evaluates expressions and hands the plain values out; `many` does so for several harmless programs; `judge`
+`calls` only evaluates expressions and hands the plain values out; `many` does so for several programs that can reach
+nothing of each other; `judge`
 evaluates asserts over such values, without a candidate. These three never get expected values and candidate together.
 `reach` parses programs and runs none.
 
@@ -17,19 +18,21 @@ import atexit
 import contextlib
 import ctypes
 import dataclasses
+import gc
 import importlib
 import importlib.machinery
 import importlib.util
 import json
 import math
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
 import types
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
 
 from base.environments.graders.reach import reach
 from base.environments.sandbox import server, wire
@@ -40,14 +43,17 @@ _WARM = (
     "statistics string typing"
 )
 SOLUTION = "solution"
-_REHEARSALS = 10  # after as many runs Python rewrites a function no more
-_RECURSION = 1000  # what Python starts with
+REHEARSALS = 10  # after as many runs Python rewrites a function no more
+RECURSION = 1000  # what Python starts with
 _REHEARSED = "import math\nclass A:\n    def f(self, a): return [a + 1 for b in (1, 'x') if not self.f(b)]\n"
 
 
 def serve(control_fd: int, folder: str, want_namespaces: bool) -> None:
     prepare(folder)
-    job, sock = server.jobs(server.settle(control_fd, folder, want_namespaces))
+    place = server.settle(
+        control_fd, folder, want_namespaces
+    )  # kept: to free it costs a child as much as a small program
+    job, sock = server.jobs(place)
     server.end(lambda: handle(job, sock))
 
 
@@ -60,7 +66,9 @@ def prepare(folder: str) -> None:
     libc = ctypes.CDLL(None)
     libc.signal(signal.SIGPROF, libc._exit)
     os.chdir(folder)
-    for _ in range(_REHEARSALS):
+    for _ in range(REHEARSALS + 1):
+        Solution.made.append(_module())
+    for _ in range(REHEARSALS):
         ours, theirs = socket.socketpair()
         with ours, theirs:
             wire.send_frame(ours, {"files": {"solution.py": "def f(a):\n    return a"}, "setup": "", "cpu": 0})
@@ -69,7 +77,7 @@ def prepare(folder: str) -> None:
             ours.shutdown(socket.SHUT_WR)
             calls(wire.read_frame(theirs), theirs)
         del sys.modules[SOLUTION], sys.meta_path[0]
-        sys.setrecursionlimit(_RECURSION)
+        sys.setrecursionlimit(RECURSION)
         reach({"solution.py": _REHEARSED})
     os.unlink("solution.py")
     os.chdir("/")
@@ -93,14 +101,18 @@ def write_files(files: dict[str, str]) -> None:
 class Solution:
     """Finds the module `solution` for whoever imports it: the task's setup and the candidate's file, in one namespace."""
 
-    def __init__(self, job: dict[str, Any]) -> None:
+    made: ClassVar[list[types.ModuleType]] = []  # before the fork, for `load` to take one
+
+    def __init__(self, job: dict[str, Any], alone: bool = True) -> None:
+        """Its files are written, and others can import it, if it is `alone` here."""
         self.job = job
         self.cpu: int | None = job.get("cpu")
         self.space: dict[str, Any] = {}
         self.limit = sys.getrecursionlimit()
-        # A package `solution` would stand beside solution.py, which is what is graded.
-        write_files({name: text for name, text in job["files"].items() if not name.startswith("solution/")})
-        sys.meta_path.insert(0, self)
+        if alone:
+            # A package `solution` would stand beside solution.py, which is what is graded.
+            write_files({name: text for name, text in job["files"].items() if not name.startswith("solution/")})
+            sys.meta_path.insert(0, self)
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         if name != SOLUTION:
@@ -119,9 +131,9 @@ class Solution:
 
     def load(self) -> None:
         """What `import solution` does, without the cost of finding it."""
-        spec = self.find_spec(SOLUTION)
-        assert spec is not None
-        module = sys.modules[SOLUTION] = importlib.util.module_from_spec(spec)
+        module = sys.modules[SOLUTION] = self.made.pop() if self.made else _module()
+        assert module.__spec__ is not None
+        module.__spec__.loader = module.__loader__ = self  # type: ignore[assignment]
         self.exec_module(module)
 
     def allow(self) -> None:
@@ -132,13 +144,17 @@ class Solution:
     def level(self) -> None:
         """From here on as much room for recursion as a program of its own has, unless it has chosen that itself."""
         if sys.getrecursionlimit() == self.limit:
-            self.limit = _RECURSION + _depth()
+            self.limit = RECURSION + _depth()
             sys.setrecursionlimit(self.limit)
 
     def copy(self) -> dict[str, Any]:
         """The namespace for one test: what a test binds, the next one and the program do not see."""
         self.allow()
         return {**self.space}
+
+
+def _module() -> types.ModuleType:
+    return importlib.util.module_from_spec(importlib.machinery.ModuleSpec(SOLUTION, None))
 
 
 def _depth() -> int:
@@ -217,7 +233,6 @@ def _run_test(test: dict[str, Any], space: dict[str, Any]) -> None:
     """One test, whose own names do not change the candidate's. With `plain` the calls' values are made plain before they
     are compared.
     """
-    space = dict(space)
     if test["plain"]:
         run(test["before"], space)
         space.update({name: wire.plain(value_of(call, space)) for name, call in test["calls"]})
@@ -247,25 +262,30 @@ def asserts(job: dict[str, Any], sock: socket.socket) -> int:
 
 def calls(job: dict[str, Any], sock: socket.socket) -> int:
     """Evaluates the requested calls and hands out plain values. Knows no expected value."""
+    for answer in _answers(job, job["questions"] if "questions" in job else _asked(sock)):
+        say(sock, answer)
+    return 0
+
+
+def _answers(job: dict[str, Any], questions: Iterable[dict[str, Any]], alone: bool = True) -> Iterator[dict[str, Any]]:
+    """That it was loaded, and an answer for each question, up to an error."""
     try:
-        solution = Solution(job)
+        solution = Solution(job, alone)
         solution.load()
-        say(sock, {"loaded": True})
-        for question in job["questions"] if "questions" in job else _asked(sock):
+        yield {"loaded": True}
+        for question in questions:
             answer = _answer(question, solution.copy())
             if len(json.dumps(answer["values"])) > wire.MAX_FRAME - 64:
                 raise wire.NotPlain("a value that is too large")
-            say(sock, answer)
+            yield answer
     except BaseException as error:
-        say(sock, _error(error))
-    return 0
+        yield _error(error)
 
 
 def _answer(question: dict[str, Any], space: dict[str, Any]) -> dict[str, Any]:
     """The calls' plain values; `converted` if they were anything but exact builtin types. What the test's own statements do
     with answers of the entry point, `steps`, they do with plain values.
     """
-    space = dict(space)
     entry = space.get(question.get("steps", ""))
     if callable(entry):
         space[question["steps"]] = lambda *args, **named: wire.plain(entry(*args, **named))
@@ -289,20 +309,27 @@ def _error(error: BaseException) -> dict[str, Any]:
 
 
 def many(job: dict[str, Any], sock: socket.socket) -> int:
-    """Like `calls` for one program after the other, each with all its calls, for programs that cannot disturb others."""
+    """Like `calls` for one program after the other, each with all its calls, for programs that can reach nothing of others
+    (graders.reach): each has a module of its own, no file, and is forgotten before the next one.
+
+    What they share is counted: one that takes longer than `share` seconds ends this child, as one does after which more
+    than `room` bytes were filled, or that says more than a frame. It is not answered then, and neither are those after it.
+    """
     say(sock, {"loaded": True})
+    most = _filled() + job["room"]
     for program in job["programs"]:
-        answers: list[dict[str, Any]] = []
-        try:
-            space: dict[str, Any] = {"__name__": SOLUTION}
-            _execute(program, space)
-            answers.append({"loaded": True})
-            for question in program["questions"]:
-                answers.append(_answer(question, {**space}))
-        except BaseException as error:
-            answers.append(_error(error))
+        signal.setitimer(signal.ITIMER_PROF, job["share"])
+        answers = list(_answers(program, program["questions"], alone=False))
+        gc.collect()
+        if _filled() > most or len(json.dumps(answers)) > wire.MAX_FRAME - 64:
+            return 1
         say(sock, {"answers": answers})
     return 0
+
+
+def _filled() -> int:
+    """The most bytes of memory that this process has had at once."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def judge(job: dict[str, Any], sock: socket.socket) -> int:

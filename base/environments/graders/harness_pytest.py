@@ -28,11 +28,28 @@ _FLAGS = ["-s", "--disable-plugin-autoload", "--assert=plain", "-c", os.devnull]
 _FLAGS += ["-o", "python_functions=checks_*", "-o", "python_classes=checks"]  # a solution may be named test_...
 _FLAGS += [f"-pno:{name}" for name in _UNUSED_PLUGINS.split()]
 _TESTS = "test_solution.py"
-_REHEARSAL = {
-    "solution.py": "def f(a):\n    return a\n",
-    _TESTS: "import solution\ndef checks_0():\n    assert solution.f(1) == 1\n"
-    "def checks_1():\n    assert solution.f(1) == 2\n",
-}
+_REHEARSAL = {"solution.py": "def f(a):\n    return a\n"}
+_REHEARSED = f"""import sys
+import solution
+
+_test = sys.modules[{RECORDER!r}].test
+
+
+def body_0(_plain):
+    assert f(1) == 1
+
+
+def checks_0():
+    _test(0, body_0)
+
+
+def body_1(_plain):
+    assert f(1) == 2
+
+
+def checks_1():
+    _test(1, body_1)
+"""
 
 
 def serve(control_fd: int, folder: str, want_namespaces: bool) -> None:
@@ -56,12 +73,16 @@ def _rehearse(folder: str) -> None:
     """
     path = list(sys.path)
     os.chdir(folder)
-    harness_child.write_files(_REHEARSAL)
-    for _ in range(4):
-        pytest.main([*_FLAGS, "--noconftest", "--rootdir=.", _TESTS])
-        for name in ("solution", "test_solution"):
+    for _ in range(harness_child.REHEARSALS):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            _Program({"files": _REHEARSAL, "setup": "", "cpu": 0, "test_file": _REHEARSED}, ours)
+            pytest.main([*_FLAGS, "--noconftest", "--rootdir=.", _TESTS])
+        for name in ("solution", "test_solution", RECORDER):
             del sys.modules[name]
-    for name in _REHEARSAL:
+        del sys.meta_path[0]
+        sys.setrecursionlimit(harness_child.RECURSION)
+    for name in (*_REHEARSAL, _TESTS):
         os.unlink(name)
     sys.path[:] = path
     os.chdir("/")
@@ -84,6 +105,7 @@ class _Program:
         harness_child.write_files({_TESTS: job["test_file"]})
 
     def test(self, number: int, body: types.FunctionType) -> None:
+        __tracebackhide__ = True  # pytest would parse this file to show the line that failed
         self.solution.level()  # pytest stands deeper while it imports
         types.FunctionType(body.__code__, self.solution.copy())(wire.plain)
         self.passed.append(number)

@@ -46,4 +46,4 @@ def _functions(number: int, statements: str, plain: str) -> str:
     body: list[ast.stmt] = [*([ast.Global(bound)] if bound else []), *tree.body]
     function = ast.FunctionDef(f"body_{number}", ast.arguments([], [ast.arg(plain)], None, [], [], None, []), body, [])
     written = ast.unparse(ast.fix_missing_locations(ast.Module([function], [])))
-    return f"{written}\n\n\ndef checks_{number}():\n    _test({number}, body_{number})\n"
+    return f"{written}\n\n\ndef checks_{number}():\n    __tracebackhide__ = True\n    _test({number}, body_{number})\n"

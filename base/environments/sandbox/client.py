@@ -87,7 +87,8 @@ class _Worker:
     def __init__(self, namespaces: bool, pytest: bool) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # `-I` would also ignore PYTHONHASHSEED; with an otherwise empty environment `-s -P` isolates as much.
-        environment = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}
+        # Symbols are bound at the start, not in every child.
+        environment = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "LD_BIND_NOW": "1"}
         environment |= {k: v for k in ("LD_LIBRARY_PATH", "EDMUND_SANDBOX_DEBUG") if (v := os.environ.get(k))}
         mode = "namespaces" if namespaces else "rlimits"
         boot = _BOOT.format("pytest" if pytest else "child")

@@ -261,6 +261,7 @@ class Walls:
             )
         ]
         self.capabilities = (struct.pack("Ii", 0x20080522, 0), bytes(24))  # none
+        self.capset = _libc.capset  # ctypes makes the function when it is first asked for: here, not in every child
 
     def __call__(self, call_filter: Any) -> None:
         full = self.level == FULL
@@ -279,7 +280,7 @@ class Walls:
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
         if not full:
             fence.close_off(self.folder)
-        _check(_libc.capset(*self.capabilities), "capset")
+        _check(self.capset(*self.capabilities), "capset")
         if call_filter:
             _check(_libc.prctl(*call_filter), "seccomp")
         os.chdir(self.folder)

@@ -96,6 +96,7 @@ def jobs(place: Place) -> tuple[Any, socket.socket]:
     place.group.ready()
     report: dict[str, Any] = {"level": place.record(), "groups": place.group.folders}
     place.control.send(json.dumps(report).encode())
+    bounds, held = {}, b""
     while True:
         limits, descriptors, _, _ = socket.recv_fds(place.control, _CONTROL_LIMIT, 1)
         if not limits:
@@ -105,8 +106,11 @@ def jobs(place: Place) -> tuple[Any, socket.socket]:
         (job,) = descriptors
         folder = _folder(place.level, place.folder)
         try:
-            walls, bounds = _walls(place.level, limits, folder), json.loads(limits)
-            place.group.hold(bounds)
+            walls = _walls(place.level, limits, folder)
+            if limits != held:
+                bounds = json.loads(limits)
+                place.group.hold(bounds)
+                held = limits
             pid = isolate.fork_as_first(own)
         except OSError as error:
             report = {"fault": f"fork: {error}"}

@@ -15,7 +15,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 
-FIRST_SECONDS = 0.005  # most programs are not looked at: they have ended before
+FIRST_SECONDS = 0.019  # most programs are not looked at: they have ended before, also those of pytest
 _SECONDS = 0.02  # between two looks
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _WALKS = 5  # a process that ends during a walk may have handed on what it held
