@@ -82,8 +82,8 @@ def layout(input_ids: Tensor, attention_mask: Tensor, completion_width: int, hea
     parts = [_part(prompt, None, None, N, heads, kv_heads)] if prompt_tokens else []
     for mine in _by_length(lengths, prompt.shape[1]):
         own = completion[mine, : max(1, int(lengths[mine].max()))]
-        before = (prompt[owner[mine]], owner[mine]) if prompt_tokens else (None, None)
-        parts.append(_part(own, *before, N, heads, kv_heads))
+        before, whose = (prompt[owner[mine]], owner[mine]) if prompt_tokens else (None, None)
+        parts.append(_part(own, before, whose, N, heads, kv_heads))
     own_keys = []
     for part in parts:
         keys = part.keys.view(part.shape[0], kv_heads, -1).clone()
