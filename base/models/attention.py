@@ -221,20 +221,21 @@ def _with_nothing(x: Tensor) -> Tensor:
 
 
 class _Rotate(torch.autograd.Function):
-    """RoPE: x [N, heads, size] turned by cosines and sines [N, 1, size], whose halves are equal."""
+    """`rotated` and its gradient: the turn back."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         ctx.save_for_backward(cos, sin)
-        return _rotated(x, cos, sin)
+        return rotated(x, cos, sin)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         cos, sin = ctx.saved_tensors
-        return _rotated(gradient, cos, -sin), None, None
+        return rotated(gradient, cos, -sin), None, None
 
 
-def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """RoPE of x [..., size] by cosines and sines that broadcast to it; their halves are equal."""
     half = x.shape[-1] // 2
     left, right, sin = x[..., :half], x[..., half:], sin[..., :half]
     y = x * cos
