@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -53,6 +54,19 @@ class Bf16Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         product: Tensor = _Bf16Product.apply(x, self.weight, self.bias, self.keep_half)  # type: ignore[no-untyped-call]
         return product
+
+
+def side_by_side(layers: Sequence[Any], x: Tensor) -> Tensor:
+    """x (…, in) through linear layers that read the same -> (…, their outs), as one product where they are plain."""
+    kinds = {type(layer) for layer in layers}
+    if kinds not in ({nn.Linear}, {Bf16Linear}) or any(hasattr(layer.weight, "ds_id") for layer in layers):
+        return torch.cat([layer(x) for layer in layers], -1)  # adapters; weights that ZeRO-3 has scattered
+    weight = torch.cat([layer.weight for layer in layers])
+    bias = None if layers[0].bias is None else torch.cat([layer.bias for layer in layers])
+    if kinds == {nn.Linear}:
+        return F.linear(x, weight, bias)
+    product: Tensor = _Bf16Product.apply(x, weight, bias, False)  # type: ignore[no-untyped-call]
+    return product
 
 
 def set_arithmetic(model: Any, arithmetic: Arithmetic) -> None:

@@ -1,7 +1,8 @@
-"""A fast decoder for CPUs: shared prompts, one buffer of keys and values, rows that ended leave the batch."""
+"""A fast decoder for CPUs: identical prompts once, one buffer of keys and values, rows that ended leave the batch."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,17 +13,16 @@ from torch import Tensor, nn
 
 from base.errors import UserError
 from base.models.arithmetic import Bf16Linear
+from base.models.attention import rotated
 from base.models.checks import check_ids, check_room
 from base.models.draws import Samples, draw, uniform_numbers
-
-_KEPT = 0.875  # share of running rows below which the batch is laid out anew, which copies keys and values
 
 
 class FastDecoder:
     """Batched decoding of Starcoder2 models on a CPU, with LoRA adapters merged on the fly.
 
-    Identical prompts are computed once and their keys and values shared by all samples; keys and values of completions
-    lie in one buffer filled from the left; rows that ended leave the batch, several at a time.
+    Identical prompts are computed once; every row has a copy of its prompt's keys and values, with room for its own
+    behind them. The last rows move to the places of those that ended.
     """
 
     name = "fast"
@@ -67,24 +67,17 @@ class FastDecoder:
         scores = torch.zeros(rows, max_new_tokens)
         lengths = torch.full((rows,), max_new_tokens)
         ends = torch.tensor(self.ends, dtype=torch.long)
-        live = torch.arange(rows)  # rows in the batch; those that ended go on unread until enough of them can leave
-        going = torch.ones(rows, dtype=torch.bool)
+        live = torch.arange(rows)  # rows in the batch
         logits = state.first_logits
         for t in range(max_new_tokens):
             chosen, score = draw(logits, None if uniform is None else uniform[live, t], temperature)
             tokens[live, t], scores[live, t] = chosen, score
-            ended = torch.isin(chosen, ends).logical_and_(going)
+            ended = torch.isin(chosen, ends)
             if ended.any():
                 lengths[live[ended]] = t + 1
-                going &= ~ended
-                left = int(going.sum())
-                if left <= _KEPT * len(live):
-                    keep = going.nonzero()[:, 0]
-                    live, chosen, going = live[keep], chosen[keep], going[keep]
-                    state.keep(keep)
-                if not left:
-                    break
-            if t == max_new_tokens - 1:
+                kept = state.drop(ended)
+                live, chosen = live[kept], chosen[kept]
+            if not len(live) or t == max_new_tokens - 1:
                 break
             logits = state.step(chosen)
         cut = lengths.tolist()
@@ -201,40 +194,34 @@ def _norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:
     return torch.layer_norm(x, layer.normalized_shape, layer.weight, layer.bias, layer.eps)
 
 
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    half = x.shape[-1] // 2
-    return x * cos + torch.cat((-x[..., half:], x[..., :half]), -1) * sin
-
-
 class _State:
-    """Keys and values of prompts [prompts*kv heads, P, size] and completions [rows*kv heads, max new, size] per layer."""
+    """Keys and values [rows*kv heads, P + max new, size] of each layer: a row's prompt, then what it wrote."""
 
     def __init__(self, weights: _Weights, ids: Tensor, real: Tensor, owner: Tensor, room: int) -> None:
-        self.w, self.owner, self.filled = weights, owner, 0
-        width = ids.shape[1]
+        self.w, self.rows, self.filled = weights, len(owner), ids.shape[1]
+        width = self.filled
         positions = (real.cumsum(-1) - 1).clamp_min(0)
         self.table = weights.tables(torch.arange(int(positions.max()) + room + 1))
         self.next_position = (positions[:, -1] + 1)[owner]
-        self.no_token = ~real  # [prompts, P]
+        self.bias = None  # [rows, 1, P], -inf on padding
+        if not bool(real.all()):
+            self.bias = torch.zeros(real.shape).masked_fill_(~real, float("-inf"))[owner, None]
         cos, sin = (t[positions][:, None] for t in self.table)  # [prompts, 1, P, size]
         mask = (torch.ones(width, width, dtype=torch.bool).tril() & real[:, None]) | torch.eye(width, dtype=torch.bool)
-        self.prompt_kv: list[tuple[Tensor, Tensor]] = []
+        self.kv: list[tuple[Tensor, Tensor]] = []
         x = F.embedding(ids, weights.embedding)
         for layer in weights.layers:
             q, k, v = self._split(layer.qkv(_norm(layer.norm1, x)))  # [prompts, heads, P, size]
-            q, k = _rotate(q, cos, sin), _rotate(k, cos, sin)
+            q, k = rotated(q, cos, sin), rotated(k, cos, sin)
             y = F.scaled_dot_product_attention(
                 q, k, v, attn_mask=mask[:, None], scale=weights.scale, enable_gqa=weights.heads != weights.kv_heads
             )
-            self.prompt_kv.append((k.contiguous().flatten(0, 1), v.contiguous().flatten(0, 1)))
+            self.kv.append((self._buffer(k, owner, room), self._buffer(v, owner, room)))
             if layer is weights.layers[-1]:  # only the last position is read from here on
                 x, y = x[:, -1:], y[:, :, -1:]
             x = x + layer.out(y.transpose(1, 2).flatten(2))
             x = x + layer.down(weights.activation(layer.up(_norm(layer.norm2, x))))
         self.first_logits = weights.head(_norm(weights.norm, x[:, -1]))[owner]
-        shape = (len(owner) * weights.kv_heads, room, weights.size)
-        self.kv = [(torch.empty(shape), torch.empty(shape)) for _ in weights.layers]
-        self._regroup()
 
     def _split(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[rows, T, ...] -> queries, keys and values [rows, their heads, T, size]."""
@@ -243,81 +230,46 @@ class _State:
         q, k, v = torch.split(parts, [w.heads, w.kv_heads, w.kv_heads], 1)
         return q, k, v
 
-    def _regroup(self) -> None:
-        """Lay the live rows out as [prompts, slots], so that one product serves all rows that share a prompt."""
-        prompts, rows = len(self.no_token), len(self.owner)
-        counts = torch.bincount(self.owner, minlength=prompts)
-        self.slots = int(counts.max()) if rows else 0
-        order = torch.argsort(self.owner, stable=True)
-        place = torch.arange(rows) - (counts.cumsum(0) - counts)[self.owner[order]]
-        self.slot_of_row = torch.empty(rows, dtype=torch.long)
-        self.slot_of_row[order] = self.owner[order] * self.slots + place
-        self.row_of_slot = torch.zeros(prompts * self.slots, dtype=torch.long)
-        self.row_of_slot[self.slot_of_row] = torch.arange(rows)
-        self.uniform = bool((self.slot_of_row == torch.arange(rows)).all()) and rows == prompts * self.slots
-        self.bias = torch.zeros(self.no_token.shape).masked_fill_(self.no_token, float("-inf"))
-        self.padded = bool(self.no_token.any())
+    def _buffer(self, of_prompts: Tensor, owner: Tensor, room: int) -> Tensor:
+        """Keys or values of prompts [prompts, kv heads, P, size] in a row each, with room behind."""
+        buffer = of_prompts.new_empty(len(owner), self.w.kv_heads, self.filled + room, self.w.size)
+        buffer[:, :, : self.filled] = of_prompts.index_select(0, owner)
+        return buffer.flatten(0, 1)
 
-    def keep(self, rows: Tensor) -> None:
-        """Drop every row that is not listed, and prompts that no row needs any more."""
+    def drop(self, ended: Tensor) -> Tensor:
+        """Rows that ended [rows] give their places to the last ones; returns which row now lies in each place."""
+        left = self.rows - int(ended.sum())
+        order = torch.arange(left)
+        order[ended[:left]] = (~ended[left:]).nonzero()[:, 0] + left
+        free = ended[:left].nonzero()[:, 0]
         heads = torch.arange(self.w.kv_heads)
-        index = (rows[:, None] * self.w.kv_heads + heads).flatten()
-        room, n = self.kv[0][0].shape[1], self.filled
-        kept = []
-        for pair in self.kv:
-            fresh = (torch.empty(len(index), room, self.w.size), torch.empty(len(index), room, self.w.size))
-            for new, old in zip(fresh, pair, strict=True):
-                new[:, :n] = old[index, :n]
-            kept.append(fresh)
-        self.kv = kept
-        self.next_position = self.next_position[rows]
-        used, self.owner = torch.unique(self.owner[rows], return_inverse=True)
-        if len(used) < len(self.no_token):
-            index = (used[:, None] * self.w.kv_heads + heads).flatten()
-            self.prompt_kv = [(k[index], v[index]) for k, v in self.prompt_kv]
-            self.no_token = self.no_token[used]
-        self._regroup()
+        to, source = ((rows[:, None] * self.w.kv_heads + heads).flatten() for rows in (free, order[free]))
+        for buffer in itertools.chain.from_iterable(self.kv):
+            buffer[to, : self.filled] = buffer[source, : self.filled]
+        self.kv = [(k[: left * self.w.kv_heads], v[: left * self.w.kv_heads]) for k, v in self.kv]
+        self.rows, self.next_position = left, self.next_position[order]
+        if self.bias is not None:
+            self.bias = self.bias[order]
+        return order
 
     def step(self, tokens: Tensor) -> Tensor:
         """Append one token per row [rows]; returns logits [rows, vocabulary]."""
-        w, rows, t = self.w, len(tokens), self.filled
+        w, rows, t = self.w, self.rows, self.filled
         share = w.heads // w.kv_heads
         cos, sin = (table[self.next_position][:, None] for table in self.table)  # [rows, 1, size]
         x = F.embedding(tokens, w.embedding)
-        for layer, (pk, pv), (ck, cv) in zip(w.layers, self.prompt_kv, self.kv, strict=True):
+        for layer, (keys, values) in zip(w.layers, self.kv, strict=True):
             qkv = layer.qkv(_norm(layer.norm1, x)).view(rows, -1, w.size)
-            turned = _rotate(qkv[:, : w.heads + w.kv_heads], cos, sin)
-            q = turned[:, : w.heads] * w.scale
-            ck[:, t] = turned[:, w.heads :].reshape(-1, w.size)
-            cv[:, t] = qkv[:, w.heads + w.kv_heads :].reshape(-1, w.size)
-            query = q.view(rows * w.kv_heads, share, w.size)
-            own = torch.bmm(query, ck[:, : t + 1].transpose(1, 2)).view(rows, w.heads, t + 1)
-            weights = torch.cat([self._prompt_scores(q, pk), own], -1).softmax(-1)
-            width = pk.shape[1]
-            y = torch.bmm(weights[..., width:].reshape(rows * w.kv_heads, share, t + 1), cv[:, : t + 1])
-            y = y.view(rows, -1) + self._prompt_values(weights[..., :width], pv)
-            x = x + layer.out(y)
+            turned = rotated(qkv[:, : w.heads + w.kv_heads], cos, sin)
+            keys[:, t] = turned[:, w.heads :].reshape(-1, w.size)
+            values[:, t] = qkv[:, w.heads + w.kv_heads :].reshape(-1, w.size)
+            query = (turned[:, : w.heads] * w.scale).view(rows * w.kv_heads, share, w.size)
+            scores = torch.bmm(query, keys[:, : t + 1].transpose(1, 2))
+            if self.bias is not None:
+                scores.view(rows, w.heads, t + 1)[..., : self.bias.shape[-1]] += self.bias
+            y = torch.bmm(scores.softmax(-1), values[:, : t + 1])
+            x = x + layer.out(y.view(rows, -1))
             x = x + layer.down(w.activation(layer.up(_norm(layer.norm2, x))))
         self.filled += 1
         self.next_position = self.next_position + 1
         return w.head(_norm(w.norm, x))
-
-    def _prompt_scores(self, q: Tensor, keys: Tensor) -> Tensor:
-        """q [rows, heads, size] against the prompt's keys -> [rows, heads, P]."""
-        w, prompts = self.w, len(self.no_token)
-        grouped = (q if self.uniform else q[self.row_of_slot]).view(prompts, self.slots, w.kv_heads, -1, w.size)
-        grouped = grouped.transpose(1, 2).reshape(prompts * w.kv_heads, -1, w.size)
-        scores = torch.bmm(grouped, keys.transpose(1, 2)).view(prompts, w.kv_heads, self.slots, -1, keys.shape[1])
-        if self.padded:
-            scores += self.bias[:, None, None, None]
-        scores = scores.transpose(1, 2).reshape(prompts * self.slots, w.heads, -1)
-        return scores if self.uniform else scores[self.slot_of_row]
-
-    def _prompt_values(self, weights: Tensor, values: Tensor) -> Tensor:
-        """weights [rows, heads, P] times the prompt's values -> [rows, heads*size]."""
-        w, prompts = self.w, len(self.no_token)
-        grouped = weights if self.uniform else weights[self.row_of_slot]
-        grouped = grouped.reshape(prompts, self.slots, w.kv_heads, -1, values.shape[1]).transpose(1, 2)
-        out = torch.bmm(grouped.reshape(prompts * w.kv_heads, -1, values.shape[1]), values)
-        out = out.view(prompts, w.kv_heads, self.slots, -1, w.size).transpose(1, 2).reshape(prompts * self.slots, -1)
-        return out if self.uniform else out[self.slot_of_row]

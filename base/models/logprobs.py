@@ -1,171 +1,15 @@
-"""Log-probabilities of completions on CPUs: no padding, every prompt computed once, only scored positions in the head.
-
-A micro-batch is laid out as one row of tokens, first the distinct prompts, then all completions. Linear layers and norms
-see no padding; attention, the only place where tokens meet, is taken over by `_shared_attention`, in which the
-completions of a group read the same keys and values of their prompt. Mathematically the same as one padded row each.
-"""
+"""Log-probabilities of completions on CPUs: no padding, every prompt computed once, only scored positions in the head."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-ATTENTION = "shared_prompt"
-SHARED_PROMPT_MODELS = ("starcoder2", "llama", "qwen2", "qwen3")
+from base.models.attention import Layout, layout
+
 _ROWS_IN_CACHE = 256  # rows of logits handled at a time, so that they stay in the processor's cache
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the tokens of a micro-batch lie.
-
-    U prompts, S slots for completions per prompt, P and C the longest prompt and completion; N tokens in all, of which
-    n belong to completions. Indices into padded shapes point at any token where there is none.
-    """
-
-    tokens: Tensor  # [1, N]
-    positions: Tensor  # [1, N]
-    scored: Tensor  # [n] position in N whose logits predict each completion token
-    targets: Tensor  # [n]
-    prompt_index: Tensor  # [U*P] -> N
-    prompt_place: Tensor  # [tokens of prompts] -> U*P
-    completion_index: Tensor  # [U*S*C] -> N
-    completion_place: Tensor  # [n] -> U*S*C
-    bias: Tensor  # [U*S or 1, 1, share*C, P+C], -inf on the prompt's padding and on later tokens
-    shape: tuple[int, int, int, int]  # U, S, P, C
-
-
-def layout(input_ids: Tensor, attention_mask: Tensor, completion_width: int, share: int) -> Layout:
-    """From TRL's rows [B, prompt padded on the left + completion padded on the right] of `completion_width`.
-
-    `share` query heads read the same key head.
-    """
-    rows, width = input_ids.shape
-    split = width - completion_width
-    real = attention_mask.bool()
-    lengths = real[:, split:].sum(1)  # [B]
-    unique: dict[tuple[int, ...], int] = {}
-    owner_list = []
-    for ids, used in zip(input_ids[:, :split].tolist(), real[:, :split].sum(1).tolist(), strict=True):
-        owner_list.append(unique.setdefault(tuple(ids[split - used :]), len(unique)))
-    owner = torch.tensor(owner_list)
-    prompts = list(unique)
-    sizes = torch.tensor([len(p) for p in prompts])
-    U, P, C = len(prompts), int(sizes.max()), max(1, int(lengths.max()))
-    counts = torch.bincount(owner, minlength=U)
-    S = int(counts.max())
-    in_prompts = int(sizes.sum())
-
-    starts = sizes.cumsum(0) - sizes
-    column = torch.arange(P)
-    there = column < sizes[:, None]  # [U, P]
-    prompt_index = torch.where(there, starts[:, None] + column, 0).flatten()
-    prompt_place = there.flatten().nonzero()[:, 0]
-
-    order = torch.argsort(owner, stable=True)
-    slot = torch.empty(rows, dtype=torch.long)
-    slot[order] = owner[order] * S + torch.arange(rows) - (counts.cumsum(0) - counts)[owner[order]]
-    column = torch.arange(C)
-    inside = column < lengths[:, None]  # [B, C]
-    row_of, column_of = inside.nonzero(as_tuple=True)  # row by row, as TRL's mask reads
-    completion_place = slot[row_of] * C + column_of
-    n = len(row_of)
-    completion_index = torch.zeros(U * S * C, dtype=torch.long)
-    completion_index[completion_place] = in_prompts + torch.arange(n)
-
-    padding = ~there[:1] if bool(there.all()) else (~there).repeat_interleave(S, 0)
-    later = torch.ones(C, C, dtype=torch.bool).triu(1).expand(len(padding), 1, C, C)
-    hidden = torch.cat([padding[:, None, None].expand(-1, 1, C, P), later], -1).repeat(1, 1, share, 1)
-
-    targets = input_ids[:, split : split + C][inside]
-    last_of_prompt = (starts + sizes - 1)[owner[row_of]]
-    return Layout(
-        tokens=torch.cat([torch.tensor([t for p in prompts for t in p]), targets])[None],
-        positions=torch.cat([torch.arange(P).expand(U, P)[there], sizes[owner[row_of]] + column_of])[None],
-        scored=torch.where(column_of == 0, last_of_prompt, in_prompts + torch.arange(n) - 1),
-        targets=targets,
-        prompt_index=prompt_index,
-        prompt_place=prompt_place,
-        completion_index=completion_index,
-        completion_place=completion_place,
-        bias=torch.zeros(hidden.shape).masked_fill_(hidden, float("-inf")),
-        shape=(U, S, P, C),
-    )
-
-
-class _Divide(torch.autograd.Function):
-    """x [N, ...] -> its prompts [U*P, ...] and completions [U*S*C, ...]; the gradient is a plain gather as well.
-
-    Rows of the results that are padding carry no gradient: nothing reads them.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, where: Layout) -> tuple[Tensor, Tensor]:
-        ctx.where = where
-        return x[where.prompt_index], x[where.completion_index]
-
-    @staticmethod
-    def backward(ctx: Any, of_prompts: Tensor, of_completions: Tensor) -> tuple[Tensor, None]:
-        where: Layout = ctx.where
-        return torch.cat([of_prompts[where.prompt_place], of_completions[where.completion_place]]), None
-
-
-def _shared_attention(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, *, scaling: float, **kwargs: Any
-) -> tuple[Tensor, None]:
-    """query [1, heads, N, size], key and value [1, kv heads, N, size] -> [1, N, heads, size]."""
-    where: Layout = kwargs["layout"]
-    U, S, P, C = where.shape
-    heads, _, size = query.shape[1:]
-    kv = key.shape[1]
-    share, attend = heads // kv, torch.nn.functional.scaled_dot_product_attention
-
-    def divide(x: Tensor) -> tuple[Tensor, Tensor]:
-        """[1, heads, N, size] -> prompts [U, heads, P, size] and completions [U*S, C, heads, size]."""
-        prompt, own = _Divide.apply(x[0].transpose(0, 1), where)  # type: ignore[no-untyped-call]
-        return prompt.view(U, P, -1, size).transpose(1, 2), own.view(U * S, C, -1, size)
-
-    (prompt_q, own_q), (prompt_k, own_k), (prompt_v, own_v) = divide(query), divide(key), divide(value)
-    # A completion's queries lie along one axis per key head, so that keys need no repeating.
-    own_q = own_q.view(U * S, C, kv, share, size).permute(0, 2, 3, 1, 4).reshape(U * S, kv, share * C, size)
-
-    def with_prompt(prompt: Tensor, own: Tensor) -> Tensor:
-        """Keys or values of each completion behind those of its prompt [U*S, kv, P+C, size]."""
-        return torch.cat([prompt[:, None].expand(-1, S, -1, -1, -1).flatten(0, 1), own.transpose(1, 2)], 2)
-
-    # Prompts are padded on the right, where the causal mask hides padding from every token that is read.
-    prompt_out = attend(prompt_q, prompt_k, prompt_v, is_causal=True, scale=scaling, enable_gqa=share > 1)
-    keys, values = with_prompt(prompt_k, own_k), with_prompt(prompt_v, own_v)
-    out = attend(own_q, keys, values, attn_mask=where.bias, scale=scaling)
-    out = out.view(U * S, kv, share, C, size).permute(0, 3, 1, 2, 4).reshape(U * S * C, heads, size)
-    prompt_rows = prompt_out.transpose(1, 2).reshape(U * P, heads, size)
-    return torch.cat([prompt_rows[where.prompt_place], out[where.completion_place]])[None], None
-
-
-ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _shared_attention)
-
-
-@contextmanager
-def shared_attention(config: Any) -> Iterator[None]:
-    """The model of this config attends by `Layout` inside the block."""
-    before = config._attn_implementation
-    config._attn_implementation = ATTENTION
-    try:
-        yield
-    finally:
-        config._attn_implementation = before
-
-
-def supports_shared_prompts(config: Any) -> bool:
-    """Whether every layer of this architecture is plain causal attention through the common interface."""
-    windows = getattr(config, "sliding_window", None) is not None and getattr(config, "use_sliding_window", True)
-    return config.model_type in SHARED_PROMPT_MODELS and not windows and not getattr(config, "attention_dropout", 0.0)
 
 
 class _TokenLogprobs(torch.autograd.Function):
@@ -211,28 +55,23 @@ def token_logprobs(logits: Tensor, targets: Tensor, temperature: float, entropy:
     return _TokenLogprobs.apply(logits, targets, temperature, entropy)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def heads_per_key(config: Any) -> int:
-    """How many query heads read the same key head, from a model's config: `share` of `layout`."""
-    return int(config.num_attention_heads // config.num_key_value_heads)
-
-
 class _Layouts:
     """`layout`, remembering the last one: the reference and the policy score the same rows."""
 
     def __init__(self) -> None:
-        self.asked: tuple[Tensor, Tensor, int, int] | None = None
+        self.asked: tuple[Tensor, Tensor, tuple[int, int, int]] | None = None
         self.made: Layout | None = None
 
-    def __call__(self, ids: Tensor, mask: Tensor, width: int, share: int) -> Layout:
-        before = self.asked
+    def __call__(self, ids: Tensor, mask: Tensor, width: int, config: Any) -> Layout:
+        before, shape = self.asked, (width, config.num_attention_heads, config.num_key_value_heads)
         if (
             self.made is None
             or before is None
-            or before[2:] != (width, share)
+            or before[2] != shape
             or not torch.equal(before[0], ids)
             or not torch.equal(before[1], mask)
         ):
-            self.asked, self.made = (ids.clone(), mask.clone(), width, share), layout(ids, mask, width, share)
+            self.asked, self.made = (ids.clone(), mask.clone(), shape), layout(ids, mask, *shape)
         return self.made
 
 
@@ -240,13 +79,13 @@ _layouts = _Layouts()
 
 
 def score_shared(
-    model: Any, ids: Tensor, mask: Tensor, width: int, temperature: float, entropy: bool = True, *, share: int
+    model: Any, ids: Tensor, mask: Tensor, width: int, temperature: float, entropy: bool = True
 ) -> tuple[Tensor, Tensor]:
     """(log-probabilities, entropies) of the real completion tokens, row by row [n], each prompt computed once.
 
-    `share` query heads read the same key head (`heads_per_key`).
+    To be called inside `shared_attention(model)`.
     """
-    where = _layouts(ids, mask, width, share)
+    where = _layouts(ids, mask, width, getattr(model, "module", model).config)
     logits = model(
         input_ids=where.tokens,
         position_ids=where.positions,

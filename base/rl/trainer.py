@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from trl.trainer.utils import split_tensor_dict
 
 from base.models import logprobs as fast
 from base.models.arithmetic import set_arithmetic
+from base.models.attention import shared_attention, supports_shared_prompts
 from base.models.checks import learns_positions
 from base.models.load import load_policy
 
@@ -81,15 +81,15 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
                 compute_aux_loss=compute_aux_loss,
                 **multimodal,
             )
-        config = getattr(model, "module", model).config  # accelerate's unwrap_model reads package metadata: 10 ms
-        shared = fast.supports_shared_prompts(config)
-        score = partial(fast.score_shared, share=fast.heads_per_key(config)) if shared else fast.score_padded
+        plain_model = getattr(model, "module", model)  # accelerate's unwrap_model reads package metadata: 10 ms
+        shared = supports_shared_prompts(plain_model.config)
+        score = fast.score_shared if shared else fast.score_padded
         size = batch_size or len(input_ids)
         real = attention_mask.bool()
         order = torch.arange(len(input_ids)) if shared else torch.argsort(real.sum(1))
         logps: list[Tensor] = []
         entropies: list[Tensor] = []
-        with fast.shared_attention(config) if shared else nullcontext():
+        with shared_attention(plain_model) if shared else nullcontext():
             for rows in torch.split(order, size):
                 scores = score(
                     model, input_ids[rows], attention_mask[rows], logits_to_keep, self.temperature, compute_entropy

@@ -22,6 +22,8 @@ from trl import GRPOTrainer
 
 from base.engine import runtime
 from base.errors import UserError
+from base.models import attention
+from base.models.load import set_trained
 from base.recipes import AsWritten, SystemLine
 from base.rl.batches import batch_plan
 from base.rl.job import RLJob
@@ -107,11 +109,20 @@ def trainer_of(model: Any, folder: Path, **changes: Any) -> PolicyTrainer:
     )
 
 
-def ragged_batch(seed: int = 0) -> dict[str, torch.Tensor]:
-    """Twelve rows: three prompts of different lengths, four completions of 1 to 9 tokens each, shuffled; a long pad."""
+SHAPES = {  # lengths of the prompts, and of the completions of each
+    "ragged": ((3, 11, 6), (1, 9, 4, 4)),
+    "equal": ((7, 7), (8,) * 6),
+    "one prompt": ((9,), (1, 2, 3, 9, 9, 2, 1, 1, 4, 5, 6, 7)),
+    "prompts apart": (tuple(range(1, 13)), (6,)),
+}
+
+
+def batch_of(shape: str, seed: int = 0) -> dict[str, torch.Tensor]:
+    """Twelve shuffled rows of one of SHAPES; a long pad."""
     g = torch.Generator().manual_seed(seed)
-    groups = [torch.randint(4, WORDS, (n,), generator=g).tolist() for n in (3, 11, 6)]
-    rows = [(p, torch.randint(4, WORDS, (n,), generator=g).tolist()) for p in groups for n in (1, 9, 4, 4)]
+    prompts, completions = SHAPES[shape]
+    groups = [torch.randint(4, WORDS, (n,), generator=g).tolist() for n in prompts]
+    rows = [(p, torch.randint(4, WORDS, (n,), generator=g).tolist()) for p in groups for n in completions]
     rows = [rows[i] for i in torch.randperm(12, generator=g).tolist()]
     left, right = 13, 10
     return {
@@ -120,7 +131,7 @@ def ragged_batch(seed: int = 0) -> dict[str, torch.Tensor]:
         "completion_ids": torch.tensor([c + [PAD] * (right - len(c)) for _, c in rows]),
         "completion_mask": torch.tensor([[1] * len(c) + [0] * (right - len(c)) for _, c in rows]),
         "advantages": torch.randn(12, generator=g),
-        "num_items_in_batch": torch.tensor(54),
+        "num_items_in_batch": torch.tensor(sum(len(c) for _, c in rows)),
         "ref_per_token_logps": torch.randn(12, right, generator=g) - 4,
     }
 
@@ -131,9 +142,26 @@ def test_log_probabilities_and_gradients_equal_stock(make: Any, temperature: flo
     model = starcoder(std=0.2) if make == "padded" else make(std=0.2)
     if make == "padded":
         model.config.model_type = "another"  # an architecture whose attention we do not replace
-    trainer = trainer_of(model, tmp_path, temperature=temperature)
+    equal_stock(model, batch_of("ragged"), tmp_path, temperature)
+
+
+@pytest.mark.parametrize("trained", ["all", "biases", "lora:4"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_any_mixture_of_lengths_equals_stock(
+    shape: str, trained: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "_PART", 0)  # as many parts as there are lengths, however small the batch
+    model = set_trained(starcoder(std=0.2), trained)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.2)
+    equal_stock(model, batch_of(shape), tmp_path)
+
+
+def equal_stock(model: Any, batch: dict[str, torch.Tensor], folder: Path, temperature: float = 1.0) -> None:
+    """Log-probabilities, entropies and gradients of our layout are those of TRL's padded rows."""
+    trainer = trainer_of(model, folder, temperature=temperature)
     trainer.beta = 0.1
-    batch = ragged_batch()
     ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
     mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)
     stock = partial(GRPOTrainer._get_per_token_logps_and_entropies, trainer)
