@@ -82,8 +82,8 @@ def layout(input_ids: Tensor, attention_mask: Tensor, completion_width: int, hea
     parts = [_part(prompt, None, None, N, heads, kv_heads)] if prompt_tokens else []
     for mine in _by_length(lengths, prompt.shape[1]):
         own = completion[mine, : max(1, int(lengths[mine].max()))]
-        before = (prompt[owner[mine]], owner[mine]) if prompt_tokens else (None, None)
-        parts.append(_part(own, *before, N, heads, kv_heads))
+        before, whose = (prompt[owner[mine]], owner[mine]) if prompt_tokens else (None, None)
+        parts.append(_part(own, before, whose, N, heads, kv_heads))
     own_keys = []
     for part in parts:
         keys = part.keys.view(part.shape[0], kv_heads, -1).clone()
@@ -221,20 +221,21 @@ def _with_nothing(x: Tensor) -> Tensor:
 
 
 class _Rotate(torch.autograd.Function):
-    """RoPE: x [N, heads, size] turned by cosines and sines [N, 1, size], whose halves are equal."""
+    """`rotated` and its gradient: the turn back."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         ctx.save_for_backward(cos, sin)
-        return _rotated(x, cos, sin)
+        return rotated(x, cos, sin)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         cos, sin = ctx.saved_tensors
-        return _rotated(gradient, cos, -sin), None, None
+        return rotated(gradient, cos, -sin), None, None
 
 
-def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """RoPE of x [..., size] by cosines and sines that broadcast to it; their halves are equal."""
     half = x.shape[-1] // 2
     left, right, sin = x[..., :half], x[..., half:], sin[..., :half]
     y = x * cos

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from base.errors import UserError
 from base.models.arithmetic import Bf16Linear
+from base.models.attention import rotated
 from base.models.checks import check_ids, check_room
 from base.models.draws import Samples, draw, uniform_numbers
 
@@ -193,11 +194,6 @@ def _norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:
     return torch.layer_norm(x, layer.normalized_shape, layer.weight, layer.bias, layer.eps)
 
 
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    half = x.shape[-1] // 2
-    return x * cos + torch.cat((-x[..., half:], x[..., :half]), -1) * sin
-
-
 class _State:
     """Keys and values [rows*kv heads, P + max new, size] of each layer: a row's prompt, then what it wrote."""
 
@@ -216,7 +212,7 @@ class _State:
         x = F.embedding(ids, weights.embedding)
         for layer in weights.layers:
             q, k, v = self._split(layer.qkv(_norm(layer.norm1, x)))  # [prompts, heads, P, size]
-            q, k = _rotate(q, cos, sin), _rotate(k, cos, sin)
+            q, k = rotated(q, cos, sin), rotated(k, cos, sin)
             y = F.scaled_dot_product_attention(
                 q, k, v, attn_mask=mask[:, None], scale=weights.scale, enable_gqa=weights.heads != weights.kv_heads
             )
@@ -264,7 +260,7 @@ class _State:
         x = F.embedding(tokens, w.embedding)
         for layer, (keys, values) in zip(w.layers, self.kv, strict=True):
             qkv = layer.qkv(_norm(layer.norm1, x)).view(rows, -1, w.size)
-            turned = _rotate(qkv[:, : w.heads + w.kv_heads], cos, sin)
+            turned = rotated(qkv[:, : w.heads + w.kv_heads], cos, sin)
             keys[:, t] = turned[:, w.heads :].reshape(-1, w.size)
             values[:, t] = qkv[:, w.heads + w.kv_heads :].reshape(-1, w.size)
             query = (turned[:, : w.heads] * w.scale).view(rows * w.kv_heads, share, w.size)

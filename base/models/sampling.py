@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from base.models.checks import check_numbers, match_tokenizer
 from base.models.load import load_policy, load_tokenizer
 from base.seeds import derive_seed
 from base.settings import Scale
-from base.types import Sample
+from base.types import Message, Sample
 
 if TYPE_CHECKING:
     from base.engine.runtime import Runtime
@@ -29,8 +30,12 @@ def sampler(checkpoint: Path, scale: Scale, process: Runtime) -> Sample:
     ends = chat.end_tokens(model, tokenizer)
     decode = generate.choose(model, tokenizer, scale.engine.generation)
 
+    @cache
+    def tokens(messages: tuple[Message, ...]) -> list[int]:
+        return chat.prompt_ids(tokenizer, messages)
+
     def sample(conversations: Sequence[Any], max_new_tokens: int, seed: int) -> list[str]:
-        prompts = [chat.prompt_ids(tokenizer, messages) for messages in conversations]
+        prompts = [tokens(tuple(messages)) for messages in conversations]
         drawn = decode(prompts, max_new_tokens=max_new_tokens, seed=seed, temperature=scale.evals.temperature)
         pairs = zip(prompts, drawn.completions, strict=True)
         return [chat.completion_text(tokenizer, prompt, ids, ends) for prompt, ids in pairs]
