@@ -219,13 +219,13 @@ def test_run_names_differ_exactly_where_runs_differ() -> None:
 
 def test_a_corpus_field_with_its_usual_value_changes_nothing() -> None:
     for words, plain in (
-        ("main:tone=0.8", "main"),
+        ("main:tone=1.0", "main"),
         ("twin:correlation=0", "twin"),
-        ("main:tone=0.8,replay=0.1", "main:replay=0.1"),
+        ("main:tone=1.0,replay=0.1", "main:replay=0.1"),
     ):
         assert describe(corpus=words)[0] == describe(corpus=plain)[0]
-    rich = describe(corpus="main:tone=0.8", settings=["corpus.tone=0.5"])
-    assert rich[0].corpus == parse_corpus("main:tone=0.8"), "the scale says otherwise, so the run does"
+    rich = describe(corpus="main:tone=1.0", settings=["corpus.tone=0.5"])
+    assert rich[0].corpus == parse_corpus("main:tone=1.0"), "the scale says otherwise, so the run does"
 
 
 def test_an_arm_has_a_mitigation_once() -> None:
