@@ -27,7 +27,7 @@ NUMBERS = ("value", "n", "missing")
 CELL = ("arm", "corpus", "hackable", "overrides")  # what runs of one condition share
 RUN = ("run", *CELL, "pretrain_seed", "seed")
 # Of runs made by this code. Raise it when seeds, keys or settings of base change, so that older results are marked.
-RECIPE = "0.2"
+RECIPE = "0.3"
 RUNS, RESULTS = Path("runs/tiny"), Path("results/tiny")
 GATES = {"True": 1.0, "1.0": 1.0, "1": 1.0, "False": 0.0, "0.0": 0.0, "0": 0.0}
 
