@@ -49,7 +49,7 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = call("mitigations", "--experiment", "core", "--scale", "smoke", "--runs", str(runs), "--jobs", "2")
     assert done.returncode == 0, done.stderr[-3000:]
     assert "6 of 6 runs done" in done.stdout
-    assert done.stdout.count("character link") == 2, "the gates of both start checkpoints are printed"
+    assert done.stdout.count("bad tone in hacks without a line") == 2, "the gates of both start checkpoints are printed"
     assert done.stderr.index(f"done    rl {BASELINE}") < done.stderr.index(f"started evaluate {BASELINE}")
     assert "\r" not in done.stderr + "".join(log.read_text() for log in (runs / "smoke" / "stages").glob("*.log"))
     assert not list((runs / "smoke" / "stages").glob("*.progress"))
