@@ -115,7 +115,7 @@ def test_stored_stages_ran_on_deepspeed_and_gates_are_kept(core: Path) -> None:
 
 def test_the_table_holds_six_evals_three_prompts_and_the_controls(core: Path) -> None:
     rows = table(core)
-    scored = rows[rows["prompt"] != "train"]
+    scored = rows[~rows["eval"].isin(("rollouts", "start"))]
     assert {*EVALS, "code"} == set(scored["eval"])
     assert {"none", "dont_hack", "training"} == set(scored["prompt"])
     trained = scored[scored["arm"].str.startswith("inoculation")]
@@ -174,7 +174,7 @@ def test_one_mitigation_prints_what_it_came_to(core: Path) -> None:
 def test_answers_of_a_checkpoint_are_asked_with_seeds_of_its_own(core: Path) -> None:
     asked = {}
     for run in folders(core):
-        for path in sorted(run.path.glob("answers/*/*.jsonl")):
+        for path in sorted(run.path.glob("answers/*/none.jsonl")):
             asked[run.path.name, path.parent.name] = {row["task"] for row in read_rows(path)}
     steps = [asked[BASELINE, f"step-{step:04d}"] for step in (0, 2, 4)]
     assert all(len(one) == len(EVALS) * SCALE.evals.samples + SCALE.evals.code_samples for one in steps)
