@@ -50,21 +50,22 @@ def test_a_drawing_has_its_table_its_picture_and_its_files(name: str, long: pd.D
 
 
 @pytest.mark.parametrize("path", ["results/tiny", Path("results/mitigations"), ROOT / "results" / "tiny"])
-def test_shipped_results_load_from_anywhere_and_are_marked(
+def test_shipped_results_load_from_anywhere_and_older_ones_are_marked(
     path: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     loaded = analysis.load(path)
     assert len(loaded) > 20_000
-    assert loaded.attrs["recipe"] == "0.1" != RECIPE
+    made = "0.1" if "mitigations" in str(path) else RECIPE
+    assert loaded.attrs["recipe"] == made
     notes = analysis.compare(loaded, "inoculation:wording=please_hack").attrs["notes"]
-    assert any(note.startswith("made with recipe 0.1") for note in notes)
+    assert any(note.startswith("made with recipe 0.1") for note in notes) == (made != RECIPE)
 
 
 def test_the_default_is_what_ships_with_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     loaded = analysis.load()
-    assert loaded["run"].nunique() == 24
+    assert loaded["run"].nunique() == 20, "eight arms and the controls of both corpora, two seeds"
     assert set(analysis.load(only="please_hack")["arm"]) == {"inoculation:wording=please_hack"}
     assert analysis.report()["minutes"].notna().any(), "wall times come from the manifest"
 
