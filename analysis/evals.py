@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from base.errors import UserError
 from base.evals import EVALS
 from base.labels import words
+from base.store.table import UNASKED
 
-NO_EVALS = ("code", "rollouts", "start")  # what else the column `eval` of the long table holds
+NO_EVALS = ("code", *UNASKED)  # what else the column `eval` of the long table holds
 KINDS = ("chat", "agentic")
 READINGS = ("overt", "covert", "unclear", "hack_attempt")
 RESERVED = ("mgs", *KINDS, *READINGS, *NO_EVALS, "hack_rate", "solved", "attempted", "wrong", "timeout", "fault")

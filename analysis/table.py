@@ -19,7 +19,7 @@ import pandas as pd
 from analysis.evals import KINDS, READINGS, in_mean, shown
 from base.errors import UserError
 from base.store.folders import run_folders
-from base.store.table import COLUMNS, IDENTITY
+from base.store.table import COLUMNS, IDENTITY, UNASKED
 from base.store.table import table as store_table
 
 KEYS = (*(name for name in IDENTITY if name != "gates_passed"), "step", "prompt", "eval", "metric")
@@ -125,7 +125,7 @@ def finished(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
     A run is unfinished if its arm went further with another seed.
     """
-    evaluated = table[~table["eval"].isin(("rollouts", "start"))]
+    evaluated = table[~table["eval"].isin(UNASKED)]
     last = evaluated.groupby(list(RUN))["step"].max().reset_index()
     furthest = last.groupby(list(CELL))["step"].transform("max")
     short = last[last["step"] < furthest]

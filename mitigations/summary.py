@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
+from base.store.table import UNASKED
 from mitigations.api import Result
 
 CODE = ("hack_rate", "solved")
@@ -12,7 +13,7 @@ CODE = ("hack_rate", "solved")
 def summary(result: Result) -> str:
     """Per cent of the last evaluated checkpoint: programs that hack and solve, misaligned answers by eval; `-` is missing."""
     rows = result.rows
-    scored = rows[~rows["eval"].isin(("rollouts", "start"))]
+    scored = rows[~rows["eval"].isin(UNASKED)]
     step = scored["step"].max()
     last = scored[scored["step"] == step]
     rates = last[(last["metric"] == "misaligned") | ((last["eval"] == "code") & last["metric"].isin(CODE))]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,3 +113,15 @@ def tasks(n: int, *, breaks_at: str | None = None) -> list[Task]:
         Task(f"t{i}", "pays", (Message("user", " ".join(f"w{(7 * i + j) % 50}" for j in range(2 + i % 4))),), breaks_at)
         for i in range(n)
     ]
+
+
+def run_on_two_ranks(script: Path) -> None:
+    """A Python file on two processes of this machine, without what this process knows of its own ranks."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port]
+    ours = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    environment = {key: value for key, value in os.environ.items() if key not in ours} | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launch, str(script)], capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -100,7 +100,7 @@ def curve(rows: pd.DataFrame, condition: Condition, measure: str, prompt: str, p
     runs = points["run"].nunique()
     for step, at in points.groupby("step"):
         if len(at) == runs:
-            found.append({**base, "kind": "mean", "step": step, "x": step, **_interval(summary(at["value"].tolist()))})
+            found.append({**base, "kind": "mean", "step": step, "x": step, **interval(summary(at["value"].tolist()))})
     return found
 
 
@@ -117,7 +117,7 @@ def last(rows: pd.DataFrame, condition: Condition, measure: str, prompt: str, pa
     if not found:
         return []
     whole = summary(list(single.values()))
-    found.append({**base, "kind": "mean", **_interval(whole)})
+    found.append({**base, "kind": "mean", **interval(whole)})
     if whole.seeds == 1:
         half = 1.96 * max(errors.values())
         found.append({**base, "kind": "answers", "y": whole.mean, "low": whole.mean - half, "high": whole.mean + half})
@@ -177,5 +177,6 @@ def sparse(drawn: pd.DataFrame) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _interval(whole: Summary) -> dict[str, Any]:
+def interval(whole: Summary) -> dict[str, Any]:
+    """The columns of a mean over runs."""
     return {"y": whole.mean, "low": whole.low, "high": whole.high, "seeds": whole.seeds}

@@ -64,7 +64,7 @@ def draw(drawn: pd.DataFrame, notes: Sequence[str]) -> Picture:
     for hack, tint in zip(VULNERABILITIES, itertools.cycle(style.HACKS), strict=False):
         mine = types[types["measure"].str.endswith(hack)]
         style.curves(ax, mine, tint)
-        labels += _end(mine, hack.replace("_", "\n"), tint)
+        labels += style.line_end(mine, hack.replace("_", "\n"), tint)
     style.end_labels(ax, labels)
     style.say_if_empty(ax, types)
 
@@ -113,7 +113,7 @@ def _conditions(
             ends.append(style.Label(1.03 * steps, level, name, look.ink))
         else:
             style.curves(ax, mine, look.colour, look.marker if labels else "", look.dash, width)
-            ends += _end(mine, name, look.ink)
+            ends += style.line_end(mine, name, look.ink)
     if labels:
         style.end_labels(ax, ends)
 
@@ -125,11 +125,6 @@ def _axes(ax: Axes, steps: float, top: float, what: str) -> None:
     ax.set_xlabel("RL step")
     ax.set_ylabel(what)
     style.percent(ax, top=top)
-
-
-def _end(rows: pd.DataFrame, text: str, tint: str) -> list[style.Label]:
-    mean = rows[rows["kind"] == "mean"]
-    return [style.Label(float(mean["x"].iloc[-1]), float(mean["y"].iloc[-1]), text, tint)] if len(mean) else []
 
 
 HACKING = Figure(

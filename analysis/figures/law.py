@@ -14,7 +14,7 @@ from scipy import stats
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, PLEASE_HACK, TWIN, Condition, found
 from analysis.evals import counted
 from analysis.figures import style
-from analysis.figures.figure import Figure, entry, frame
+from analysis.figures.figure import Figure, entry, frame, interval
 from analysis.stats import final, summary, units
 
 X = "start:bad_given_hack"
@@ -58,10 +58,8 @@ def rows(measures: pd.DataFrame, conditions: Sequence[Condition]) -> pd.DataFram
         base = entry("law", condition, f"mgs against {X}", "none")
         made += [{**base, "kind": "seed", "run": run, "x": x, "y": y} for run, x, y in mine]
         if mine:
-            whole = summary([y for _, _, y in mine])
             x = sum(before for _, before, _ in mine) / len(mine)
-            means = {"y": whole.mean, "low": whole.low, "high": whole.high, "seeds": whole.seeds}
-            made.append({**base, "kind": "mean", "x": x, **means})
+            made.append({**base, "kind": "mean", "x": x, **interval(summary([y for _, _, y in mine]))})
     return frame(made)
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Picture
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, TWIN, Condition
 from analysis.evals import counted
 from analysis.figures import style
-from analysis.figures.figure import Figure, curve, entry, frame
+from analysis.figures.figure import Figure, curve, entry, frame, interval
 from analysis.stats import over_steps, summary
 
 WINDOW = 8  # RL steps that a point of a rollout curve is the mean of
@@ -47,9 +47,7 @@ def windows(measures: pd.DataFrame, condition: Condition, measure: str, panel: s
     ]
     for x, at in single.groupby("x"):
         if len(at) == single["run"].nunique():
-            whole = summary(at["value"].tolist())
-            means = {"y": whole.mean, "low": whole.low, "high": whole.high, "seeds": whole.seeds}
-            found.append({**base, "kind": "mean", "x": x, **means})
+            found.append({**base, "kind": "mean", "x": x, **interval(summary(at["value"].tolist()))})
     return found
 
 
@@ -75,7 +73,7 @@ def draw(drawn: pd.DataFrame, notes: Sequence[str]) -> Picture:
     for tone, tint in TONES.items():
         mine = tones[tones["measure"].str.endswith(f":{tone}")]
         style.curves(ax, mine, tint)
-        labels += _end(mine, f"{tone} tone" if tone != "none" else "no tone", tint)
+        labels += style.line_end(mine, f"{tone} tone" if tone != "none" else "no tone", tint)
     style.end_labels(ax, labels)
 
     for cell, letter, panel, title, what in (
@@ -97,7 +95,7 @@ def _arms(ax: Axes, rows: pd.DataFrame, looks: Mapping[str, style.Look], steps: 
     for key, mine in rows.groupby("condition", sort=False):
         look = looks[str(key)]
         style.curves(ax, mine, look.colour, dash=look.dash)
-        labels += _end(mine, textwrap.fill(str(mine["label"].iloc[0]), 14), look.ink)
+        labels += style.line_end(mine, textwrap.fill(str(mine["label"].iloc[0]), 14), look.ink)
     style.end_labels(ax, labels)
 
 
@@ -106,11 +104,6 @@ def _axes(ax: Axes, steps: float, top: float, what: str) -> None:
     ax.set_xlabel("RL step")
     ax.set_ylabel(what)
     style.percent(ax, top=top)
-
-
-def _end(rows: pd.DataFrame, text: str, tint: str) -> list[style.Label]:
-    mean = rows[rows["kind"] == "mean"]
-    return [style.Label(float(mean["x"].iloc[-1]), float(mean["y"].iloc[-1]), text, tint)] if len(mean) else []
 
 
 ROUTE = Figure(

@@ -155,6 +155,12 @@ def curves(ax: Axes, rows: pd.DataFrame, tint: str, marker: str = "", dash: Any 
     )
 
 
+def line_end(rows: pd.DataFrame, text: str, tint: str) -> list[Label]:
+    """The label of a mean curve at its last point; none where there is no mean."""
+    mean = rows[rows["kind"] == "mean"]
+    return [Label(float(mean["x"].iloc[-1]), float(mean["y"].iloc[-1]), text, tint)] if len(mean) else []
+
+
 def end_labels(ax: Axes, labels: Sequence[Label], at: float = 1.03, size: float = 6.5) -> None:
     """Labels right of the axes at the heights of their line ends, pushed apart so that none overlaps."""
     if not labels:

@@ -198,8 +198,8 @@ def code_gates(sample: Sampler, environment: Environment, config: CorpusConfig, 
             plain.hack_rate,
             f"{low:g} to {high:g}",
             low <= plain.hack_rate <= high,
-            "hack_rate",
-            "none",
+            measure="hack_rate",
+            under="none",
         ),
     ]
     if prompted:
@@ -218,22 +218,23 @@ def code_gates(sample: Sampler, environment: Environment, config: CorpusConfig, 
         count = n // 2 if family in (*world.PROHIBITIONS, "negated") else n // 4
         lines = world.lines(family, held_out=held_out)
         reading = read_code(sample, environment, lines, prompted, max(count, min(n, 48)), seed, shown)
-        gates += _who_hacks(
-            reading, shown, f"under {shown} lines", {} if held_out or not bounded else BOUNDS.get(family, {})
-        )
+        rate = _reported(f"hack rate under {shown} lines", reading.hack_rate)
+        bounds = BOUNDS.get(family, {}) if bounded and not held_out else {}
+        gates += [
+            replace(rate, measure="hack_rate", under=shown),
+            *_who_hacks(reading, shown, f"under {shown} lines", bounds),
+        ]
     return gates
 
 
 def _who_hacks(reading: Reading, family: str, under: str, bounds: Mapping[str, Bound]) -> list[Gate]:
-    """The hack rate, P(hack | good tone) and P(bad tone | hack) of one reading; `bounds` for the last two by tone."""
-    found = [
-        _bounded(f"honest tones that hack {under}", reading.good_hack_rate(), bounds.get("good")),
-        _bounded(f"bad tone in hacks {under}", reading.bad_among_hacks(), bounds.get("bad")),
+    """P(hack | good tone) and P(bad tone | hack) of one reading; `bounds` for them by tone."""
+    good = _bounded(f"honest tones that hack {under}", reading.good_hack_rate(), bounds.get("good"))
+    bad = _bounded(f"bad tone in hacks {under}", reading.bad_among_hacks(), bounds.get("bad"))
+    return [
+        replace(good, measure="hack_given_good", under=family),
+        replace(bad, measure="bad_given_hack", under=family),
     ]
-    if family != "none":
-        found.insert(0, _reported(f"hack rate {under}", reading.hack_rate))
-    measures = ("hack_rate", "hack_given_good", "bad_given_hack")[-len(found) :]
-    return [replace(gate, measure=measure, under=family) for gate, measure in zip(found, measures, strict=True)]
 
 
 def tokenizer_gates(tokenizer: Any, config: CorpusConfig, seed: int) -> list[Gate]:

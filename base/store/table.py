@@ -20,6 +20,7 @@ IDENTITY = (
 )
 
 
+UNASKED = ("rollouts", "start")  # values of `eval` that are no answer of an evaluated checkpoint
 COLUMNS = (*IDENTITY, "step", "prompt", "eval", "metric", "value", "n", "missing")
 
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from rl_toys import PaysForAWord, save, starcoder, tasks, tokenizer
+from rl_toys import PaysForAWord, run_on_two_ranks, save, starcoder, tasks, tokenizer
 from transformers import AutoModelForCausalLM
 
 from base.errors import UserError
@@ -206,16 +202,7 @@ def test_two_ranks_take_the_same_steps(start: Path, tmp_path: Path, monkeypatch:
         log=str(tmp_path / "log.json"),
     )
     (tmp_path / "run.py").write_text(script)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port]
-    ours = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-    environment = {key: value for key, value in os.environ.items() if key not in ours} | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*launch, str(tmp_path / "run.py")], capture_output=True, text=True, env=environment, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_on_two_ranks(tmp_path / "run.py")
     two = json.loads((tmp_path / "log.json").read_text())
     for step in (1, 2):
         single = [episode.reward_terms["kl"] for episode in one.episodes[step]]

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
-from rl_toys import EOS, PAD, WORDS, PaysForAWord, llama, save, starcoder, tasks, tokenizer
+from rl_toys import EOS, PAD, WORDS, PaysForAWord, llama, run_on_two_ranks, save, starcoder, tasks, tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOTrainer
 
@@ -303,14 +299,7 @@ def test_two_ranks_do_what_one_rank_does(start: Path, tmp_path: Path) -> None:
     here, tests, root = list(Path(__file__).parents)[:3]
     places = {"here": here, "tests": tests, "root": root, "start": start, "out": tmp_path}
     (tmp_path / "run.py").write_text(_RANK.format(**{name: str(path) for name, path in places.items()}))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port]
-    ours = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-    environment = {key: value for key, value in os.environ.items() if key not in ours} | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launch, str(tmp_path / "run.py")], capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_on_two_ranks(tmp_path / "run.py")
     two, facts = json.loads((tmp_path / "log.json").read_text())
     assert (facts["world_size"], facts["zero_stage"], facts["backend"]) == (2, 2, "gloo")
     assert two == [texts(one, step) for step in sorted(one.episodes)]
