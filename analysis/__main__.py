@@ -7,7 +7,7 @@ examples:
   python -m analysis claims report                        two tables alone
   python -m analysis compare inoculation:wording=please_hack --runs runs/tiny   one arm beside the baseline
   python -m analysis --list                               what can be drawn, what it claims and which runs it needs
-  python -m analysis export --runs runs/tiny --results results/tiny   the table and manifest that ship with the code
+  python -m analysis export --runs runs/tiny --results results/tiny   adds finished runs to the results that ship
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ import pandas as pd
 from analysis import arms, reports, verdicts
 from analysis import targets as held_to
 from analysis.figures import FIGURES
-from analysis.table import RESULTS, RUNS, export, is_results, load, records, select, source, wall_minutes
+from analysis.results import export
+from analysis.table import RESULTS, RUNS, load, records, select, source, wall_minutes
 from base.errors import Parser, UserError, exit_code, near
+from base.store.results import is_results
 
 TEXTS = ("claims", "targets", "report", "mitigations")
 NAMES = tuple(dict.fromkeys([*FIGURES, *TEXTS]))  # one name may be a figure and a text
@@ -60,7 +62,7 @@ def dispatch(options: argparse.Namespace) -> int:
     if "export" in options.names:
         if options.names != ["export"]:
             raise UserError("export stands alone: python -m analysis export --runs DIR --results DIR")
-        print(f"wrote {export(options.runs or RUNS, options.results or RESULTS)} and the manifest beside it")
+        print(export(options.runs or RUNS, options.results or RESULTS))
         return 0
     if options.runs and options.results:
         raise UserError("draw from --runs or from --results, not both (both are for export)")
