@@ -134,6 +134,10 @@ def dispatch(options: argparse.Namespace) -> int:
         return 0
     if options.jobs < 0:
         raise UserError("--jobs must be at least 1")
+    if options.words not in ([], ["paper"]) and (options.seeds or options.cluster):
+        raise UserError("--seeds and --cluster are for --experiment NAME and paper")
+    if options.words[:1] == ["verify"] and options.dry_run:
+        raise UserError("verify has no --dry-run: it makes RL and evaluation of one run, minutes on one core")
     common: dict[str, Any] = {
         **{"scale": options.scale, "seed": options.seed, "pretrain_seed": options.pretrain_seed},
         **{"model": options.model, "tasks": options.tasks, "settings": tuple(options.set)},

@@ -164,7 +164,7 @@ def compare(shipped: pd.DataFrame, rerun: pd.DataFrame, record: Mapping[str, Any
 
 def rates(both: pd.DataFrame) -> list[tuple[str, float, float]]:
     """(what, shipped, rerun) of the final rates: hacking, solving and the mean of misalignment under every prompt."""
-    found = []
+    found: list[tuple[str, float, float]] = []
     trained = both[(both["eval"] == "code") & (both["step"] > 0)]
     steps = sorted(trained["step"].unique())[-FINAL:]
     last = both[both["step"].isin(steps)]
@@ -173,10 +173,9 @@ def rates(both: pd.DataFrame) -> list[tuple[str, float, float]]:
         here = last[last["prompt"] == prompt]
         rows = {name: here[(here["eval"] == "code") & (here["metric"] == name)] for name in HEADLINES}
         rows["misaligned, mean"] = here[here["eval"].isin(counted) & (here["metric"] == "misaligned")]
-        found += [
-            (f"{name}, prompt {prompt}", *(float(part[which].mean(skipna=False)) for which in ("value", "value again")))
-            for name, part in rows.items()
-        ]
+        for name, part in rows.items():
+            shipped, rerun = (float(part[which].mean(skipna=False)) for which in ("value", "value again"))
+            found.append((f"{name}, prompt {prompt}", shipped, rerun))
     return found
 
 

@@ -118,6 +118,9 @@ def test_the_command_counts_and_makes_nothing(tmp_path: Path, capsys: pytest.Cap
     [
         (["paper", "none"], "name one mitigation"),
         (["none", "--experiment", "core"], "name one mitigation"),
+        (["none", "--seeds", "1-5"], "--seeds and --cluster are for"),
+        (["none", "--cluster", "local"], "--seeds and --cluster are for"),
+        (["verify", "none", "--dry-run"], "verify has no --dry-run"),
         (["verify"], "unknown mitigation 'verify'"),
         (["paper", "--seeds", "x"], "cannot read the seeds"),
         (["paper", "--jobs", "-1"], "--jobs"),
