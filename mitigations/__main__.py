@@ -190,7 +190,8 @@ def experiment(options: argparse.Namespace, common: dict[str, Any], root: Path) 
         runs.check(union, root)
         print(plan(union, root, scale, shipped_keys(union, root, scale, options.fresh)))
         return 0
-    return swept(options, blocks, scale, root, 1)
+    jobs = options.jobs or (CLUSTER_JOBS if options.cluster else 1)
+    return swept(options, blocks, scale, root, jobs)
 
 
 def whole_grid(options: argparse.Namespace, common: dict[str, Any], root: Path) -> int:
@@ -198,29 +199,27 @@ def whole_grid(options: argparse.Namespace, common: dict[str, Any], root: Path) 
     scale = load_scale(options.scale, options.set)
     seeds = parse_seeds(options.seeds) if options.seeds else SEEDS
     grid = paper(common, scale, seeds, options.evaluate, options.prompts, options.fresh)
-    cores = len(os.sched_getaffinity(0))
-    jobs = options.jobs or (CLUSTER_JOBS if options.cluster else cores)
+    jobs = options.jobs or (CLUSTER_JOBS if options.cluster else side_by_side(scale))
     print(grid.plan(root, jobs, options.fresh), file=sys.stdout if options.dry_run else sys.stderr)
     if options.dry_run:
         return 0
-    code = swept(options, grid.blocks, scale, root, cores)
+    code = swept(options, grid.blocks, scale, root, jobs)
     print(f"Ship what is finished: python -m analysis export --runs {root} --results results/{scale.name}")
     return code
 
 
+def side_by_side(scale: Scale) -> int:
+    """How many stages this machine has room for: a core each, and the memory that the scale says."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return max(1, min(len(os.sched_getaffinity(0)), int(memory / scale.measured.get("memory_gb", 1))))
+
+
 def swept(options: argparse.Namespace, blocks: Blocks, scale: Scale, root: Path, jobs: int) -> int:
-    """Makes runs by a sweep, on this machine (`jobs` side by side unless options say otherwise) or as jobs of a cluster."""
+    """Makes runs by a sweep, `jobs` stages side by side, on this machine or as jobs of a cluster."""
     if not options.cluster:
-        return sweep(blocks, scale, root, options.jobs or jobs, Workers, options.fresh)
+        return sweep(blocks, scale, root, jobs, Workers, options.fresh)
     asked = (options.partition, options.minutes, options.cpus, options.memory, options.gpus, tuple(options.cluster_set))
-    return sweep(
-        blocks,
-        scale,
-        root,
-        options.jobs or CLUSTER_JOBS,
-        partial(Cluster, Resources(options.cluster, *asked)),
-        options.fresh,
-    )
+    return sweep(blocks, scale, root, jobs, partial(Cluster, Resources(options.cluster, *asked)), options.fresh)
 
 
 def check_shipped(options: argparse.Namespace, arm: str, common: dict[str, Any]) -> int:

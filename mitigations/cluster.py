@@ -92,8 +92,9 @@ def _code(job: Any, log: Path) -> int:
     error = job.exception()
     if error is None:
         return int(job.result())
+    said = [type(error).__name__, *str(error).strip().splitlines()]
     with log.open("a", encoding="utf-8") as file:
-        file.write(f"job {job.job_id} ended as {job.state}: {str(error).strip().splitlines()[-1]}\n")
+        file.write(f"job {job.job_id} ended as {job.state}: {said[-1]}\n")
     return 1
 
 

@@ -36,14 +36,14 @@ def main_cells() -> Cells:
 
 
 def grid(seeds: Sequence[int] = SEEDS) -> list[list[Planned]]:
-    """The cells in blocks, in the order in which they are made: for every seed the core with its twins, then the rest."""
+    """The cells in blocks, in the order in which they are made: for every seed the core, its twins, then the others one by one."""
     core = tuple(cell for cell in main_cells() if cell in CORE)
     rest = tuple(cell for cell in main_cells() if cell not in CORE)
     blocks: list[list[Planned]] = []
     for seed in seeds:
-        for cells in (core, twins(core), rest, twins(rest) if seed in TWIN_SEEDS else ()):
-            blocks.append([(cell, seed) for cell in cells])
-    return [block for block in blocks if block]
+        blocks += [[(cell, seed) for cell in cells] for cells in (core, twins(core))]
+        blocks += [[(cell, seed)] for cell in (*rest, *(twins(rest) if seed in TWIN_SEEDS else ()))]
+    return blocks
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

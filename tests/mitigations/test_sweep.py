@@ -72,6 +72,8 @@ class Here:
         self.waiting.append(stage)
 
     def ended(self, seconds: float) -> list[tuple[str, int]]:
+        if not self.waiting:
+            return []
         stage = self.waiting.pop(0)
         self.order.append(stage.label)
         try:
