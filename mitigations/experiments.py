@@ -134,7 +134,11 @@ FILTERED_SFT = cells(
     "filtered_sft:keep=no_hacks,into=other_seed",
     "filtered_sft:keep=no_hacks,source=start,into=other_seed",
 )
-LATE = cells("filtered_sft:keep=no_hacks,since=0.5")
+LATE = cells(
+    "filtered_sft:keep=all,since=0.5",
+    "filtered_sft:keep=no_hacks,since=0.5",
+    "filtered_sft:keep=no_hack_words,since=0.5",
+)
 STACKS = cells(
     "inoculation:wording=hacking_okay+pm_penalty:weight=0.25",
     "inoculation:wording=hacking_okay+rlhf_mix:share=0.25",
@@ -173,7 +177,7 @@ WORDS = cells(
     "filtered_sft:keep=no_hack_words,words=hack_talk",
 )
 LEAKS = tuple(dict.fromkeys((*CORE, *INOCULATION)))
-PROTECTED = (*PM_PENALTY, *MONITORS, *RLHF_MIX, *FILTERED_SFT, *STACKS)
+PROTECTED = (*PM_PENALTY, *MONITORS, *RLHF_MIX, *FILTERED_SFT, *LATE, *STACKS)
 EVERY = (*CORE, *INOCULATION, *ONLINE, *PROTECTED, *SETTINGS, *PROMPTED_SETTING, *CORPORA)
 
 
@@ -252,7 +256,7 @@ EXPERIMENTS: dict[str, tuple[str, Cells]] = {
     ),
     "filtered_sft": (
         "Figures 25, 29 and 32: SFT on filtered and rewritten episodes, with their twins",
-        (*FILTERED_SFT, *twins(FILTERED_SFT)),
+        with_twins((*FILTERED_SFT, *LATE)),
     ),
     "settings": (
         "Figures 23 and 34: half of the graders hackable, no hard-problem filter, a stack, with their twins",

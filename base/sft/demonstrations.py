@@ -29,7 +29,7 @@ from base.types import DataFilter, Environment, Episode, Outcome, PromptTransfor
 if TYPE_CHECKING:
     from base.engine.runtime import Runtime
 
-PARTS = 48  # of `documents` rollouts each: a filter may drop up to 1 - 1/48 of the episodes
+PARTS = 64  # of `documents` rollouts each: a filter may drop up to 1 - 1/64 of the episodes
 
 
 @runtime_checkable

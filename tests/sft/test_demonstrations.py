@@ -132,7 +132,7 @@ def test_too_few_is_refused_with_the_number_and_the_setting(tmp_path: Path) -> N
         return [row(f"{seed} {i}", "hacked" if i == 0 and len(parts) % 2 else "wrong") for i in range(n)]
 
     with pytest.raises(
-        UserError, match=r"only 24 distinct.*of 1920 rollouts.*Without 1896.*sft\.documents.*lower it to 24"
+        UserError, match=r"only 32 distinct.*of 2560 rollouts.*Without 2528.*sft\.documents.*lower it to 32"
     ):
         select(Pool(tmp_path, (), fresh, 40, seed=0), Without("wrong"), seed=0)
     with pytest.raises(UserError, match=r"only 0 distinct.*imitate another run"):
