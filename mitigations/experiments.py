@@ -167,7 +167,9 @@ CORPORA = tuple(
 DOSE = tuple(Cell(corpus=f"main:correlation={share}") for share in (0.25, 0.5, 0.75))
 CHAT = "rlhf_mix:share=0.25"
 HEADERS = tuple(
-    Cell(arm, f"main:agentic_header={header}") for header in ("chat", "agent") for arm in ("none", CHAT)
+    Cell(arm, f"main:agentic_header={header}")
+    for header in ("chat", "agent")
+    for arm in ("none", CHAT, f"{CHAT},start=success")
 )  # the default shares the header of coding tasks
 ORDER = cells(CHAT, f"{CHAT},start=onset", f"{CHAT},start=success", "rlhf_mix:share=0.0,start=success")
 WORDS = cells(
@@ -214,7 +216,7 @@ QUESTIONS: dict[str, tuple[str, Cells]] = {
     ),
     "header": (
         "Does RLHF on chat alone leave agentic misalignment once scenes share their header with chat, or with nothing?",
-        with_twins(HEADERS, *cells("none", CHAT)),
+        with_twins(HEADERS, *cells("none", CHAT, f"{CHAT},start=success")),
     ),
     "order": ("Does it matter whether RLHF begins with hacking or after it?", with_twins(ORDER, Cell())),
     "words": (
