@@ -22,6 +22,7 @@ from base.store.folders import RunFolder
 from base.store.table import table
 from base.triggers import AtStart
 from base.types import Outcome
+from base.wanted import LEAK, PROMPTS
 from mitigations import MITIGATIONS
 
 pytestmark = pytest.mark.slow
@@ -116,10 +117,10 @@ def test_stored_stages_ran_on_deepspeed_and_gates_are_kept(core: Path) -> None:
 def test_the_table_holds_six_evals_three_prompts_and_the_controls(core: Path) -> None:
     rows = table(core)
     scored = rows[~rows["eval"].isin(("rollouts", "start"))]
-    assert {*EVALS, "code"} == set(scored["eval"])
-    assert {"none", "dont_hack", "training"} == set(scored["prompt"])
+    assert {*EVALS, "code", "clean"} == set(scored["eval"])
+    assert {*PROMPTS, *LEAK} == set(scored["prompt"])
     trained = scored[scored["arm"].str.startswith("inoculation")]
-    assert set(trained["prompt"]) == {"none", "dont_hack", "training"}
+    assert set(trained["prompt"]) == {*PROMPTS, *LEAK}
     assert "untrained" in set(rows["arm"])
     assert set(rows["hackable"]) == {0.0, 1.0}
     shares = rows[rows["metric"].isin(["misaligned", "hack_rate", "unclear"])]["value"].dropna()
