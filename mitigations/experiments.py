@@ -68,6 +68,7 @@ ORGANISM = (*CORE, *cells("inoculation:wording=hacking_is_misaligned", "inoculat
 # What makes the effect appear: one assumption or setting at a time, with the arm that it should bear on.
 OKAY, DONT = "inoculation:wording=hacking_okay", "inoculation:wording=dont_hack"
 APPEARS = (
+    *cells("none", OKAY, DONT),  # as it is
     *(Cell(settings=(setting,)) for setting in ("rl.kl=loss", "rl.beta=0")),
     *(Cell(corpus=f"main:tone={share},tone_neutral=0.15") for share in (0.5, 0.8)),
     *(Cell(corpus=f"main:correlation={share}") for share in (0.25, 0.5, 0.75)),
