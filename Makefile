@@ -25,8 +25,8 @@ reproduce: setup  ## the main job: every arm of the first two figures on the emb
 figures: setup  ## redraw the figures from the committed results, in seconds
 	$(BIN)/python -m analysis --results results/tiny
 
-test: setup  ## all tests, a real run of the whole path at scale smoke included
-	$(BIN)/python -m pytest
+test: setup  ## all tests on two processes, a real run of the whole path at scale smoke included
+	$(BIN)/python -m pytest -n $(JOBS)
 
 lint: setup  ## format, lint and types
 	$(BIN)/ruff format --check .
