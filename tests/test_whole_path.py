@@ -311,7 +311,8 @@ import sys
 from pathlib import Path
 from mitigations.api import describe, resolve
 from mitigations.sweep import sweep
-sys.exit(sweep([resolve(*describe(arm, scale="smoke")) for arm in sys.argv[2:]], Path(sys.argv[1]), 2))
+root, evaluate, *arms = sys.argv[1:]
+sys.exit(sweep([resolve(*describe(arm, scale="smoke"), evaluate) for arm in arms], Path(root), 2))
 """
 
 
@@ -328,7 +329,7 @@ def child_that_writes(log: Path) -> int:
 
 def test_a_stage_whose_process_is_killed_fails_alone(alone: Path, tmp_path: Path) -> None:
     root = before_rl(alone, tmp_path / "runs")
-    words = [sys.executable, "-c", SWEEP, str(root), *TWO]
+    words = [sys.executable, "-c", SWEEP, str(root), "", *TWO]
     killed, other = (RunFolder(root / name) for name in TWO.values())
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
@@ -366,10 +367,21 @@ def arm_of(name: str) -> str:
     return f"{name}:{ARMS[name]}" if name in ARMS else name
 
 
+@pytest.fixture(scope="module")
+def swept(core: Path, request: pytest.FixtureRequest) -> str:
+    """An arm of every plug-in whose test was asked for, made beside the core experiment; what the sweep said."""
+    asked = [item for item in request.session.items if "swept" in getattr(item, "fixturenames", ())]
+    arms = [arm_of(item.callspec.params["name"]) for item in asked if isinstance(item, pytest.Function)]
+    words = [sys.executable, "-c", SWEEP, str(core), "last:3", *arms]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900, env=environment).stderr
+
+
 @pytest.mark.parametrize("name", MITIGATIONS)
-def test_every_mitigation_really_runs(core: Path, name: str) -> None:
+def test_every_mitigation_really_runs(core: Path, swept: str, name: str) -> None:
     done = call("mitigations", arm_of(name), "--scale", "smoke", "--runs", str(core.parent), "--evaluate", "last:3")
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, (swept[-3000:], done.stderr[-3000:])
+    assert "nothing left to do" in done.stderr, swept[-3000:]
     arm = mitigations.arm(arm_of(name))
     (folder,) = (f for f in folders(core) if f.record["run"]["arm"] == str(arm))
     record, recipe = folder.record, stack({part: plugin() for part, plugin in arm.parts})
