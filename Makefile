@@ -34,7 +34,7 @@ lint: setup  ## format, lint and types
 	$(BIN)/mypy
 
 check: lint  ## the quick check: format, lint, types, fast tests
-	$(BIN)/python -m pytest -m "not slow" --durations=0 -x
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" --durations=20 -x
 
 bench: setup  ## every row of the speed table beside its target, in under ten minutes
 	$(BIN)/python -m benchmarks
