@@ -24,7 +24,6 @@ from base.environments.graders.reach import reach
 from base.environments.sandbox import Limits, isolate
 from base.types import CodeSpec, Harness, Outcome
 
-pytestmark = pytest.mark.xdist_group("host")
 QUICK = Limits(cpu=1, wall=3)
 ALL = (EQUAL, EXIT, REPORT)
 

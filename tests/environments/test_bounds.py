@@ -17,7 +17,6 @@ from base.environments.audit.attacks.host import Host
 from base.environments.graders.code import CodeEnvironment
 from base.environments.sandbox import Job, Limits, Result, Sandbox, calls, cgroup, isolate, wire
 
-pytestmark = pytest.mark.xdist_group("host")
 ROOM = Limits(cpu=3, wall=10)
 _WATCHED = (
     "import sys; sys.path.insert(0, sys.argv[1]); import base.environments.sandbox.cgroup as c; "

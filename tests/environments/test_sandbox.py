@@ -15,7 +15,6 @@ import pytest
 
 from base.environments.sandbox import Job, Limits, Result, Sandbox, isolate, wire
 
-pytestmark = pytest.mark.xdist_group("host")
 QUICK = Limits(cpu=2, wall=6)
 
 
