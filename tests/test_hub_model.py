@@ -93,7 +93,7 @@ def test_two_ranks_lora_zero2_on_mbpp_tasks(model: Path, tasks: Path, tmp_path: 
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=1200,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr[-4000:]

@@ -25,7 +25,7 @@ def on_two_ranks(*words: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=1200,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
 

@@ -31,7 +31,7 @@ BASELINE = "none--main--p0s0"
 TWO = {"none": BASELINE, "inoculation:wording=hacking_okay": "inoculation_wording=hacking_okay--main--p0s0"}
 
 
-def call(*words: str, timeout: int = 600, **environment: str) -> subprocess.CompletedProcess[str]:
+def call(*words: str, timeout: int = 1200, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", *words],
         cwd=ROOT,
@@ -248,7 +248,7 @@ def left_over(folder: Path) -> list[Path]:
 
 
 def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 720
     while not path.exists():
         assert time.monotonic() < deadline
         assert process.poll() is None, "it ended before it could be stopped"
@@ -284,7 +284,7 @@ def test_a_stopped_run_continues_and_equals_the_straight_one(
         folder = RunFolder(root / BASELINE)
         wait_for(folder.path / seen, process)
         process.send_signal(stopped_by)
-        said = process.communicate(timeout=60)[1].decode()
+        said = process.communicate(timeout=180)[1].decode()
     assert process.returncode == code, said[-2000:]
     assert record_of(root, "rl", BASELINE)["state"] == state
     if stopped_by != signal.SIGKILL:
@@ -336,14 +336,14 @@ def test_a_stage_whose_process_is_killed_fails_alone(alone: Path, tmp_path: Path
         wait_for(killed.path / "episodes" / "step-0001.jsonl", process)
         (log,) = (path for path in (root / "stages").glob("rl--*.log") if path.stem.endswith(killed.record["key"][:16]))
         os.kill(child_that_writes(log), signal.SIGKILL)
-        shown, said = (stream.decode() for stream in process.communicate(timeout=400))
+        shown, said = (stream.decode() for stream in process.communicate(timeout=1200))
     assert process.returncode == 1
     assert "its process was ended by signal 9" in said
     assert f"not made: it needs rl {killed.path.name}" in said
     assert "1 of 2 runs done" in shown
     assert other.record["status"] == "done"
     assert text(comparable(other)) == text(comparable(RunFolder(alone / other.path.name)))
-    again = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=400, env=environment)
+    again = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=1200, env=environment)
     assert again.returncode == 0, again.stderr[-3000:]
     assert "2 of 2 runs done" in again.stdout
     assert text(list(killed.episodes())) == text(list(RunFolder(alone / killed.path.name).episodes()))
@@ -374,7 +374,7 @@ def swept(core: Path, request: pytest.FixtureRequest) -> str:
     arms = [arm_of(item.callspec.params["name"]) for item in asked if isinstance(item, pytest.Function)]
     words = [sys.executable, "-c", SWEEP, str(core), "last:3", *arms]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900, env=environment).stderr
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=1200, env=environment).stderr
 
 
 @pytest.mark.parametrize("name", MITIGATIONS)

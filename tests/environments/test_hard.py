@@ -127,7 +127,7 @@ def test_a_real_policy_is_sampled(tasks: Path, tmp_path: Path) -> None:
     words = ["hard", "--tasks", str(tasks), "--model", str(tmp_path / "model"), "--out", str(tmp_path / "hard.jsonl")]
     words += ["--samples", "2", "--set", "evals.code_max_new_tokens=16"]
     done = subprocess.run(
-        [sys.executable, "-m", "base.environments", *words], cwd=ROOT, capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", "base.environments", *words], cwd=ROOT, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "kept: 3 of 3" in done.stdout
