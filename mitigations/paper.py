@@ -22,6 +22,7 @@ from base.stages.evaluate import Evaluate
 from base.stages.trained import Trained
 from base.store.results import RECIPE, SHIPPED, TABLE, read_manifest, read_table
 from base.store.table import UNASKED
+from base.wanted import CLEAN
 from mitigations.api import describe, resolve
 from mitigations.experiments import CORE, EVERY, ORGANISM, Cell, Cells, twins
 
@@ -142,7 +143,9 @@ class Results:
         if not (folder / TABLE).is_file() or manifest.recipe != RECIPE:
             return cls()
         table = read_table(folder)
-        asked = table.loc[~table["eval"].isin(UNASKED), ["run", "step", "prompt"]].drop_duplicates()
+        asked = table.loc[~table["eval"].isin(UNASKED)]
+        asked = asked.assign(prompt=asked["prompt"].where(asked["eval"] != CLEAN, CLEAN))  # as its file is called
+        asked = asked[["run", "step", "prompt"]].drop_duplicates()
         pairs: dict[str, set[tuple[int, str]]] = {}
         for run, step, prompt in asked.itertuples(index=False):
             pairs.setdefault(str(run), set()).add((int(step), str(prompt)))

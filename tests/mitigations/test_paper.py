@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from base.errors import UserError
 from base.settings import load_scale
+from base.stage import Stage
+from base.stages.evaluate import Evaluate
 from base.store.results import SHIPPED, write_results
+from base.wanted import CLEAN
 from mitigations import paper as module
 from mitigations.__main__ import main
 from mitigations.api import describe, resolve
@@ -63,44 +67,56 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "main_cells", lambda: tuple(c for c in FEW if c.corpus == "main"))
 
 
+def ship(folder: Path, *wanted: list[Stage], lacks: str = "", **other: Any) -> None:
+    """Results that hold what the last stages of runs would make, but for the numbers under the prompt `lacks`."""
+    rows, runs = [], {}
+    for last in (stages[-1] for stages in wanted):
+        assert isinstance(last, Evaluate)
+        name = last.trained.run.name
+        asked = {"key": last.key, "prompts": last._prompt_keys()}
+        runs[name] = {"status": "done", "key": last.trained.key, "evaluation": asked, **other}
+        for prompt in {prompt for prompt, _ in last.prompts} - {lacks}:
+            which = {"prompt": "none", "eval": CLEAN} if prompt == CLEAN else {"prompt": prompt, "eval": "code"}
+            rows += [{"run": name, "step": step, **which, "value": 0.5} for step in (0, *last.steps(prompt))]
+    write_results(folder, pd.DataFrame(rows), runs)
+
+
 @pytest.mark.usefixtures("few")
-def test_what_ships_is_not_made_again_unless_everything_is(tmp_path: Path) -> None:
+def test_what_ships_is_not_made_again_unless_everything_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scale = load_scale("tiny")
+    monkeypatch.setattr(module, "SHIPPED", tmp_path)
+    twin = resolve(*describe("none", corpus="twin", seed=1))
+    ship(tmp_path / "tiny", resolve(*describe("none", seed=1)), twin)
     found = paper({"scale": "tiny"}, scale, (1,))
-    assert set(found.ships) == {"none--main--p1s1", "none--main--hackable=0--p1s1", "none--twin--p1s1"}
-    names = [run[-1].trained.run.name for block in found.blocks for run in block]
-    assert names == [
-        "none--twin--hackable=0--p1s1",
-        "pm_penalty_weight=0.25--main--p1s1",
-        "pm_penalty_weight=0.25--twin--p1s1",
-    ]
-    said = found.plan(tmp_path, 2)
+    assert set(found.ships) == {"none--main--p1s1", "none--twin--p1s1"}
+    runs = [run for block in found.blocks for run in block]
+    assert len(runs) == 4
+    assert not {run[-1].key for run in runs} & {twin[-1].key}
+    said = found.plan(tmp_path / "runs", 2)
     assert "6: 3 and 3 twins; seeds 1" in said
-    assert "3 in results/tiny" in said
-    assert "3 cells in 10 stages (2 pretrain, 3 rl, 3 evaluate, 2 preference)" in said, "the starts of seed 1 ship"
+    assert "2 in results/tiny" in said
+    assert "4 cells in" in said
+    assert "2 pretrain" in said, "preference models grow from the pretrained model"
+    assert "sdf" not in said, "the starts of seed 1 ship"
     assert "about 0.1 GB" in said
     whole = paper({"scale": "tiny"}, scale, (1,), fresh=True)
     assert not whole.ships
-    assert "2 sdf" in whole.plan(tmp_path, 2, fresh=True)
+    assert "2 sdf" in whole.plan(tmp_path / "runs", 2, fresh=True)
 
 
 def test_results_hold_a_run_only_with_its_key_and_all_that_is_wanted(tmp_path: Path) -> None:
-    run, scale = describe("none", seed=1)
-    there = Results.of(SHIPPED / "tiny")
-    assert there.holds(resolve(run, scale)[-1])
+    run, scale = describe("inoculation:wording=mention", seed=1)
+    usual = resolve(run, scale)
+    ship(tmp_path, usual)
+    there = Results.of(tmp_path)
+    assert there.holds(usual[-1])
     assert there.holds(resolve(run, scale, "start,last:3", "none")[-1]), "less is asked"
-    assert not there.holds(resolve(*describe("none", seed=100))[-1])
-    assert not there.holds(resolve(*describe("none", seed=1, settings=["rl.steps=72"]))[-1])
-    mention = describe("inoculation:wording=mention", seed=1)
-    assert there.holds(resolve(*mention)[-1])
-    assert not there.holds(resolve(*mention, "all")[-1]), "its curve does not ship"
-    record = dict((there.runs or {})[run.name])
-    table = pd.DataFrame({"run": [run.name], "eval": ["code"], "step": [0], "prompt": ["none"], "value": [0.0]})
-    for change in ({"status": "failed", "error": "x"}, {"key": "another"}, {}):
-        write_results(tmp_path, table, {run.name: {**record, **change}})
-        assert not Results.of(tmp_path).holds(resolve(run, scale)[-1]), (
-            "failed, other settings, or too little evaluated"
-        )
+    assert not there.holds(resolve(run, scale, "all")[-1]), "its curve does not ship"
+    assert not there.holds(resolve(*describe("inoculation:wording=mention", seed=100))[-1])
+    assert not there.holds(resolve(*describe("inoculation:wording=mention", seed=1, settings=["rl.steps=72"]))[-1])
+    for change in ({"status": "failed", "error": "x"}, {"key": "another"}, {"lacks": CLEAN}, {"lacks": "dont_hack"}):
+        ship(tmp_path, usual, **change)
+        assert not Results.of(tmp_path).holds(usual[-1]), change
     assert Results.of(SHIPPED / "mitigations").runs is None, "an older recipe's runs are other runs"
 
 
