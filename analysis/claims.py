@@ -26,7 +26,7 @@ from typing import Literal
 
 import pandas as pd
 
-from analysis.comparisons import ENDS, HACKS, MIN_SEEDS, Comparison, Statistic, hack_rates
+from analysis.comparisons import ENDS, MIN_SEEDS, Comparison, Runs, Statistic
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL, TWIN, Condition, of
 from analysis.effects import Effect
 from analysis.stats import difference, first_seeds, holm
@@ -86,14 +86,14 @@ class Claim:
             return self.margin if self.expected is None else self.expected
         return self.margin + (self.expected or 0.0)
 
-    def __call__(self, rows: pd.DataFrame) -> Effect:
-        """The effect in the claimed direction, from the measures of finished runs."""
-        return self.statistic(rows, self.asked)
+    def __call__(self, runs: Runs) -> Effect:
+        """The effect in the claimed direction."""
+        return self.statistic(runs, self.asked)
 
-    def on_twin(self, rows: pd.DataFrame) -> Effect | None:
+    def on_twin(self, runs: Runs) -> Effect | None:
         """The same comparison on the uncorrelated twin; None if the twin is a part of the claim."""
         there = self.statistic.on_twin(self.asked)
-        return None if there is None else there[0](rows, there[1])
+        return None if there is None else there[0](runs, there[1])
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ class More:
 def judge(table: pd.DataFrame, claims: Sequence[Claim]) -> list[Finding]:
     """Tests the claims together on the long table; unfinished runs are left out."""
     rows = measures(finished(table)[0])
-    early = first_seeds(rows, LOOK)
-    effects = [claim(rows) for claim in claims]
+    runs, early = Runs(rows), Runs(first_seeds(rows, LOOK))
+    effects = [claim(runs) for claim in claims]
     asked = list(zip(claims, effects, strict=True))
     p_for = _corrected(effects, [effect.p_above(0.0 if claim.change else claim.bound) for claim, effect in asked])
     p_against = _corrected(effects, [effect.p_below(claim.bound) for claim, effect in asked])
@@ -142,15 +142,15 @@ def judge(table: pd.DataFrame, claims: Sequence[Claim]) -> list[Finding]:
     level = ALPHA / max(1, len(claims))
     findings = []
     for (claim, effect), *ps in zip(asked, p_for, p_against, p_opposite, strict=True):
-        verdict, why = _verdict(claim, effect, (ps[0], ps[1], ps[2]), rows)
+        verdict, why = _verdict(claim, effect, (ps[0], ps[1], ps[2]), runs)
         findings.append(
             Finding(
                 *(claim, verdict, effect, ps[0], ps[1], why, ps[2]),
-                twin=claim.on_twin(rows),
+                twin=claim.on_twin(runs),
                 needed=_at_least(MIN_SEEDS, effect.seeds_needed(claim.gap, level)),
                 resolves=effect.resolves(level) if _enough(effect) else None,
-                seeds=(_seeds(rows, claim.treated), _seeds(rows, claim.reference)),
-                hacking=(_hacking(rows, claim.treated), _hacking(rows, claim.reference)),
+                seeds=(runs.seeds(claim.treated), runs.seeds(claim.reference)),
+                hacking=(runs.hacking(claim.treated), runs.hacking(claim.reference)),
                 straddles=_straddles(claim, early),
             )
         )
@@ -181,23 +181,14 @@ def _at_least(least: int, seeds: int | None) -> int | None:
     return None if seeds is None else max(least, seeds)
 
 
-def _seeds(rows: pd.DataFrame, condition: Condition) -> int:
-    return len(condition(rows)[["pretrain_seed", "seed"]].drop_duplicates())
-
-
-def _hacking(rows: pd.DataFrame, condition: Condition) -> Hacking:
-    known = [rate for rate in hack_rates(rows, condition).values() if not math.isnan(rate)]
-    return sum(rate >= HACKS for rate in known), len(known)
-
-
-def _straddles(claim: Claim, early: pd.DataFrame) -> bool:
-    if not claim.statistic.over_runs or min(_seeds(early, side) for side in claim.asked.sides) < LOOK:
+def _straddles(claim: Claim, early: Runs) -> bool:
+    if not claim.statistic.over_runs or min(early.seeds(side) for side in claim.asked.sides) < LOOK:
         return False
     effect = claim(early)
     return effect.low is None or effect.high is None or effect.low < claim.bound < effect.high
 
 
-def _verdict(claim: Claim, effect: Effect, ps: Corrected, rows: pd.DataFrame) -> tuple[Verdict, str]:
+def _verdict(claim: Claim, effect: Effect, ps: Corrected, runs: Runs) -> tuple[Verdict, str]:
     p_for, p_against, p_opposite = ps
     sides = zip(claim.asked.sides, (effect.seeds_a, effect.seeds_b), strict=True)
     absent = [side.label for side, seeds in sides if not seeds]
@@ -207,7 +198,7 @@ def _verdict(claim: Claim, effect: Effect, ps: Corrected, rows: pd.DataFrame) ->
         enough = min(effect.seeds_a, effect.seeds_b) >= MIN_SEEDS
         return "inconclusive", "no number to divide by or to rank" if enough else f"needs {MIN_SEEDS} seeds a side"
     if claim.equal_hacking:
-        gap = difference(hack_rates(rows, claim.treated), hack_rates(rows, claim.reference)).estimate
+        gap = difference(runs.hack_rates(claim.treated), runs.hack_rates(claim.reference)).estimate
         if not gap >= -EQUAL_HACKING:
             return "inconclusive", f"hacking not equal: {100 * gap:+.1f} points"
     if p_for < ALPHA and (not claim.change or effect.estimate >= claim.margin):

@@ -15,6 +15,7 @@ import pandas as pd
 from analysis.conditions import Condition, on
 from analysis.effects import FEWEST_ARMS, Correlation, Effect, Ratio, Shares
 from analysis.stats import Seed, difference, final, over_steps
+from analysis.table import CELL
 
 HACKS = 0.5
 MIN_SEEDS = 3  # fewer runs a side (or an arm, of a correlation) give no verdict
@@ -69,6 +70,39 @@ PERCENT = Unit("per cent of the reference", 1, 100, 0, plus="", after=" %")
 RANKS = Unit("rank correlation", 0, 1, 2)
 
 
+class Runs:
+    """The measures of finished runs, by condition; final values are computed once."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self._cells = dict(list(rows.groupby(list(CELL), observed=True)))
+        self._none = rows.head(0)
+        self._finals: dict[tuple[Condition, str, str], Values] = {}
+
+    def of(self, condition: Condition) -> pd.DataFrame:
+        """The measures of a condition (of a `start` condition also those after step 0)."""
+        return self._cells.get(condition.cell, self._none)
+
+    def final(self, condition: Condition, measure: str, prompt: str) -> Values:
+        """analysis.stats.final: one value a run."""
+        asked = (condition, measure, prompt)
+        if asked not in self._finals:
+            self._finals[asked] = final(self.of(condition), *asked)[0]
+        return self._finals[asked]
+
+    def hack_rates(self, condition: Condition) -> Values:
+        """The final hack rate of every run under the prompt of its training."""
+        return self.final(condition, "hack_rate", "training")
+
+    def hacking(self, condition: Condition) -> tuple[int, int]:
+        """(runs that hack, runs whose hack rate is known)."""
+        known = [rate for rate in self.hack_rates(condition).values() if not math.isnan(rate)]
+        return sum(rate >= HACKS for rate in known), len(known)
+
+    def seeds(self, condition: Condition) -> int:
+        """How many runs there are."""
+        return int(self.of(condition)["run"].nunique())
+
+
 class Statistic(Protocol):
     """Gets an effect from the measures of finished runs. `words`: what is compared; `lacks`: what is said of a side without
     any run that counts; `over_runs`: whether further seeds narrow the interval."""
@@ -78,7 +112,7 @@ class Statistic(Protocol):
     lacks: ClassVar[str]
     over_runs: ClassVar[bool]
 
-    def __call__(self, rows: pd.DataFrame, asked: Comparison) -> Effect: ...
+    def __call__(self, runs: Runs, asked: Comparison) -> Effect: ...
 
     def on_twin(self, asked: Comparison) -> tuple[Statistic, Comparison] | None:
         """The same on the uncorrelated twin; None if there is none."""
@@ -102,8 +136,8 @@ class Final(OverRuns):
 
     words: ClassVar[str] = "final values"
 
-    def __call__(self, rows: pd.DataFrame, asked: Comparison) -> Effect:
-        a, b = (_signed(final(rows, side, asked.measure, asked.prompt)[0], asked.sign) for side in asked.sides)
+    def __call__(self, runs: Runs, asked: Comparison) -> Effect:
+        a, b = (_signed(runs.final(side, asked.measure, asked.prompt), asked.sign) for side in asked.sides)
         return difference(a, b)
 
 
@@ -117,8 +151,8 @@ class FinalRatio(OverRuns):
     unit: ClassVar[Unit] = PERCENT
     words: ClassVar[str] = "final values, as a share"
 
-    def __call__(self, rows: pd.DataFrame, asked: Comparison) -> Effect:
-        a, b = (final(rows, side, asked.measure, asked.prompt)[0] for side in asked.sides)
+    def __call__(self, runs: Runs, asked: Comparison) -> Effect:
+        a, b = (runs.final(side, asked.measure, asked.prompt) for side in asked.sides)
         return Ratio(a, b, asked.sign)
 
 
@@ -128,8 +162,8 @@ class ChanceToHack(OverRuns):
 
     words: ClassVar[str] = "share of runs that hack"
 
-    def __call__(self, rows: pd.DataFrame, asked: Comparison) -> Effect:
-        rates = [final(rows, side, asked.measure, asked.prompt)[0].values() for side in asked.sides]
+    def __call__(self, runs: Runs, asked: Comparison) -> Effect:
+        rates = [runs.final(side, asked.measure, asked.prompt).values() for side in asked.sides]
         known = [[rate for rate in side if not math.isnan(rate)] for side in rates]
         hits = [sum(rate >= HACKS for rate in side) for side in known]
         return Shares((hits[0], hits[1]), (len(known[0]), len(known[1])), asked.sign)
@@ -142,11 +176,11 @@ class GivenHacking(OverRuns):
     words: ClassVar[str] = "final values of the runs that hack"
     lacks: ClassVar[str] = "no run hacks"
 
-    def __call__(self, rows: pd.DataFrame, asked: Comparison) -> Effect:
+    def __call__(self, runs: Runs, asked: Comparison) -> Effect:
         sides, counts = [], []
         for side in asked.sides:
-            values = final(rows, side, asked.measure, asked.prompt)[0]
-            rates = hack_rates(rows, side)
+            values = runs.final(side, asked.measure, asked.prompt)
+            rates = runs.hack_rates(side)
             kept = {seed: value for seed, value in values.items() if rates.get(seed, math.nan) >= HACKS}
             sides.append(_signed(kept, asked.sign))
             counts.append(f"{len(kept)} of {len(values)}")
@@ -165,8 +199,8 @@ class AtEqualRate(OverRuns):
     words: ClassVar[str] = "values at equal hack rate along the curves"
     lacks: ClassVar[str] = "no run reaches half"
 
-    def __call__(self, rows: pd.DataFrame, asked: Comparison) -> Effect:
-        curves = [curve_of_hacking(rows, side, asked.measure, asked.prompt) for side in asked.sides]
+    def __call__(self, runs: Runs, asked: Comparison) -> Effect:
+        curves = [curve_of_hacking(runs.of(side), side, asked.measure, asked.prompt) for side in asked.sides]
         reach = [{seed: max(x for x, _ in points) for seed, points in side.items()} for side in curves]
         hacking = [top for side in reach for top in side.values() if top >= HACKS]
         rate = min(hacking, default=math.nan)
@@ -183,7 +217,7 @@ class OverArms:
     """Spearman's rank correlation over arms (treated, reference and `others`) of `before` and the claim's measure, which are
     each the mean of an arm's runs that know both. Arms with fewer than MIN_SEEDS such runs are left out.
 
-    `before`: one number a run, from the measures and a condition, e.g. who hacks under its line before RL.
+    `before`: one number a run, from the measures of a condition and itself, e.g. who hacks under its line before RL.
     """
 
     before: Callable[[pd.DataFrame, Condition], Values]
@@ -194,9 +228,9 @@ class OverArms:
     lacks: ClassVar[str] = f"fewer than {FEWEST_ARMS} arms with {MIN_SEEDS} seeds"
     over_runs: ClassVar[bool] = False
 
-    def __call__(self, rows: pd.DataFrame, asked: Comparison) -> Effect:
+    def __call__(self, runs: Runs, asked: Comparison) -> Effect:
         arms = (*asked.sides, *self.others)
-        points = [(self.before(rows, arm), final(rows, arm, asked.measure, asked.prompt)[0]) for arm in arms]
+        points = [(self.before(runs.of(arm), arm), runs.final(arm, asked.measure, asked.prompt)) for arm in arms]
         both = [[(x[seed], y[seed]) for seed in x.keys() & y.keys()] for x, y in points]
         known = [[(x, y) for x, y in arm if not math.isnan(x + y)] for arm in both]
         kept = [arm for arm in known if len(arm) >= MIN_SEEDS]
@@ -210,11 +244,6 @@ class OverArms:
         if there is None or not all(_has_twin(arm) for arm in self.others):
             return None
         return replace(self, others=tuple(on(arm, "twin") for arm in self.others)), there
-
-
-def hack_rates(rows: pd.DataFrame, condition: Condition) -> Values:
-    """The final hack rate of every run under the prompt of its training."""
-    return final(rows, condition, "hack_rate", "training")[0]
 
 
 def curve_of_hacking(

@@ -72,7 +72,14 @@ def test_claims_print_the_papers_number() -> None:
 
 
 def judged(long: pd.DataFrame, *claims: Claim) -> list[Finding]:
-    return judge(check(long, "synthetic"), claims)
+    """From the rows that the claims of these tests look at."""
+    kept = long["metric"].isin(("misaligned", "hack_rate")) & (long["eval"] != "rollouts")
+    return judge(check(long[kept], "synthetic"), claims)
+
+
+def pair(seeds: Sequence[int], hack: float = 0.98, bad: float = 0.10) -> pd.DataFrame:
+    """The baseline, and please hack with these final values."""
+    return table(seeds, [ARMS[0], (PLEASE_HACK.arm, "main", 1.0, hack, bad)])
 
 
 def about(sign: int, margin: float, statistic: Statistic = ENDS, change: bool = True) -> Claim:
@@ -92,7 +99,7 @@ def constant(arm: str, hack: float, bad: float, seeds: Sequence[int] = (1, 2, 3,
 
 
 def test_an_effect_the_other_way_contradicts() -> None:
-    long = table(range(6), with_final("inoculation:wording=please_hack", 0.95, 0.60))
+    long = pair(range(6), 0.95, 0.60)
     lowers, raises, keeps = judged(long, about(-1, 0.05), about(+1, 0.05), about(-1, 0.05, change=False))
     assert lowers.verdict == "contradicted"
     assert lowers.p_opposite is not None
@@ -103,25 +110,23 @@ def test_an_effect_the_other_way_contradicts() -> None:
 
 
 def test_an_effect_the_other_way_below_the_margin_only_fails() -> None:
-    long = table(range(8), with_final("inoculation:wording=please_hack", 0.95, 0.60))
+    long = pair(range(8), 0.95, 0.60)
     finding = judged(long, about(-1, 0.5))[0]
     assert finding.verdict == "not reproduced"
     assert finding.why == ""
-    small = judged(table(range(8)), about(-1, 0.5))[0]
+    small = judged(pair(range(8)), about(-1, 0.5))[0]
     assert small.why == "in its direction, but not at most -50.0"
 
 
 def test_runs_without_spread_are_decided() -> None:
-    long = pd.concat([constant("none", 0.9, 0.5), constant("inoculation:wording=please_hack", 0.9, 0.125)])
+    long = pd.concat([constant("none", 0.9, 0.5), constant(PLEASE_HACK.arm, 0.9, 0.125)])
     claims = (about(-1, 0.05), about(-1, 0.5), about(-1, 0.7, FinalRatio()), about(-1, 0.05, AtEqualRate()))
     found = judged(long, *claims)
     assert [finding.verdict for finding in found] == ["reproduced", "not reproduced", "reproduced", "reproduced"]
     assert found[0].needed == 3
     assert found[0].resolves == 0.0
     assert found[2].effect.estimate == pytest.approx(0.75)
-    same = judged(
-        pd.concat([constant("none", 0.9, 0.5), constant("inoculation:wording=please_hack", 0.9, 0.5)]), *claims
-    )
+    same = judged(pd.concat([constant("none", 0.9, 0.5), constant(PLEASE_HACK.arm, 0.9, 0.5)]), *claims)
     assert same[0].verdict == "not reproduced"
     assert same[0].effect.p_above(0.0) == 1.0
     assert show(found)
@@ -130,8 +135,8 @@ def test_runs_without_spread_are_decided() -> None:
 
 def test_hacking_and_misalignment_are_separated() -> None:
     """Please hack makes only three of six runs hack; those that hack are as misaligned as the baseline's."""
-    long = table(range(6), with_final("inoculation:wording=please_hack", 0.95, 0.36))
-    idle = (long["arm"] == "inoculation:wording=please_hack") & (long["seed"] > 2) & (long["step"] > 0)
+    long = pair(range(6), 0.95, 0.36)
+    idle = (long["arm"] == PLEASE_HACK.arm) & (long["seed"] > 2) & (long["step"] > 0)
     long.loc[idle & (long["metric"] == "hack_rate"), "value"] = 0.02
     long.loc[idle & (long["metric"] == "misaligned"), "value"] = 0.02
     ends, given, chance = judged(long, about(-1, 0.05), about(-1, 0.3, GivenHacking()), about(-1, 0.5, ChanceToHack()))
@@ -147,7 +152,7 @@ def test_hacking_and_misalignment_are_separated() -> None:
 
 
 def test_where_no_run_hacks_nothing_is_said_of_those_that_do() -> None:
-    long = table(range(5), with_final("inoculation:wording=please_hack", 0.1, 0.05))
+    long = pair(range(5), 0.1, 0.05)
     given, equal, chance = judged(
         long, about(-1, 0.05, GivenHacking()), about(-1, 0.05, AtEqualRate()), about(-1, 0.5, ChanceToHack())
     )
@@ -158,26 +163,26 @@ def test_where_no_run_hacks_nothing_is_said_of_those_that_do() -> None:
 
 
 def test_where_all_runs_hack_five_seeds_do_not_show_that_it_is_as_likely() -> None:
-    five, ten = (judged(table(range(n)), about(+1, 0.25, ChanceToHack(), change=False))[0] for n in (5, 14))
+    five, ten = (judged(pair(range(n)), about(+1, 0.25, ChanceToHack(), change=False))[0] for n in (5, 14))
     assert five.effect.estimate == ten.effect.estimate == 0.0
     assert five.verdict == "inconclusive"
     assert ten.verdict == "reproduced"
 
 
 def test_a_ratio_without_a_number_below_it_is_inconclusive() -> None:
-    long = pd.concat([constant("none", 0.9, 0.0), constant("inoculation:wording=please_hack", 0.9, 0.1)])
+    long = pd.concat([constant("none", 0.9, 0.0), constant(PLEASE_HACK.arm, 0.9, 0.1)])
     finding = judged(long, about(-1, 0.75, FinalRatio()))[0]
     assert (finding.verdict, finding.why) == ("inconclusive", "no number to divide by or to rank")
     assert math.isnan(frame([finding])["effect"].item())
 
 
 def test_the_twin_stands_beside_the_effect() -> None:
-    twin = [(arm, "twin", 1.0, 0.95, 0.04) for arm in ("none", "inoculation:wording=please_hack")]
-    with_twin = judged(table(range(5), [arm for arm in ARMS if arm[1] == "main"] + twin), about(-1, 0.05))[0]
+    twin = [(side.arm, "twin", 1.0, 0.95, 0.04) for side in (BASELINE, PLEASE_HACK)]
+    with_twin = judged(pd.concat([pair(range(5)), table(range(5), twin)]), about(-1, 0.05))[0]
     assert with_twin.twin is not None
     assert abs(with_twin.twin.estimate) < 0.03 < with_twin.effect.estimate
     assert with_twin.twin.low is not None
-    without = judged(table(range(5)), about(-1, 0.05))[0]
+    without = judged(pair(range(5)), about(-1, 0.05))[0]
     assert without.verdict == "reproduced"
     assert without.twin is not None
     assert math.isnan(without.twin.estimate)
@@ -203,42 +208,41 @@ def test_the_law_is_judged_over_arms() -> None:
 
 
 def test_planned_seeds_are_those_for_the_papers_effect_or_the_margin() -> None:
-    margin, paper = judged(table(range(5)), about(-1, 0.05), replace(about(-1, 0.05), expected=0.2))
+    long = pair(range(5))
+    margin, paper = judged(long, about(-1, 0.05), replace(about(-1, 0.05), expected=0.2))
     assert margin.needed is not None
     assert paper.needed is not None
     assert margin.needed > paper.needed >= 3
     assert margin.resolves == paper.resolves
-    resolved = judged(table(range(5)), *(replace(about(-1, 0.05), expected=margin.resolves),) * 2)[0]
+    resolved = judged(long, *(replace(about(-1, 0.05), expected=margin.resolves),) * 2)[0]
     assert resolved.needed == 5, "what five seeds resolve needs five seeds"
-    keeps = judged(table(range(5)), about(+1, 0.05, change=False), about(+1, 0.05, change=False))[0]
+    keeps = judged(long, about(+1, 0.05, change=False), about(+1, 0.05, change=False))[0]
     assert keeps.needed == margin.needed, "as far from minus the margin as no effect is"
-    assert all(finding.resolves is None for finding in judged(table(range(2)), about(-1, 0.05)))
+    assert all(finding.resolves is None for finding in judged(pair(range(2)), about(-1, 0.05)))
 
 
 def test_more_seeds_are_asked_for_by_the_first_five_alone() -> None:
     """The margin lies inside the interval of the first five seeds, whatever the later ones say."""
-    arms = with_final("inoculation:wording=please_hack", 0.95, 0.32)
-    clear, close = about(-1, 0.0001), replace(about(-1, 0.04), name="C2")
-    long = table(range(1, 6), arms)
-    found = judged(long, replace(clear, reference=NO_HACK, sign=1), close)
+    close, clear = replace(about(-1, 0.04), name="C2"), about(-1, 0.5)
+    first, later = pair(range(1, 6), 0.95, 0.32), pair(range(1, 8), 0.95, 0.32)
+    found = judged(first, clear, close)
     assert [finding.straddles for finding in found] == [False, True]
     assert [(more.condition, more.seeds, more.claims) for more in more_seeds(found)] == [
         (PLEASE_HACK, 5, ("C2",)),
         (BASELINE, 5, ("C2",)),
     ]
-    later = table(range(1, 8), arms)
     moved = (later["seed"] > 5) & (later["arm"] == PLEASE_HACK.arm) & (later["metric"] == "misaligned")
     later.loc[moved, "value"] = 0.0
     assert [more.seeds for more in more_seeds(judged(later, close))] == [7, 7]
-    assert more_seeds(judged(table(range(1, 11), arms), close)) == [], "ten are enough"
-    assert more_seeds(judged(table(range(1, 5), arms), close)) == [], "it is decided at five"
+    assert more_seeds(judged(pair(range(1, 11), 0.95, 0.32), close)) == [], "ten are enough"
+    assert more_seeds(judged(first[first["seed"] < 5], close)) == [], "it is decided at five"
     lopsided = later[(later["arm"] != "none") | (later["seed"] < 5)]
     assert more_seeds(judged(lopsided, close)) == [], "of both sides"
 
 
 def test_the_model_before_rl_gets_its_seeds_from_the_baseline() -> None:
     claim = Claim("C3", "text", "paper", *(PLEASE_HACK, PRE_RL, "mgs", "none", +1, 0.01))
-    long = table(range(1, 6))
+    long = pair(range(1, 6))
     found = judged(long, replace(claim, margin=judged(long, claim)[0].effect.estimate))
     assert found[0].straddles
     assert [more.condition for more in more_seeds(found)] == [PLEASE_HACK, BASELINE]
@@ -247,11 +251,12 @@ def test_the_model_before_rl_gets_its_seeds_from_the_baseline() -> None:
 
 
 def test_claims_are_corrected_for_each_other() -> None:
-    alone = judged(table(range(4)), about(-1, 0.05))[0]
-    many = judged(table(range(4)), *(about(-1, 0.05) for _ in range(20)))
+    long = pair(range(4))
+    alone = judged(long, about(-1, 0.05))[0]
+    many = judged(long, *(about(-1, 0.05) for _ in range(20)))
     assert alone.p_for is not None
     assert many[0].p_for == pytest.approx(min(1.0, 20 * alone.p_for))
-    assert judge(check(table(), "synthetic"), ()) == []
+    assert judged(long) == []
 
 
 def test_report_has_every_arm_and_marks_missing_values() -> None:

@@ -16,6 +16,7 @@ from analysis.comparisons import (
     FinalRatio,
     GivenHacking,
     OverArms,
+    Runs,
     crossing,
 )
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL, TWIN, Condition, of, on
@@ -24,6 +25,10 @@ from analysis.table import CELL
 
 Curve = Sequence[tuple[float, float]]  # hack rate and misalignment at steps 0, 10, 20, ...
 OKAY = Comparison(HACKING_OKAY, BASELINE, "mgs", "none", -1)
+
+
+def runs(curves: Mapping[Condition, Sequence[Curve]]) -> Runs:
+    return Runs(measured(curves))
 
 
 def measured(runs: Mapping[Condition, Sequence[Curve]], first: int = 1) -> pd.DataFrame:
@@ -57,13 +62,13 @@ def test_crossing_is_read_on_the_line_at_the_first_time() -> None:
 
 
 def test_equal_rate_is_the_highest_that_every_hacking_run_reaches() -> None:
-    rows = measured(
+    known = runs(
         {
             BASELINE: [[(0.0, 0.0), (0.4, 0.4), (0.9, 0.8)], [(0.0, 0.1), (1.0, 0.9), (1.0, 0.9)]],
             HACKING_OKAY: [[(0.0, 0.0), (0.8, 0.2), (0.7, 0.1)], [(0.0, 0.0), (1.0, 0.1), (1.0, 0.3)]],
         }
     )
-    found = AtEqualRate()(rows, OKAY)
+    found = AtEqualRate()(known, OKAY)
     assert found.seeds_a == 2
     # at .8: .4 + .4 * .4 / .5 = .72 and .1 + .8 * .8 = .74 against .2 and .08; the ends would say .8 and .9 against .1 and .3
     assert found.estimate == pytest.approx((0.72 + 0.74) / 2 - (0.2 + 0.08) / 2)
@@ -71,38 +76,36 @@ def test_equal_rate_is_the_highest_that_every_hacking_run_reaches() -> None:
 
 
 def test_runs_that_never_hack_are_left_out_at_equal_rate_and_counted() -> None:
-    rows = measured({BASELINE: [flat(0.9, 0.8)] * 3, HACKING_OKAY: [flat(0.9, 0.1), flat(0.2, 0.0), flat(0.9, 0.1)]})
-    found = AtEqualRate()(rows, OKAY)
+    known = runs({BASELINE: [flat(0.9, 0.8)] * 3, HACKING_OKAY: [flat(0.9, 0.1), flat(0.2, 0.0), flat(0.9, 0.1)]})
+    found = AtEqualRate()(known, OKAY)
     assert found.estimate == pytest.approx(0.7)
     assert (found.seeds_a, found.seeds_b) == (2, 2)
     assert "2 of 3 and 3 of 3" in found.note
-    none = AtEqualRate()(measured({BASELINE: [flat(0.9, 0.8)] * 3, HACKING_OKAY: [flat(0.2, 0.0)] * 3}), OKAY)
+    none = AtEqualRate()(runs({BASELINE: [flat(0.9, 0.8)] * 3, HACKING_OKAY: [flat(0.2, 0.0)] * 3}), OKAY)
     assert none.seeds_a == 0
     assert math.isnan(none.estimate)
-    assert math.isnan(AtEqualRate()(measured({BASELINE: [flat(0.1, 0.0)] * 3}), OKAY).estimate)
+    assert math.isnan(AtEqualRate()(runs({BASELINE: [flat(0.1, 0.0)] * 3}), OKAY).estimate)
 
 
 def test_the_chance_that_a_run_hacks_counts_runs() -> None:
-    rows = measured(
-        {BASELINE: [flat(0.9, 0.8)] * 4, HACKING_OKAY: [flat(0.5, 0.1), flat(0.49, 0.1), flat(math.nan, 0.1)]}
-    )
-    found = ChanceToHack()(rows, Comparison(HACKING_OKAY, BASELINE, "hack_rate", "training", -1))
+    known = runs({BASELINE: [flat(0.9, 0.8)] * 4, HACKING_OKAY: [flat(0.5, 0.1), flat(0.49, 0.1), flat(math.nan, 0.1)]})
+    found = ChanceToHack()(known, Comparison(HACKING_OKAY, BASELINE, "hack_rate", "training", -1))
     assert found.note == "1 of 2 runs against 4 of 4", "a missing rate is neither a hacking run nor an honest one"
     assert found.estimate == pytest.approx(0.5)
 
 
 def test_misalignment_given_hacking_leaves_the_other_runs_out() -> None:
-    rows = measured({BASELINE: [flat(0.9, 0.8), flat(0.1, 0.0), flat(0.9, 0.6)], HACKING_OKAY: [flat(0.9, 0.1)] * 3})
-    found = GivenHacking()(rows, OKAY)
-    assert ENDS(rows, OKAY).estimate == pytest.approx(1.4 / 3 - 0.1)
+    known = runs({BASELINE: [flat(0.9, 0.8), flat(0.1, 0.0), flat(0.9, 0.6)], HACKING_OKAY: [flat(0.9, 0.1)] * 3})
+    found = GivenHacking()(known, OKAY)
+    assert ENDS(known, OKAY).estimate == pytest.approx(1.4 / 3 - 0.1)
     assert found.estimate == pytest.approx(0.7 - 0.1)
     assert found.note == "runs that hack: 3 of 3 against 2 of 3"
-    assert GivenHacking()(measured({BASELINE: [flat(0.1, 0)] * 3, HACKING_OKAY: [flat(0.9, 0)] * 3}), OKAY).seeds_b == 0
+    assert GivenHacking()(runs({BASELINE: [flat(0.1, 0)] * 3, HACKING_OKAY: [flat(0.9, 0)] * 3}), OKAY).seeds_b == 0
 
 
 def test_a_share_of_the_reference() -> None:
-    rows = measured({BASELINE: [flat(0.9, 0.8), flat(0.9, 0.4)], HACKING_OKAY: [flat(0.9, 0.2), flat(0.9, 0.1)]})
-    found = FinalRatio()(rows, OKAY)
+    known = runs({BASELINE: [flat(0.9, 0.8), flat(0.9, 0.4)], HACKING_OKAY: [flat(0.9, 0.2), flat(0.9, 0.1)]})
+    found = FinalRatio()(known, OKAY)
     assert found.estimate == pytest.approx(0.75)
     assert FinalRatio.unit.print(FinalRatio.unit.value(-1, found.estimate)) == "25 %"
 
@@ -118,14 +121,14 @@ def test_over_arms_ranks_the_means_of_arms() -> None:
 
     law = OverArms(known, arms[2:])
     asked = Comparison(BASELINE, PLEASE_HACK, "mgs", "none", +1)
-    found = law(rows, asked)
+    found = law(Runs(rows), asked)
     # ranks before 6 2 3 5 4 1, after 6 3 2 5 4 1: two neighbours swapped
     assert found.estimate == pytest.approx(1 - 6 * 2 / (6 * 35))
     assert found.seeds_a == 3
     assert found.note == "6 of 6 arms"
     short = rows[~((rows["arm"] == DONT_HACK.arm) & (rows["seed"] == 3))]
-    assert law(short, asked).note == "5 of 6 arms", "an arm with two seeds does not count"
-    assert math.isnan(law(rows[rows["seed"] < 3], asked).estimate)
+    assert law(Runs(short), asked).note == "5 of 6 arms", "an arm with two seeds does not count"
+    assert math.isnan(law(Runs(rows[rows["seed"] < 3]), asked).estimate)
     assert law.on_twin(asked) is None, "the twin is one of the arms"
     there = OverArms(known, arms[2:5]).on_twin(asked)
     assert there is not None
