@@ -17,12 +17,13 @@ from analysis.stats import LAST
 from analysis.tabular import Row, text
 
 HOW_TO_READ = (
-    f"How to read it: each claim compares training runs (final values: mean of a run's last {LAST} checkpoints). Effect: the"
-    " first-named arm against the other, in percentage points unless a % sign says that it is a share of the other's value;"
-    " in brackets the range that holds the true effect with 95% confidence. On the twin: the same comparison where the"
-    " pretraining text does not tie cheating to bad character; what is left there is not caused by that link."
-    " Reproduced: the effect is there and as large as asked for. Contradicted: as large the other way. Not reproduced: it is"
-    f" smaller than asked for. Inconclusive: the runs allow both, or there are fewer than {MIN_SEEDS} seeds a side."
+    f"How to read it: each claim compares training runs by their final values (mean of a run's last {LAST} checkpoints), if it"
+    " does not say otherwise. Effect: the arm that the claim is about minus the one it is held against, in percentage points;"
+    " with a % sign: its value as a share of the other's. In brackets: the range that holds the true effect with 95%"
+    " confidence. On the twin: the same comparison where the pretraining text does not tie cheating to bad character; what is"
+    " left there is not caused by that link. Reproduced: the effect is there, and as large as was asked for before the runs."
+    " Contradicted: as large the other way. Not reproduced: smaller than asked for. Inconclusive: the runs allow both, or there"
+    f" are fewer than {MIN_SEEDS} seeds a side."
 )
 HOW_SURE = (
     f"How sure: a run hacks if its final hack rate under its training prompt is at least {100 * HACKS:.0f} %. Seeds needed: those"
