@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -39,13 +38,15 @@ def filled(readme: str, table: pd.DataFrame) -> str:
         UserError: it lacks the marks of a table.
     """
     table = select(table)
-    for name, part in PARTS.items():
-        opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
-        between = re.compile(f"(?<={re.escape(opening)}\n).*?(?={re.escape(closing)})", re.DOTALL)
-        if len(between.findall(readme)) != 1:
-            raise UserError(f"the README must hold {opening} and {closing} once, each on a line of its own")
-        made = part(table)
-        readme = between.sub(lambda _, made=made: f"\n{made}\n\n", readme)  # type: ignore[misc]
+    marks = {name: (f"<!-- {name} -->\n", f"<!-- /{name} -->") for name in PARTS}
+    for opening, closing in marks.values():
+        if not (readme.count(opening) == readme.count(closing) == 1 and readme.index(opening) < readme.index(closing)):
+            raise UserError(
+                f"the README must hold {opening.strip()} and then {closing} once, each on a line of its own"
+            )
+    for name, (opening, closing) in marks.items():
+        before, rest = readme.split(opening)
+        readme = f"{before}{opening}\n{PARTS[name](table)}\n\n{closing}{rest.split(closing)[1]}"
     return readme
 
 

@@ -25,10 +25,9 @@ def test_the_tables_stand_between_their_marks_and_nothing_else_changes(tmp_path:
     assert "old | table" not in made
     assert all(f"<!-- /{name} -->\nkept {name}\n" in made for name in readme.PARTS)
     assert "A2 misalignment: it raises misalignment" in made
-    assert readme.filled(made, long) == made, "writing it again changes nothing"
 
 
-@pytest.mark.parametrize("text", ["", "<!-- claims -->\n<!-- /claims -->", "<!-- claims -->x<!-- /claims -->"])
+@pytest.mark.parametrize("text", ["", "<!-- claims -->\n<!-- /claims -->", "<!-- /claims -->\n<!-- claims -->\n"])
 def test_a_readme_without_marks_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="must hold"):
         readme.filled(text, check(table((0,)), "synthetic"))
