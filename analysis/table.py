@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis import transcripts
 from analysis.evals import KINDS, READINGS, in_mean, shown
 from base.errors import UserError
 from base.store.folders import run_folders
@@ -197,6 +198,7 @@ def export(runs: Path, results: Path) -> Path:
     for place in (Path(__file__).parents[1], runs.resolve().parent.parent, Path.home()):
         plain = plain.replace(f"{place}/", "") if place != Path("/") else plain
     (results / "manifest.json").write_text(plain + "\n", encoding="utf-8")
+    transcripts.write(runs, results)
     return path
 
 
