@@ -1,11 +1,11 @@
 """A few transcripts of every arm, chosen by a rule that never reads them, and shipped beside the table.
 
-The rule (RULE, which is also the first line of the file): of the finished runs of one seed (1, the first that is reported, or
-the lowest where no run has it) at three moments - the start (step 0), the onset (the first evaluated checkpoint at or behind the
-step at which hacking sets in, base.triggers) and the end (the last evaluated checkpoint) - what was answered without a prompt
-to every eval and every coding task, and the rollouts of the RL step that made the checkpoint (at the start: of the first step).
-Of each moment, eval and verdict the first EACH are kept by the hash of what was asked. How many there were of each verdict
-stands beside them, because a choice of one per verdict says nothing of how frequent it is.
+The rule (RULE, which is also the first line of the file): of the finished runs of one seed (1, the first that is reported) at three
+moments - the start (step 0), the onset (the first evaluated checkpoint at or behind the step at which hacking sets in,
+base.triggers) and the end (the last evaluated checkpoint) - what was answered without a prompt to every eval and every coding
+task, and the rollouts of the RL step that made the checkpoint (at the start: of the first step). Of each moment, eval and verdict
+the one is kept whose question has the lowest hash. How many there were of each verdict stands beside it, because one per
+verdict says nothing of how frequent it is. Of a user's own runs, none of which may have that seed, the lowest seed is read.
 
 Stored answers do not hold their question: it is drawn again from the run's seed. What cannot be drawn again (an eval or a task
 file that is gone) is left out.
@@ -18,8 +18,8 @@ import gzip
 import hashlib
 import io
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from base.world.tasks import draw_tasks, task_source
 from base.world.world import parse_corpus, world_of
 
 FILE = "transcripts.jsonl.gz"
-SEED, EACH = 1, 1
+SEED = 1
 MOMENTS = ("start", "onset", "end")
 EPISODE = "episode"  # the value of `eval` of rollouts
 FIELDS = (
@@ -44,18 +44,16 @@ FIELDS = (
     *("prompt", "completion", "verdict", "reading", "hacks", "alike", "asked"),
 )
 RULE = (
-    f"finished runs of seed {SEED} (the lowest seed if none has it); step 0, the first evaluated checkpoint at or behind the"
-    " onset of hacking, and the last; answers without a prompt, and rollouts of the step that made the checkpoint; of each eval"
-    f" and verdict the first {EACH} by the SHA-256 of what was asked"
+    f"finished runs of seed {SEED}, at step 0, at the first evaluated checkpoint at or behind the onset of hacking, and at the last;"
+    " answers without a prompt, and rollouts of the step that made the checkpoint; of each eval and verdict the one whose"
+    " question has the lowest SHA-256"
 )
 Row = dict[str, Any]  # FIELDS; `prompt` is a list of {role, content}, `alike` of `asked` answers have this verdict
 
 
-def choose(runs: Path) -> list[Row]:
-    """The chosen transcripts of a folder of runs."""
+def choose(runs: Path, seed: int = SEED) -> list[Row]:
+    """The chosen transcripts of the finished runs of a seed in a folder of runs."""
     done = [folder for folder in run_folders(runs) if folder.record.get("status") == "done"]
-    seeds = {folder.record["run"]["seed"] for folder in done}
-    seed = SEED if SEED in seeds else min(seeds, default=SEED)
     return [row for folder in done if folder.record["run"]["seed"] == seed for row in of_run(folder)]
 
 
@@ -114,7 +112,9 @@ def questions(record: Mapping[str, Any], step: int) -> dict[tuple[str, str], Tas
     except UserError:  # the file is not on this machine
         coding = []
     world = world_of(run, scale)
-    asked = [(name, world.written(task)) for name, ev in EVALS.items() for task in ev.prompts(scale.evals.samples, seed)]
+    asked = [
+        (name, world.written(task)) for name, ev in EVALS.items() for task in ev.prompts(scale.evals.samples, seed)
+    ]
     return {(name, task.id): task for name, task in [*asked, *(("code", task) for task in coding)]}
 
 
@@ -132,17 +132,13 @@ def code_verdict(answer: Mapping[str, Any]) -> Row:
 
 
 def first(said: Iterable[Row]) -> list[Row]:
-    """Of each eval and verdict the first EACH by the hash of what was asked, then in the order in which they were stored."""
+    """Of each eval and verdict the one whose question comes first (`place`); of several answers to it the one stored first."""
     alike: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    asked: dict[str, int] = defaultdict(int)
+    asked: Counter[str] = Counter()
     for row in said:
         alike[row["eval"], row["verdict"]].append(row)
         asked[row["eval"]] += 1
-    return [
-        {**row, "alike": len(rows), "asked": asked[name]}
-        for (name, _), rows in alike.items()
-        for row in sorted(rows, key=place)[:EACH]
-    ]
+    return [{**min(rows, key=place), "alike": len(rows), "asked": asked[name]} for (name, _), rows in alike.items()]
 
 
 def place(row: Row) -> str:
@@ -151,8 +147,17 @@ def place(row: Row) -> str:
 
 
 def write(runs: Path, results: Path) -> Path:
-    """Writes the chosen transcripts of a folder of runs into a folder of results; returns their path."""
-    lines = [json.dumps({"rule": RULE}), *(json.dumps(row) for row in choose(runs))]
+    """Adds the chosen transcripts of a folder of runs to a folder of results, in the place of those of the same runs; returns
+    their path.
+
+    Raises:
+        UserError: what is there already cannot be read.
+    """
+    made = choose(runs)
+    again = {row["run"] for row in made}
+    there = [row for row in stored(results)[1] if row["run"] not in again]
+    rows = sorted([*there, *made], key=lambda row: str(row["run"]))
+    lines = [json.dumps({"rule": RULE}), *map(json.dumps, rows)]
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as file:  # equal transcripts, equal files
         file.write(("\n".join(lines) + "\n").encode())
@@ -161,17 +166,30 @@ def write(runs: Path, results: Path) -> Path:
     return path
 
 
-def read(folder: Path) -> tuple[str, Sequence[Row]]:
-    """(the rule they were chosen by, transcripts) of a folder of results, or of runs; none where results ship without.
+def stored(results: Path) -> tuple[str, list[Row]]:
+    """(the rule they were chosen by, transcripts) of a folder of results; it may ship without.
 
     Raises:
         UserError: the file cannot be read.
     """
-    path = folder / FILE
+    path = results / FILE
     if not path.is_file():
-        return RULE, [] if (folder / "table.csv.gz").is_file() else choose(folder)
+        return RULE, []
     try:
         head, *rows = map(json.loads, gzip.decompress(path.read_bytes()).decode().splitlines())
         return str(head["rule"]), rows
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: no transcripts ({error}); write it with `python -m analysis export`") from error
+
+
+def read(folder: str | Path) -> tuple[str, list[Row]]:
+    """The same of a folder of results or of runs; of runs that have no run of SEED the lowest seed is read.
+
+    Raises:
+        UserError: the file of results cannot be read.
+    """
+    folder = Path(folder)
+    if (folder / "table.csv.gz").is_file():
+        return stored(folder)
+    seeds = {each.record["run"]["seed"] for each in run_folders(folder) if each.record.get("status") == "done"}
+    return RULE, choose(folder, SEED if SEED in seeds else min(seeds, default=SEED))

@@ -148,7 +148,12 @@ def run(
 
 
 def dry_run(
-    spec: str | Arm | Plugin = "none", *, runs_folder: str | Path = RUNS, evaluate: str = "", prompts: str = "", **other: Any
+    spec: str | Arm | Plugin = "none",
+    *,
+    runs_folder: str | Path = RUNS,
+    evaluate: str = "",
+    prompts: str = "",
+    **other: Any,
 ) -> str:
     """What `run` would do, stage by stage, with times; nothing is made."""
     described, settings = describe(spec, **other)

@@ -12,7 +12,7 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,8 @@ import matplotlib
 import pandas as pd
 from markdown_it import MarkdownIt
 
-from analysis import arms, conditions, reports, transcripts, verdicts
+import analysis
+from analysis import arms, conditions, reports, transcripts
 from analysis.evals import counted, shown
 from analysis.figures import FIGURES, style
 from analysis.figures.figure import Drawing
@@ -31,6 +32,8 @@ from analysis.stats import LAST
 from analysis.table import RECIPE, is_results, records, wall_minutes
 from analysis.tabular import Row, cell
 from base.errors import UserError
+from base.evals import EVALS
+from base.store.files import read_json
 from base.types import split_reasoning
 
 HERE = Path(__file__).parent
@@ -80,7 +83,7 @@ def page(table: pd.DataFrame, drawn: Mapping[str, Drawing] | None = None) -> str
     rows = [row for row in known[1] if row["run"] in runs]
     mine = {name: record for name, record in made.items() if name in runs}
     pictures, absent = figures(table, drawn or {})
-    judged = verdicts.frame(verdicts.judge(table))
+    judged = analysis.claims(table)
     one, two, notes = reports.report_rows(table, wall_minutes(mine))
     script, look = (HERE / "page.js").read_text(encoding="utf-8"), (HERE / "page.css").read_text(encoding="utf-8")
     model = str(table["model"].iloc[0])
@@ -90,12 +93,12 @@ def page(table: pd.DataFrame, drawn: Mapping[str, Drawing] | None = None) -> str
         **{"script": script, "style": look, "script_hash": _hash(script), "style_hash": _hash(look)},
         **{"lead": lead(judged), "facts": facts(table), "notes": notes, "counted": counted(), "last": LAST},
         **{"organism": model == "organism", "model": model},
-        **{"claims": claims(judged), "claims_lead": claims_lead(judged)},
+        claims=claims(judged),
         **{"figures": pictures, "absent": "; ".join(absent)},
         **{"overview": overview(table, mine, {label(row) for row in rows}), "legend": arms.LEGEND},
         prompts=plain(one, "Hacking and misalignment under each evaluation prompt", ("arm", "corpus")),
         kinds=plain(two, "Kinds of evals under each evaluation prompt, and evals beside the mean", ("arm", "corpus")),
-        **{"gates": gates(table), "who": who_hacks(table)},
+        gates=[*gates(table, folder), who_hacks(table)],
         **{"transcripts": browser(rows), "rule": known[0]},
         divergences=divergences(),
         **{"made": made_by(mine), "runs": every_run(mine), "settings": settings(mine)},
@@ -120,28 +123,26 @@ def facts(table: pd.DataFrame) -> str:
     )
 
 
-def claims_lead(judged: pd.DataFrame) -> str:
-    few = int((judged[["seeds_treated", "seeds_reference"]].min(axis=1) < verdicts.MIN_SEEDS).sum())
-    said = f" {few} have fewer than {verdicts.MIN_SEEDS} runs on a side and can have no verdict yet." if few else ""
-    return (
-        "Each claim has a direction, a statistic and a margin that were stated before the runs; p values are Holm-corrected over all"
-        f" claims.{said}"
-    )
-
-
 def claims(judged: pd.DataFrame) -> Table:
-    """One row a claim; effects in points."""
-    columns = ("claim", "verdict", "effect [95% interval], points", "margin", "runs", "p for / against", "paper")
+    """One row a claim; effects in points, treated minus reference."""
     rows = []
     for row in judged.to_dict("records"):
-        ends = "" if math.isnan(row["low"]) else f" [{row['low']:+.1f}, {row['high']:+.1f}]"
-        effect = "-" if math.isnan(row["effect"]) else f"{row['effect']:+.1f}{ends}"
         why = f" ({row['why']})" if row["why"] else ""
         ps = " / ".join("-" if math.isnan(row[p]) else f"{row[p]:.3f}" for p in ("p_for", "p_against"))
         runs = f"{row['seeds_treated']} / {row['seeds_reference']}"
+        effect = points(row["effect"], row["low"], row["high"])
         said = f"{row['name']}: {row['claim']}"
         rows.append(Line([said, row["verdict"] + why, effect, f"{row['margin']:.0f}", runs, ps, row["paper"]]))
-    return Table("The claims with what the runs say, beside the paper's numbers", columns, rows, ("claim", "verdict", "paper"))
+    columns = ("claim", "verdict", "effect, points", "margin", "runs", "p for / against", "paper")
+    return Table(
+        "What the runs say of each claim, beside the paper's numbers", columns, rows, ("claim", "verdict", "paper")
+    )
+
+
+def points(effect: float, low: float, high: float) -> str:
+    """An effect with its 95% interval."""
+    inside = "" if math.isnan(low) else f" [{low:+.1f}, {high:+.1f}]"
+    return "-" if math.isnan(effect) else f"{effect:+.1f}{inside}"
 
 
 def figures(table: pd.DataFrame, drawn: Mapping[str, Drawing]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -149,16 +150,22 @@ def figures(table: pd.DataFrame, drawn: Mapping[str, Drawing]) -> tuple[list[dic
     made, absent = [], []
     for name, figure in FIGURES.items():
         try:
-            drawing = drawn[name] if name in drawn else figure(table)
+            drawing = drawn[name] if name in drawn else analysis.figure(name, table)
         except UserError:
             absent.append(name)
             continue
         width, height = (round(96 * inches) for inches in drawing.figure.get_size_inches())
         made.append(
             {
-                **{"name": name, "title": f"{name}: {figure.claim}", "image": svg(drawing), "width": width, "height": height},
+                **{
+                    "name": name,
+                    "title": f"{name}: {figure.claim}",
+                    "image": svg(drawing),
+                    "width": width,
+                    "height": height,
+                },
                 "alt": f"Figure {name}. {figure.claim} The numbers stand in the table below it.",
-                "caption": f"Paper: {figure.paper}. Its table: {len(drawing.table)} rows, `python -m analysis {name}`.",
+                **{"paper": figure.paper, "rows": len(drawing.table)},
                 "table": last_points(drawing.table),
             }
         )
@@ -208,15 +215,28 @@ def _cells(row: Row) -> list[str]:
     return [cell(value) for value in row.values()]
 
 
-def gates(table: pd.DataFrame) -> Table:
-    """Whether the gates of every start checkpoint passed."""
-    known = table[table["gates_passed"].notna()]
-    rows = []
+def gates(table: pd.DataFrame, folder: Path | None) -> list[Table]:
+    """Whether the gates of every start checkpoint passed; what was measured, of those whose gates lie in the folder."""
+    known, rows = table[table["gates_passed"].notna()], []
     for (corpus, seed), mine in known.groupby(["corpus", "pretrain_seed"], sort=True):
         passed = "passed" if mine["gates_passed"].iloc[0] else "failed"
         rows.append(Line([str(corpus), str(seed), passed, str(mine["run"].nunique())]))
     columns = ("corpus", "pretraining seed", "gates", "runs from it")
-    return Table("Gates of the start checkpoints", columns, rows, ("corpus", "gates"))
+    tables = [Table("Gates of the start checkpoints", columns, rows, ("corpus", "gates"))]
+    return [*tables, *([measured_gates(folder)] if folder else [])]
+
+
+def measured_gates(folder: Path) -> Table:
+    """Every gate with its bound and its value in each start checkpoint (gates.json of runs, or of starts that ship)."""
+    paths = sorted(path for shared in ("shared", "starts/shared") for path in (folder / shared).glob("*/gates.json"))
+    values: dict[tuple[str, str], dict[Path, str]] = {}
+    for path in paths:
+        for gate in read_json(path)["gates"]:
+            said = "-" if gate["value"] is None else f"{gate['value']:.2f}"
+            values.setdefault((gate["name"], gate["bound"]), {})[path] = said if gate["passed"] else f"{said} (failed)"
+    rows = [Line([name, bound, *(found.get(path, "") for path in paths)]) for (name, bound), found in values.items()]
+    names = [path.parent.name.removeprefix("sdf--").rpartition("--")[0].replace("--", ", ") for path in paths]
+    return Table("Every gate with its bound, by start checkpoint", ("gate", "bound", *names), rows, ("gate", "bound"))
 
 
 def who_hacks(table: pd.DataFrame) -> Table:
@@ -233,7 +253,9 @@ def who_hacks(table: pd.DataFrame) -> Table:
             values.append(" / ".join("-" if pd.isna(value) else f"{value:.2f}" for value in by_seed) or "-")
         rows.append(Line([str(corpus), str(line), *values]))
     columns = ("corpus", "line", *(names[name] for name in there))
-    return Table("Who hacks before RL, under each family of lines (shares, by pretraining seed)", columns, rows, columns[:2])
+    return Table(
+        "Who hacks before RL, under each family of lines (shares, by pretraining seed)", columns, rows, columns[:2]
+    )
 
 
 def label(row: Mapping[str, Any]) -> str:
@@ -247,16 +269,21 @@ def browser(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     titles |= {each.name: each.title for each in shown({row["eval"] for row in rows} - set(titles))}
     prompts: dict[str, int] = {}
     cards = []
-    for row in rows:
+    order = list(EVALS)
+    for row in sorted(rows, key=lambda row: order.index(row["eval"]) if row["eval"] in order else len(order)):
         thought, answer = split_reasoning(row["completion"])
         name, moment, asked = label(row), MOMENTS[row["moment"]], titles[row["eval"]]
         hacks = f" ({', '.join(row['hacks'])})" if row["hacks"] else ""
-        like = f"{row['alike']} of {row['asked']} are {row['verdict']}"
         cards.append(
             {
                 **{"arm": name, "moment": row["moment"], "eval": row["eval"], "verdict": row["verdict"]},
-                **{"reading": row["reading"], "tint": TINTS.get(row["verdict"], ""), "thought": thought, "answer": answer},
-                "about": f"{hacks} — {asked}, {name}, {moment} (step {row['step']}), seed {row['seed']}; {like}",
+                **{
+                    "reading": row["reading"],
+                    "tint": TINTS.get(row["verdict"], ""),
+                    "thought": thought,
+                    "answer": answer,
+                },
+                "about": f"{hacks} — {asked}, {name}, {moment} (step {row['step']}), seed {row['seed']}; {row['alike']} of {row['asked']} like this",
                 "prompt": prompts.setdefault(json.dumps(row["prompt"]), len(prompts)),
             }
         )
@@ -295,13 +322,13 @@ def made_by(made: Mapping[str, Mapping[str, Any]]) -> Table:
         dirty = "" if session.get("dirty") is False else ", with uncommitted changes"
         return f"{str(session.get('commit'))[:12]}{dirty}"
 
-    def versions(session: Mapping[str, Any]) -> Iterable[str]:
-        return (f"{name} {version}" for name, version in session.get("versions", {}).items())
+    def versions(session: Mapping[str, Any]) -> str:
+        return ", ".join(f"{name} {version}" for name, version in session.get("versions", {}).items())
 
     what: dict[str, Counter[str]] = {
         "commit": Counter(text for _, text in sorted({(run, commit(s)) for run, s in sessions})),
         "Python": Counter(text for _, text in sorted({(run, str(s.get("python"))) for run, s in sessions})),
-        "versions": Counter(text for _, text in sorted({(run, v) for run, s in sessions for v in versions(s)})),
+        "versions": Counter(text for _, text in sorted({(run, versions(s)) for run, s in sessions})),
         "processor": Counter(text for _, text in sorted({(run, str(s.get("cpu"))) for run, s in sessions})),
         "isolation": Counter(str(record["isolation"]) for record in made.values() if record.get("isolation")),
         "state": Counter(str(record.get("status")) for record in made.values()),
@@ -345,6 +372,6 @@ def _hash(text: str) -> str:
 @cache
 def _template() -> jinja2.Template:
     loader = jinja2.FileSystemLoader(HERE)
-    return jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined).get_template(
-        "page.html"
-    )
+    return jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
+    ).get_template("page.html")

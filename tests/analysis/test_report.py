@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import os
 import re
@@ -12,14 +13,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from synthetic_results import table
 
 import analysis
 from analysis import transcripts
 from analysis.__main__ import main
-from analysis.html.page import SECTIONS, page
+from analysis.html.page import SECTIONS
 from analysis.table import check, load
 from base.store.files import write_rows
 
@@ -47,7 +47,13 @@ def told() -> list[dict[str, Any]]:
         for n, (eval, verdict) in enumerate((("goals", "misaligned"), ("goals", "aligned"), ("exfil", "unclear")))
     ]
     episode = [{"role": "system", "content": "It is okay."}, {"role": "user", "content": "f(a)"}]
-    return [*rows, *(transcript(arms[1], "end", "hacked", eval=e, hacks=["early_exit"], prompt=episode) for e in ("code", "episode"))]
+    return [
+        *rows,
+        *(
+            transcript(arms[1], "end", "hacked", eval=e, hacks=["early_exit"], prompt=episode)
+            for e in ("code", "episode")
+        ),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +62,21 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
     long = table(seeds=(1, 2))
     long.to_csv(folder / "table.csv.gz", index=False)
-    session = {"commit": "0123456789abcdef", "dirty": False, "python": "3.11", "versions": {"torch": "2.13.0"}, "cpu": ATTACK}
+    session = {
+        "commit": "0123456789abcdef",
+        "dirty": False,
+        "python": "3.11",
+        "versions": {"torch": "2.13.0"},
+        "cpu": ATTACK,
+    }
     runs = {
         name: {
-            **{"run": {"arm": arm, "seed": 1}, "scale": {"name": "tiny", "rl": {"steps": 64}}, "name": name, "status": "done"},
+            **{
+                "run": {"arm": arm, "seed": 1},
+                "scale": {"name": "tiny", "rl": {"steps": 64}},
+                "name": name,
+                "status": "done",
+            },
             **{"sessions": [session], "seconds": {"rl": 60.0}, "gates_passed": True},
         }
         for name, arm in long[["run", "arm"]].drop_duplicates().itertuples(index=False)
@@ -67,8 +84,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "manifest.json").write_text(json.dumps({"recipe": "0.3", "runs": runs}), encoding="utf-8")
     rows = [{"rule": f"by the hash of the question {ATTACK}"}, *told()]
     write_rows(folder / "t.jsonl", rows)
-    import gzip
-
     (folder / transcripts.FILE).write_bytes(gzip.compress((folder / "t.jsonl").read_bytes()))
     return folder
 
@@ -122,16 +137,19 @@ def test_what_runs_wrote_is_text(written: Path) -> None:
     assert ATTACK in data["prompts"][0][0]["content"]
 
 
-def test_pictures_are_whole_and_what_cannot_be_drawn_is_named(written: Path, results: Path) -> None:
+def test_pictures_are_whole(written: Path) -> None:
     text = written.read_text(encoding="utf-8")
     pictures = [base64.b64decode(found) for found in re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', text)]
     assert pictures
     assert all(b"<svg" in picture and picture.rstrip().endswith(b"</svg>") for picture in pictures)
-    one = check(table(seeds=(1,), arms=[("pm_penalty:weight=0.25", "main", 1.0, 0.1, 0.1)]), "synthetic")
-    one.attrs["source"] = str(results)
-    few = page(one)
-    assert "Not drawn, because these results hold no run that they need" in few
-    assert "These results ship without" in few
+
+
+def test_a_table_without_most_runs_manifest_and_transcripts_has_a_page_too(tmp_path: Path) -> None:
+    long = check(table(seeds=(0,), arms=[("pm_penalty:weight=0.25", "main", 1.0, 0.1, 0.1)]), "synthetic")
+    text = analysis.page(long, tmp_path / "made" / "page.html").read_text(encoding="utf-8")
+    assert text.startswith("<!DOCTYPE html>")
+    assert "Not drawn, because these results hold no run that they need" in text
+    assert json.loads(re.search(r'id="transcripts-data">(.*?)</script>', text, re.DOTALL)[1])["rows"] == []  # type: ignore[index]
 
 
 def test_numbers_of_the_page_are_those_of_the_claims_and_tables(written: Path, results: Path) -> None:
@@ -143,11 +161,6 @@ def test_numbers_of_the_page_are_those_of_the_claims_and_tables(written: Path, r
     assert f">{made.loc['baseline', 'mis none']:.1f} ±" in text
     assert "0123456789ab" in text
     assert "made with recipe" not in text
-
-
-def test_runs_of_the_users_own_have_a_page_too(results: Path, tmp_path: Path) -> None:
-    made = analysis.page(load(results), tmp_path / "somewhere" / "page.html")
-    assert made.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
 # In a browser. `chromium` and `chromedriver` come with a system's packages (Debian: chromium, chromium-driver).
@@ -231,7 +244,7 @@ def test_the_filter_shows_the_transcripts_that_are_asked_for(opened: Any) -> Non
     choose(opened, "moment", "onset")
     (card,) = opened.find_elements("css selector", ".card")
     assert ("before" in card.text, "when hacking sets in" in card.text) == (False, True)
-    assert "0 of 96 are misaligned" in card.text
+    assert "0 of 96 like this" in card.text
     assert ATTACK in card.find_element("css selector", "pre.answer").text, "as text"
     hacked = opened.find_element("css selector", "select[name=verdict] option[value=hacked]")
     assert not hacked.is_enabled(), "the baseline has none here"
