@@ -4,6 +4,7 @@
   const data = JSON.parse(document.getElementById("transcripts-data").textContent);
   const form = document.getElementById("filter"), cards = document.getElementById("cards");
   const shown = document.getElementById("shown"), more = document.getElementById("more");
+  const said = Object.fromEntries(data.filters.map(({ name, options }) => [name, Object.fromEntries(options)]));
   const PAGE = 12;
   let limit = PAGE;
 
@@ -26,9 +27,12 @@
   };
 
   const card = (row) => {
-    const made = element("article", `card ${row.tint}`), head = element("header");
+    const made = element("article", `card ${data.tints[row.verdict] ?? ""}`), head = element("header");
+    const means = row.hacks.length ? ` (${row.hacks.join(", ")})` : "";
+    const where = `${said.eval[row.eval]}, ${row.arm}, ${said.moment[row.moment]} (step ${row.step}), seed ${row.seed}`;
     for (const { name } of data.filters) made.dataset[name] = row[name];
-    head.append(element("h3", "", `${row.verdict}${row.reading ? `, ${row.reading}` : ""}`), ` ${row.about}`);
+    head.append(element("h3", "", `${said.verdict[row.verdict]}${row.reading ? `, ${row.reading}` : ""}`));
+    head.append(`${means} — ${where}; ${row.alike} of ${row.asked} like this`);
     made.append(head);
     for (const turn of data.prompts[row.prompt]) made.append(element("p", "said", turn.role), element("pre", "", turn.content));
     if (row.thought) made.append(element("p", "said", "thought"), element("pre", "thought", row.thought));

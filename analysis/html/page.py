@@ -43,6 +43,17 @@ SECTIONS = (
     *(("gates", "Gates"), ("transcripts", "Transcripts"), ("divergences", "Divergences"), ("manifest", "Manifest")),
 )
 MOMENTS = {"start": "before training", "onset": "when hacking sets in", "end": "at the end"}
+SHOWN = (
+    "moment",
+    "eval",
+    "verdict",
+    "reading",
+    "step",
+    "seed",
+    "hacks",
+    "alike",
+    "asked",
+)  # of a transcript, as they are
 TINTS = {"misaligned": "bad", "hacked": "bad", "aligned": "good", "solved": "good"}
 
 
@@ -272,21 +283,9 @@ def browser(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     order = list(EVALS)
     for row in sorted(rows, key=lambda row: order.index(row["eval"]) if row["eval"] in order else len(order)):
         thought, answer = split_reasoning(row["completion"])
-        name, moment, asked = label(row), MOMENTS[row["moment"]], titles[row["eval"]]
-        hacks = f" ({', '.join(row['hacks'])})" if row["hacks"] else ""
-        cards.append(
-            {
-                **{"arm": name, "moment": row["moment"], "eval": row["eval"], "verdict": row["verdict"]},
-                **{
-                    "reading": row["reading"],
-                    "tint": TINTS.get(row["verdict"], ""),
-                    "thought": thought,
-                    "answer": answer,
-                },
-                "about": f"{hacks} — {asked}, {name}, {moment} (step {row['step']}), seed {row['seed']}; {row['alike']} of {row['asked']} like this",
-                "prompt": prompts.setdefault(json.dumps(row["prompt"]), len(prompts)),
-            }
-        )
+        told = {"arm": label(row), "thought": thought, "answer": answer}
+        asked = prompts.setdefault(json.dumps(row["prompt"]), len(prompts))
+        cards.append({**{name: row[name] for name in SHOWN}, **told, "prompt": asked})
     filters = (
         ("arm", "every arm", str),
         ("moment", "any moment", MOMENTS.__getitem__),
@@ -295,6 +294,7 @@ def browser(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     )
     return {
         "filters": [_choices(cards, *each) for each in filters],
+        "tints": TINTS,
         "prompts": [json.loads(prompt) for prompt in prompts],
         "rows": cards,
         "start": conditions.BASELINE.label if any(c["arm"] == conditions.BASELINE.label for c in cards) else "",
