@@ -92,7 +92,7 @@ def page(table: pd.DataFrame, drawn: Mapping[str, Drawing] | None = None) -> str
     made, known = (records(folder), transcripts.read(folder)) if folder else ({}, (transcripts.RULE, []))
     runs = set(table["run"])
     rows = [row for row in known[1] if row["run"] in runs]
-    mine = {name: record for name, record in made.items() if name in runs}
+    mine = {name: record for name, record in made.items() if name in runs or record.get("status") != "done"}
     pictures, absent = figures(table, drawn or {})
     judged = analysis.claims(table)
     one, two, notes = reports.report_rows(table, wall_minutes(mine))
