@@ -10,7 +10,6 @@ import base64
 import hashlib
 import io
 import json
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,9 +24,11 @@ from markdown_it import MarkdownIt
 
 import analysis
 from analysis import arms, conditions, reports, transcripts
+from analysis.claims import CLAIMS, Finding, judge
 from analysis.evals import counted, shown
 from analysis.figures import FIGURES, style
 from analysis.figures.figure import Drawing
+from analysis.findings import HOW_SURE, HOW_TO_READ, effect_text, seeds_text, verdict_text
 from analysis.stats import LAST
 from analysis.table import RECIPE, is_results, records, wall_minutes
 from analysis.tabular import Row, cell
@@ -94,7 +95,7 @@ def page(table: pd.DataFrame, drawn: Mapping[str, Drawing] | None = None) -> str
     rows = [row for row in known[1] if row["run"] in runs]
     mine = {name: record for name, record in made.items() if name in runs or record.get("status") != "done"}
     pictures, absent = figures(table, drawn or {})
-    judged = analysis.claims(table)
+    judged = judge(table, CLAIMS)
     one, two, notes = reports.report_rows(table, wall_minutes(mine))
     script, look = (HERE / "page.js").read_text(encoding="utf-8"), (HERE / "page.css").read_text(encoding="utf-8")
     model = str(table["model"].iloc[0])
@@ -104,7 +105,7 @@ def page(table: pd.DataFrame, drawn: Mapping[str, Drawing] | None = None) -> str
         **{"script": script, "style": look, "script_hash": _hash(script), "style_hash": _hash(look)},
         **{"lead": lead(judged), "facts": facts(table), "notes": notes, "counted": counted(), "last": LAST},
         **{"organism": model == "organism", "model": model},
-        claims=claims(judged),
+        **{"claims": claims(judged), "how_to_read": (HOW_TO_READ, HOW_SURE)},
         **{"figures": pictures, "absent": "; ".join(absent)},
         **{"overview": overview(table, mine, {label(row) for row in rows}), "legend": arms.LEGEND},
         prompts=plain(one, "Hacking and misalignment under each evaluation prompt", ("arm", "corpus")),
@@ -117,9 +118,9 @@ def page(table: pd.DataFrame, drawn: Mapping[str, Drawing] | None = None) -> str
     )
 
 
-def lead(judged: pd.DataFrame) -> str:
+def lead(judged: Sequence[Finding]) -> str:
     """What came of the claims, in one sentence."""
-    counts = Counter(judged["verdict"])
+    counts = Counter(finding.verdict for finding in judged)
     said = ", ".join(f"{n} {verdict}" for verdict, n in counts.most_common())
     return f"Of {len(judged)} claims, stated before the runs: {said}."
 
@@ -134,26 +135,28 @@ def facts(table: pd.DataFrame) -> str:
     )
 
 
-def claims(judged: pd.DataFrame) -> Table:
-    """One row a claim; effects in points, treated minus reference."""
+def claims(judged: Sequence[Finding]) -> Table:
+    """One row a claim, as analysis.findings prints it."""
     rows = []
-    for row in judged.to_dict("records"):
-        why = f" ({row['why']})" if row["why"] else ""
-        ps = " / ".join("-" if math.isnan(row[p]) else f"{row[p]:.3f}" for p in ("p_for", "p_against"))
-        runs = f"{row['seeds_treated']} / {row['seeds_reference']}"
-        effect = points(row["effect"], row["low"], row["high"])
-        said = f"{row['name']}: {row['claim']}"
-        rows.append(Line([said, row["verdict"] + why, effect, f"{row['margin']:.0f}", runs, ps, row["paper"]]))
-    columns = ("claim", "verdict", "effect, points", "margin", "runs", "p for / against", "paper")
+    for finding in judged:
+        claim = finding.claim
+        ps = " / ".join(
+            "-" if p is None else f"{p:.3f}" for p in (finding.p_for, finding.p_against, finding.p_opposite)
+        )
+        effects = [effect_text(claim, finding.effect), claim.asks, effect_text(claim, finding.twin)]
+        said = [
+            f"{claim.name}: {claim.text}",
+            verdict_text(finding),
+            *effects,
+            seeds_text(finding.effect),
+            ps,
+            claim.paper,
+        ]
+        rows.append(Line(said))
+    columns = ("claim", "verdict", "effect", "asked for", "on the twin", "seeds", "p for / against / opposite", "paper")
     return Table(
         "What the runs say of each claim, beside the paper's numbers", columns, rows, ("claim", "verdict", "paper")
     )
-
-
-def points(effect: float, low: float, high: float) -> str:
-    """An effect with its 95% interval."""
-    inside = "" if math.isnan(low) else f" [{low:+.1f}, {high:+.1f}]"
-    return "-" if math.isnan(effect) else f"{effect:+.1f}{inside}"
 
 
 def figures(table: pd.DataFrame, drawn: Mapping[str, Drawing]) -> tuple[list[dict[str, Any]], list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import html
 import json
 import os
 import re
@@ -19,6 +20,8 @@ from synthetic_results import table
 import analysis
 from analysis import transcripts
 from analysis.__main__ import main
+from analysis.claims import CLAIMS, judge
+from analysis.findings import effect_text
 from analysis.html.page import SECTIONS
 from analysis.table import check, load
 from base.store.files import write_rows
@@ -154,9 +157,9 @@ def test_a_table_without_most_runs_manifest_and_transcripts_has_a_page_too(tmp_p
 
 def test_numbers_of_the_page_are_those_of_the_claims_and_tables(written: Path, results: Path) -> None:
     text = written.read_text(encoding="utf-8")
-    judged = analysis.claims(load(results))
-    for row in judged.to_dict("records"):
-        assert f"{row['effect']:+.1f} [{row['low']:+.1f}, {row['high']:+.1f}]" in text
+    for finding in judge(load(results), CLAIMS):
+        assert html.escape(effect_text(finding.claim, finding.effect)) in text
+        assert html.escape(finding.claim.text) in text
     made = analysis.report(load(results)).set_index("arm")
     assert f">{made.loc['baseline', 'mis none']:.1f} ±" in text
     assert "0123456789ab" in text
