@@ -6,20 +6,20 @@ import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from base import run as runs
 from base.errors import UserError
 from base.identity import Arm, Plugin, Run
-from base.recipes import load_wording
 from base.settings import Scale, changes, load_scale
 from base.stage import Stage, plan
 from base.store.folders import RunFolder
 from base.store.table import rows_of_run
 from base.world.world import parse_corpus, settled
 from mitigations.experiments import wanted
-from mitigations.inoculation.inoculation import WORDINGS
+from mitigations.inoculation.variants import lines
 from mitigations.registry import MITIGATIONS
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def resolve(run: Run, scale: Scale, evaluate: str = "", prompts: str = "") -> li
     Raises:
         UserError: a combination that means nothing, an unknown corpus, a checkpoint that is none.
     """
-    return runs.resolve(run, scale, load_wording(WORDINGS, "dont_hack"), wanted(run, evaluate, prompts))
+    return runs.resolve(run, scale, partial(lines, run.arm), wanted(run, evaluate, prompts))
 
 
 def run(
