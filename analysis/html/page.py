@@ -143,17 +143,9 @@ def claims(judged: Sequence[Finding]) -> Table:
         ps = " / ".join(
             "-" if p is None else f"{p:.3f}" for p in (finding.p_for, finding.p_against, finding.p_opposite)
         )
-        effects = [effect_text(claim, finding.effect), claim.asks, effect_text(claim, finding.twin)]
-        said = [
-            f"{claim.name}: {claim.text}",
-            verdict_text(finding),
-            *effects,
-            seeds_text(finding.effect),
-            ps,
-            claim.paper,
-        ]
-        rows.append(Line(said))
-    columns = ("claim", "verdict", "effect", "asked for", "on the twin", "seeds", "p for / against / opposite", "paper")
+        said = [f"{claim.name}: {claim.text}", verdict_text(finding), effect_text(claim, finding.effect), claim.paper]
+        rows.append(Line([*said, claim.asks, effect_text(claim, finding.twin), seeds_text(finding.effect), ps]))
+    columns = ("claim", "verdict", "effect", "paper", "asked for", "on the twin", "seeds", "p for / against / opposite")
     return Table(
         "What the runs say of each claim, beside the paper's numbers", columns, rows, ("claim", "verdict", "paper")
     )
