@@ -196,6 +196,7 @@ def opened(request: pytest.FixtureRequest, browser: Any, written: Path) -> Any:
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.get(written.as_uri())
     assert browser.execute_script("return window.innerWidth") == width
+    browser.execute_script("document.documentElement.style.scrollBehavior = 'auto'")
     return browser
 
 
@@ -217,7 +218,6 @@ def test_a_browser_shows_it_without_errors_and_without_sideways_scrolling(opened
 
 @in_browser
 def test_every_link_of_the_contents_leads_to_its_section(opened: Any) -> None:
-    opened.execute_script("document.documentElement.style.scrollBehavior = 'auto'")
     links = opened.find_elements("css selector", "nav a")
     assert len(links) == len(SECTIONS)
     for link in links:
@@ -231,6 +231,11 @@ def test_every_link_of_the_contents_leads_to_its_section(opened: Any) -> None:
 
 def cards(browser: Any, attribute: str) -> list[str]:
     return [card.get_attribute(f"data-{attribute}") for card in browser.find_elements("css selector", ".card")]
+
+
+def press(browser: Any, button: Any) -> None:
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+    button.click()
 
 
 def choose(browser: Any, name: str, value: str) -> None:
@@ -251,11 +256,10 @@ def test_the_filter_shows_the_transcripts_that_are_asked_for(opened: Any) -> Non
     assert ATTACK in card.find_element("css selector", "pre.answer").text, "as text"
     hacked = opened.find_element("css selector", "select[name=verdict] option[value=hacked]")
     assert not hacked.is_enabled(), "the baseline has none here"
-    opened.find_element("css selector", "#filter button[type=reset]").click()
+    press(opened, opened.find_element("css selector", "#filter button[type=reset]"))
     more = opened.find_element("id", "more")
     while more.is_displayed():
-        opened.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", more)
-        more.click()
+        press(opened, more)
     assert len(cards(opened, "arm")) == len(rows)
     assert f"{len(rows)} of {len(rows)}" in opened.find_element("id", "shown").text
     choose(opened, "verdict", "hacked")
