@@ -138,7 +138,8 @@ def first(said: Iterable[Row]) -> list[Row]:
     for row in said:
         alike[row["eval"], row["verdict"]].append(row)
         asked[row["eval"]] += 1
-    return [{**min(rows, key=place), "alike": len(rows), "asked": asked[name]} for (name, _), rows in alike.items()]
+    chosen = [(min(rows, key=place), len(rows)) for rows in alike.values()]
+    return [{**row, "alike": count, "asked": asked[row["eval"]]} for row, count in chosen]
 
 
 def place(row: Row) -> str:

@@ -30,7 +30,7 @@ from analysis.figures import FIGURES, style
 from analysis.figures.figure import Drawing
 from analysis.findings import HOW_SURE, HOW_TO_READ, effect_text, seeds_text, verdict_text
 from analysis.stats import LAST
-from analysis.table import RECIPE, is_results, records, wall_minutes
+from analysis.table import CELL, RECIPE, is_results, records, wall_minutes
 from analysis.tabular import Row, cell
 from base.errors import UserError
 from base.evals import EVALS
@@ -128,7 +128,7 @@ def lead(judged: Sequence[Finding]) -> str:
 def facts(table: pd.DataFrame) -> str:
     """How much there is, and what made it."""
     seeds = ", ".join(map(str, sorted(table["seed"].unique())))
-    cells = len(table[[*conditions.CELL]].drop_duplicates())
+    cells = len(table[[*CELL]].drop_duplicates())
     return (
         f"{table['run'].nunique()} runs of {cells} conditions at scale {table['scale'].iloc[0]}, seeds {seeds};"
         f" recipe {table.attrs.get('recipe', RECIPE)}."
@@ -266,7 +266,7 @@ def who_hacks(table: pd.DataFrame) -> Table:
 
 def label(row: Mapping[str, Any]) -> str:
     """The arm of a transcript as figures name it."""
-    return conditions.of(*(row[name] for name in conditions.CELL)).label
+    return conditions.of(*(row[name] for name in CELL)).label
 
 
 def browser(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -337,7 +337,7 @@ def every_run(made: Mapping[str, Mapping[str, Any]]) -> Table:
     minutes, rows = wall_minutes(made), []
     for name, record in sorted(made.items()):
         commits = dict.fromkeys(str(session.get("commit"))[:12] for session in record.get("sessions", ()))
-        gate = {True: "passed", False: "failed"}.get(record.get("gates_passed"), "-")
+        gate = {"True": "passed", "False": "failed"}.get(str(record.get("gates_passed")), "-")
         said = [str(record.get("status")), gate, f"{minutes[name]:.1f}" if name in minutes else "-", ", ".join(commits)]
         rows.append(Line([name, *said]))
     columns = ("run", "state", "gates", "minutes", "commits")
