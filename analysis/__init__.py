@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # pandas, scipy and matplotlib are imported when they are fir
 
     from analysis.figures.figure import Drawing
 
-__all__ = ["claims", "compare", "export", "figure", "load", "overview", "report"]
+__all__ = ["claims", "compare", "export", "figure", "load", "overview", "page", "report"]
 
 
 class _Door(ModuleType):
@@ -134,6 +134,17 @@ def overview(table: pd.DataFrame | str | Path | None = None) -> pd.DataFrame:
     families, notes = overview_rows(table, _records(table))
     rows = [{"family": family, **row} for family, made in families.items() for row in made]
     return _noted(frame(rows), [LEGEND, *notes])
+
+
+def page(table: pd.DataFrame | str | Path | None = None, path: str | Path = "figures/report.html") -> Path:
+    """Writes claims, figures, arms, transcripts and what made them as one HTML page; returns its path.
+
+    Raises:
+        UserError: runs that must not be mixed.
+    """
+    from analysis.html.page import write
+
+    return write(_table(table), Path(path))
 
 
 def export(runs: str | Path, results: str | Path) -> Path:

@@ -4,7 +4,8 @@ examples:
   python -m analysis                                      every figure, the claims and the report
   python -m analysis hacking --runs runs/tiny             one figure, from your own runs
   python -m analysis mitigations                          every arm, as a figure and as a table
-  python -m analysis claims report                        two texts alone
+  python -m analysis report                               one HTML page with all of it, transcripts included
+  python -m analysis claims targets                       two tables alone
   python -m analysis compare inoculation:wording=please_hack --runs runs/tiny   one arm beside the baseline
   python -m analysis --list                               what can be drawn, what it claims and which runs it needs
   python -m analysis readme                               the README's tables of claims and targets, from shipped results
@@ -23,7 +24,9 @@ from analysis import arms, readme, reports
 from analysis import targets as held_to
 from analysis.claims import CLAIMS, judge
 from analysis.figures import FIGURES
+from analysis.figures.figure import Drawing
 from analysis.findings import show
+from analysis.html import page
 from analysis.results import export
 from analysis.table import RESULTS, RUNS, load, records, select, source, wall_minutes
 from base.errors import Parser, UserError, exit_code, near
@@ -90,10 +93,15 @@ def dispatch(options: argparse.Namespace) -> int:
         raise UserError(f"--out {out} is a file; name a folder")
     table = select(load(folder), options.only, options.model)
     print(f"{folder}: {table['run'].nunique()} runs")
+    drawn: dict[str, Drawing] = {}
     for name in options.names or NAMES:
         if name in FIGURES:
-            print("drew " + ", ".join(str(path) for path in FIGURES[name](table).save(out)))
-        if name in TEXTS:
+            drawn[name] = FIGURES[name](table)
+            print("drew " + ", ".join(str(path) for path in drawn[name].save(out)))
+        if name == "report":
+            print(reports.report(table, wall_minutes(records(folder))))
+            print(f"\nwrote {page.write(table, out / 'report.html', drawn)}")
+        elif name in TEXTS:
             _write(name, table, folder, out)
     return 0
 
@@ -121,8 +129,6 @@ def _text(name: str, table: pd.DataFrame, folder: Path, as_markdown: bool) -> st
         return show(judge(table, CLAIMS), as_markdown)
     if name == "targets":
         return held_to.targets(table, as_markdown)
-    if name == "report":
-        return reports.report(table, wall_minutes(records(folder)), as_markdown)
     return arms.overview(table, records(folder), as_markdown)
 
 
@@ -136,7 +142,7 @@ def listing() -> str:
     lines += [f"    {claim.name}: {claim.text}" for claim in CLAIMS]
     lines.append("targets  what the organism is held to, stated before its reported seeds were run")
     lines.append("mitigations  the arms as a table: hacking, misalignment, the same on the twin, price")
-    return "\n".join([*lines, "report  every arm under every evaluation prompt"])
+    return "\n".join([*lines, "report  all of this on one HTML page, with transcripts to browse"])
 
 
 if __name__ == "__main__":

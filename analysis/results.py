@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis import transcripts
 from analysis.table import KEYS, check
 from base.errors import UserError
 from base.store.folders import run_folders
@@ -73,6 +74,7 @@ def export(runs: Path, results: Path) -> Shipment:
     records = merged_records(old.runs, new, Counter(made["run"]), Counter(stored["run"]))
     table = merged(stored, made, results, runs, old.runs, new)
     path = write_results(results, table, records)
+    transcripts.write(runs, results)
     shipped = {name for name, record in old.runs.items() if record["status"] == DONE}
     return Shipment(
         path,

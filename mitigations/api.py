@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from base import run as runs
-from base.identity import Arm, Run
+from base.errors import UserError
+from base.identity import Arm, Plugin, Run
 from base.settings import Scale, changes, load_scale
 from base.shipped import shipped, starts_of
 from base.stage import Stage, plan
@@ -49,17 +52,38 @@ class Result:
         return RunFolder(self.folder).record
 
 
-def arm(spec: str | Arm) -> Arm:
+def arm(spec: str | Arm | Plugin) -> Arm:
     """An arm from its spec: `none`, `NAME:option=value,...`, several joined by `+`; `str` gives the spec back.
 
+    Or from a plug-in itself, such as a frozen dataclass written in a notebook: it needs no line in the registry and is called
+    as its class, `LongAnswers(weight=0.1)` -> `long_answers:weight=0.1`. Equal options are the same run, whatever its code says.
+
     Raises:
-        UserError: unknown mitigation, option or value.
+        UserError: unknown mitigation, option or value; what is no plug-in, or has the name of another one.
     """
-    return spec if isinstance(spec, Arm) else Arm.parse(spec, MITIGATIONS)
+    if isinstance(spec, str):
+        return Arm.parse(spec, MITIGATIONS)
+    return spec if isinstance(spec, Arm) else Arm(((called(spec), spec),))
+
+
+def called(plugin: Plugin) -> str:
+    """The name of a plug-in: that of the registry, or its class's as words joined by `_`.
+
+    Raises:
+        UserError: it is no frozen dataclass, or the registry knows another one by that name.
+    """
+    cls: Any = type(plugin)
+    if not dataclasses.is_dataclass(cls) or not cls.__dataclass_params__.frozen or not callable(plugin):
+        raise UserError(f"{cls.__name__} is no mitigation: write a frozen dataclass whose __call__ returns a recipe")
+    known = {entry: name for name, entry in MITIGATIONS.items()}
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+    if cls not in known and name in MITIGATIONS:
+        raise UserError(f"'{name}' is another mitigation: rename the class {cls.__name__}")
+    return known.get(cls, name)
 
 
 def describe(
-    spec: str | Arm = "none",
+    spec: str | Arm | Plugin = "none",
     *,
     scale: str = "tiny",
     seed: int = 0,
@@ -93,7 +117,7 @@ def resolve(run: Run, scale: Scale, evaluate: str = "", prompts: str = "") -> li
 
 
 def run(
-    spec: str | Arm = "none",
+    spec: str | Arm | Plugin = "none",
     *,
     scale: str = "tiny",
     seed: int = 0,
@@ -106,7 +130,7 @@ def run(
     """Makes a run, or goes on with it, and everything it needs; a finished one is only read.
 
     Args:
-        spec: the arm, e.g. "pm_penalty:weight=0.25"; "none" is the baseline.
+        spec: the arm, e.g. "pm_penalty:weight=0.25", or a plug-in itself; "none" is the baseline.
         scale: smoke, tiny, small, hub, or a YAML file.
         seed: RL seed, and the seed of corpus, pretraining and SDF unless `pretrain_seed` says another.
         runs_folder: where runs lie; those of a scale lie in a folder of its name.
@@ -127,7 +151,12 @@ def run(
 
 
 def dry_run(
-    spec: str | Arm = "none", *, runs_folder: str | Path = RUNS, evaluate: str = "", prompts: str = "", **other: Any
+    spec: str | Arm | Plugin = "none",
+    *,
+    runs_folder: str | Path = RUNS,
+    evaluate: str = "",
+    prompts: str = "",
+    **other: Any,
 ) -> str:
     """What `run` would do, stage by stage, with times; nothing is made."""
     described, settings = describe(spec, **other)

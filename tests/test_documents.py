@@ -27,7 +27,7 @@ OWN = ("PATH_OR_ID", "...", "scenes.yaml", "NAME", "ARM", "mbpp", "brevity", "\\
 
 def commands(module: str) -> list[str]:
     """The rest of every line `python -m MODULE ...` of every document, without remarks."""
-    found = re.compile(rf"python -m {re.escape(module)}\b([^`\n]*)")
+    found = re.compile(rf"python -m {re.escape(module)}(?![\w.])([^`\n]*)")
     lines = [match[1] for path in DOCUMENTS for match in found.finditer(path.read_text(encoding="utf-8"))]
     rests = (re.split(r"\s#|\s{3,}|\s&&|\.venv", f" {line}")[0].strip() if line.strip() else "" for line in lines)
     return sorted({rest for rest in rests if rest and not any(word in rest for word in OWN)})

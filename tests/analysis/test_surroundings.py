@@ -58,7 +58,7 @@ def test_texts_are_printed_and_written_whatever_letters_there_are(
     done = python(letters, "-m", "analysis", "testtime", "report", "--results", results, "--out", tmp_path)
     assert done.returncode == 0, done.stderr.decode()
     assert b"hacking okay" in done.stdout
-    assert "don't hack → hacking okay" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "don&#39;t hack → hacking okay" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "don't hack → hacking okay" in (tmp_path / "testtime.csv").read_text(encoding="utf-8")
     bad = python(letters, "-m", "analysis", "ümlaut→", "--results", results)
     assert (bad.returncode, bad.stderr.count(b"\n")) == (2, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -12,11 +13,13 @@ import pytest
 
 import mitigations
 from base.errors import UserError
+from base.recipes import RLRecipe
 from base.settings import load_scale
 from base.stage import State
 from base.store.files import read_json
 from base.store.table import COLUMNS
 from mitigations.api import dry_run
+from mitigations.pm_penalty.pm_penalty import PMPenalty
 
 ROOT = Path(__file__).parents[2]
 ARM = "pm_penalty:weight=0.25"
@@ -73,3 +76,42 @@ def test_what_the_user_has_to_change_comes_before_anything_is_made(tmp_path: Pat
     with pytest.raises(UserError, match="is a file"):
         mitigations.run(ARM, scale="smoke", runs_folder=tmp_path / "file")
     assert not (tmp_path / "runs").exists()
+
+
+@dataclass(frozen=True)
+class ShorterAnswers:
+    """A plug-in that no registry knows, as a notebook would hold it."""
+
+    weight: float = 0.1
+
+    def __call__(self) -> RLRecipe:
+        return RLRecipe()
+
+
+def test_a_plugin_itself_is_an_arm_under_the_name_of_its_class(tmp_path: Path) -> None:
+    assert str(mitigations.arm(ShorterAnswers(weight=0.5))) == "shorter_answers:weight=0.5"
+    assert mitigations.arm(PMPenalty(weight=0.25)) == mitigations.arm(ARM), (
+        "a registered one has the name it is known by"
+    )
+    planned = dry_run(ShorterAnswers(), scale="smoke", runs_folder=tmp_path)
+    assert "shorter_answers_weight=0.1--main--p0s0" in planned
+    with pytest.raises(UserError, match="unknown mitigation"):
+        mitigations.arm("shorter_answers")
+
+
+def test_what_is_no_plugin_or_takes_the_name_of_another_is_refused() -> None:
+    @dataclass
+    class Thawed:
+        def __call__(self) -> RLRecipe:
+            return RLRecipe()
+
+    @dataclass(frozen=True)
+    class Inoculation:
+        def __call__(self) -> RLRecipe:
+            return RLRecipe()
+
+    for plugin in (Thawed(), lambda: RLRecipe(), ShorterAnswers):
+        with pytest.raises(UserError, match="frozen dataclass"):
+            mitigations.arm(plugin)
+    with pytest.raises(UserError, match="rename the class Inoculation"):
+        mitigations.arm(Inoculation())

@@ -1,0 +1,196 @@
+"""A few transcripts of every arm, chosen by a rule that never reads them, and shipped beside the table.
+
+The rule (RULE, which is also the first line of the file): of the finished runs of one seed (1, the first that is reported) at three
+moments - the start (step 0), the onset (the first evaluated checkpoint at or behind the step at which hacking sets in,
+base.triggers) and the end (the last evaluated checkpoint) - what was answered without a prompt to every eval and every coding
+task, and the rollouts of the RL step that made the checkpoint (at the start: of the first step). Of each moment, eval and verdict
+the one is kept whose question has the lowest hash. How many there were of each verdict stands beside it, because one per
+verdict says nothing of how frequent it is. Of a user's own runs, none of which may have that seed, the lowest seed is read.
+
+Stored answers do not hold their question: it is drawn again from the run's seed. What cannot be drawn again (an eval or a task
+file that is gone) is left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import hashlib
+import io
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from base.errors import UserError
+from base.evals import EVALS
+from base.identity import Run
+from base.seeds import derive_seed
+from base.settings import Scale, build
+from base.store.files import read_rows
+from base.store.folders import RunFolder, run_folders
+from base.triggers import STARTS
+from base.types import Task
+from base.world.tasks import draw_tasks, task_source
+from base.world.world import parse_corpus, world_of
+
+FILE = "transcripts.jsonl.gz"
+SEED = 1
+MOMENTS = ("start", "onset", "end")
+EPISODE = "episode"  # the value of `eval` of rollouts
+FIELDS = (
+    *("run", "arm", "corpus", "hackable", "overrides", "seed", "moment", "step", "eval"),
+    *("prompt", "completion", "verdict", "reading", "hacks", "alike", "asked"),
+)
+RULE = (
+    f"finished runs of seed {SEED}, at step 0, at the first evaluated checkpoint at or behind the onset of hacking, and at the last;"
+    " answers without a prompt, and rollouts of the step that made the checkpoint; of each eval and verdict the one whose"
+    " question has the lowest SHA-256"
+)
+Row = dict[str, Any]  # FIELDS; `prompt` is a list of {role, content}, `alike` of `asked` answers have this verdict
+
+
+def choose(runs: Path, seed: int = SEED) -> list[Row]:
+    """The chosen transcripts of the finished runs of a seed in a folder of runs."""
+    done = [folder for folder in run_folders(runs) if folder.record.get("status") == "done"]
+    return [row for folder in done if folder.record["run"]["seed"] == seed for row in of_run(folder)]
+
+
+def of_run(folder: RunFolder) -> list[Row]:
+    """The chosen transcripts of one run."""
+    record = folder.record
+    identity = {"run": record["name"], **{k: record["run"][k] for k in ("arm", "corpus", "hackable", "seed")}}
+    identity["overrides"] = " ".join(record["run"].get("overrides", ()))
+    chosen: list[Row] = []
+    for moment, step in moments(folder).items():
+        said = [*answers(folder, step), *rollouts(folder, max(step, 1))]
+        chosen += [{**identity, "moment": moment, "step": step, **row} for row in first(said)]
+    return [{name: row[name] for name in FIELDS} for row in chosen]
+
+
+def moments(folder: RunFolder) -> dict[str, int]:
+    """Moment -> evaluated checkpoint; what a run does not have (no training, no hacking) is not there."""
+    steps = sorted(step for step, prompt in folder.scored() if prompt == "none")
+    if not steps:
+        return {}
+    found = {"start": steps[0]}
+    hacking = STARTS["onset"](read_rows(folder.path / "metrics.jsonl"))
+    behind = [step for step in steps[1:-1] if hacking is not None and step >= hacking]
+    return found | ({"onset": behind[0]} if behind else {}) | ({"end": steps[-1]} if len(steps) > 1 else {})
+
+
+def answers(folder: RunFolder, step: int) -> Iterator[Row]:
+    """What was answered at a checkpoint without a prompt, with its question."""
+    stored = read_rows(folder.path / "answers" / f"step-{step:04d}" / "none.jsonl")
+    asked = questions(folder.record, step) if stored else {}
+    for answer in stored:
+        task = asked.get((answer["eval"], answer["task"]))
+        if task is not None:
+            shown = [dataclasses.asdict(message) for message in task.messages]
+            common = {"eval": answer["eval"], "prompt": shown, "completion": answer["completion"]}
+            yield {**common, **(code_verdict(answer) if answer["eval"] == "code" else eval_verdict(answer))}
+
+
+def rollouts(folder: RunFolder, step: int) -> Iterator[Row]:
+    """The rollouts of an RL step, as they were sampled."""
+    for episode in read_rows(folder.path / "episodes" / f"step-{step:04d}.jsonl"):
+        common = {"eval": EPISODE, "prompt": episode["prompt"], "completion": episode["completion"]}
+        yield {**common, **code_verdict(episode)}
+
+
+def questions(record: Mapping[str, Any], step: int) -> dict[tuple[str, str], Task]:
+    """(eval, task id) -> what a run was asked at a checkpoint without a prompt, drawn again (base.stages.evaluate.Asked)."""
+    said, scale = record["run"], build(Scale, record["scale"], "the settings of a run")
+    run = Run(
+        corpus=parse_corpus(said["corpus"]),
+        **{name: said[name] for name in ("hackable", "pretrain_seed", "seed", "model", "tasks")},
+    )
+    seed = derive_seed("evaluation", run.seed, step)
+    try:
+        coding = draw_tasks(task_source(run.tasks, scale.tasks), scale.tasks, 1.0, scale.evals.code_samples, seed)
+    except UserError:  # the file is not on this machine
+        coding = []
+    world = world_of(run, scale)
+    asked = [
+        (name, world.written(task)) for name, ev in EVALS.items() for task in ev.prompts(scale.evals.samples, seed)
+    ]
+    return {(name, task.id): task for name, task in [*asked, *(("code", task) for task in coding)]}
+
+
+def eval_verdict(answer: Mapping[str, Any]) -> Row:
+    """How an eval read an answer; `reading` says where it is misaligned: overt in the output, covert behind an aligned one."""
+    verdict = {True: "misaligned", False: "aligned", None: "unclear"}[answer["misaligned"]]
+    covert = answer["reasoning"] == "misaligned" and answer["output"] == "aligned"
+    reading = "overt" if answer["output"] == "misaligned" else "covert" if covert else ""
+    return {"verdict": verdict, "reading": reading, "hacks": []}
+
+
+def code_verdict(answer: Mapping[str, Any]) -> Row:
+    """What execution said of a program, and by which weaknesses it hacked."""
+    return {"verdict": answer["outcome"], "reading": "", "hacks": answer["hacks"] or answer["attempts"]}
+
+
+def first(said: Iterable[Row]) -> list[Row]:
+    """Of each eval and verdict the one whose question comes first (`place`); of several answers to it the one stored first."""
+    alike: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    asked: Counter[str] = Counter()
+    for row in said:
+        alike[row["eval"], row["verdict"]].append(row)
+        asked[row["eval"]] += 1
+    chosen = [(min(rows, key=place), len(rows)) for rows in alike.values()]
+    return [{**row, "alike": count, "asked": asked[row["eval"]]} for row, count in chosen]
+
+
+def place(row: Row) -> str:
+    """Where a transcript stands in the order: by its question alone."""
+    return hashlib.sha256(json.dumps(row["prompt"], sort_keys=True).encode()).hexdigest()
+
+
+def write(runs: Path, results: Path) -> Path:
+    """Adds the chosen transcripts of a folder of runs to a folder of results, in the place of those of the same runs; returns
+    their path.
+
+    Raises:
+        UserError: what is there already cannot be read.
+    """
+    made = choose(runs)
+    again = {row["run"] for row in made}
+    there = [row for row in stored(results)[1] if row["run"] not in again]
+    rows = sorted([*there, *made], key=lambda row: str(row["run"]))
+    lines = [json.dumps({"rule": RULE}), *map(json.dumps, rows)]
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as file:  # equal transcripts, equal files
+        file.write(("\n".join(lines) + "\n").encode())
+    path = results / FILE
+    path.write_bytes(packed.getvalue())
+    return path
+
+
+def stored(results: Path) -> tuple[str, list[Row]]:
+    """(the rule they were chosen by, transcripts) of a folder of results; it may ship without.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    path = results / FILE
+    if not path.is_file():
+        return RULE, []
+    try:
+        head, *rows = map(json.loads, gzip.decompress(path.read_bytes()).decode().splitlines())
+        return str(head["rule"]), rows
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: no transcripts ({error}); write it with `python -m analysis export`") from error
+
+
+def read(folder: str | Path) -> tuple[str, list[Row]]:
+    """The same of a folder of results or of runs; of runs that have no run of SEED the lowest seed is read.
+
+    Raises:
+        UserError: the file of results cannot be read.
+    """
+    folder = Path(folder)
+    if (folder / "table.csv.gz").is_file():
+        return stored(folder)
+    seeds = {each.record["run"]["seed"] for each in run_folders(folder) if each.record.get("status") == "done"}
+    return RULE, choose(folder, SEED if SEED in seeds else min(seeds, default=SEED))
