@@ -30,11 +30,12 @@ from analysis.figures import FIGURES, style
 from analysis.figures.figure import Drawing
 from analysis.findings import HOW_SURE, HOW_TO_READ, effect_text, seeds_text, verdict_text
 from analysis.stats import LAST
-from analysis.table import CELL, RECIPE, is_results, records, wall_minutes
+from analysis.table import CELL, records, wall_minutes
 from analysis.tabular import Row, cell
 from base.errors import UserError
 from base.evals import EVALS
 from base.store.files import read_json
+from base.store.results import RECIPE, is_results
 from base.types import split_reasoning
 
 HERE = Path(__file__).parent
