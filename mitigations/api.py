@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -73,7 +72,8 @@ def called(plugin: Plugin) -> str:
         UserError: it is no frozen dataclass, or the registry knows another one by that name.
     """
     cls: Any = type(plugin)
-    if not dataclasses.is_dataclass(cls) or not cls.__dataclass_params__.frozen or not callable(plugin):
+    params: Any = getattr(cls, "__dataclass_params__", None)  # only of a dataclass
+    if params is None or not params.frozen or not callable(plugin):
         raise UserError(f"{cls.__name__} is no mitigation: write a frozen dataclass whose __call__ returns a recipe")
     known = {entry: name for name, entry in MITIGATIONS.items()}
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
