@@ -2,8 +2,8 @@
 
 examples:
   python -m analysis                                      every figure, the claims and the report
-  python -m analysis hacking --runs runs/tiny             one figure, from your own runs
-  python -m analysis mitigations                          every arm, as a figure and as a table
+  python -m analysis fig01 --runs runs/tiny               one figure, from your own runs
+  python -m analysis fig04 mitigations                    every arm, as a figure and as a table
   python -m analysis claims report                        two tables alone
   python -m analysis compare inoculation:wording=please_hack --runs runs/tiny   one arm beside the baseline
   python -m analysis --list                               what can be drawn, what it claims and which runs it needs
@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from analysis import arms, reports, verdicts
 from analysis import targets as held_to
-from analysis.figures import FIGURES
+from analysis.figures import CLAIMS, FIGURES, Evidence
 from analysis.table import RESULTS, RUNS, export, is_results, load, records, select, source, wall_minutes
 from base.errors import Parser, UserError, exit_code, near
 
@@ -80,12 +81,27 @@ def dispatch(options: argparse.Namespace) -> int:
         raise UserError(f"--out {out} is a file; name a folder")
     table = select(load(folder), options.only, options.model)
     print(f"{folder}: {table['run'].nunique()} runs")
+    figures = [name for name in options.names or NAMES if name in FIGURES]
+    if figures:
+        _draw(figures, table, out, skip=not options.names)
     for name in options.names or NAMES:
-        if name in FIGURES:
-            print("drew " + ", ".join(str(path) for path in FIGURES[name](table).save(out)))
         if name in TEXTS:
             _write(name, table, folder, out)
     return 0
+
+
+def _draw(names: Sequence[str], table: pd.DataFrame, out: Path, skip: bool) -> None:
+    """Draws figures from evidence that they share; `skip`: one without runs takes a line and is no error."""
+    evidence = Evidence(table, CLAIMS)
+    for name in names:
+        try:
+            drawing = FIGURES[name](evidence)
+        except UserError as error:
+            if not skip:
+                raise
+            print(f"skipped: {error}")
+            continue
+        print("drew " + ", ".join(str(path) for path in drawing.save(out)))
 
 
 def with_baseline(table: pd.DataFrame, results: Path) -> tuple[pd.DataFrame, str]:
@@ -108,7 +124,7 @@ def _write(name: str, table: pd.DataFrame, folder: Path, out: Path) -> None:
 
 def _text(name: str, table: pd.DataFrame, folder: Path, as_markdown: bool) -> str:
     if name == "claims":
-        return verdicts.show(verdicts.judge(table), as_markdown)
+        return verdicts.show(verdicts.judge(table, CLAIMS), as_markdown)
     if name == "targets":
         return held_to.targets(table, as_markdown)
     if name == "report":
@@ -117,13 +133,13 @@ def _text(name: str, table: pd.DataFrame, folder: Path, as_markdown: bool) -> st
 
 
 def listing() -> str:
-    """Every figure: its place in the paper, its claim and the runs it needs."""
+    """Every figure: its place in the paper, what it shows, its claims and the runs it needs."""
     lines = []
     for figure in FIGURES.values():
-        needs = ", ".join(condition.label for condition in figure.needs)
-        lines += [f"{figure.name}  (paper {figure.paper})", f"    claim: {figure.claim}", f"    needs: {needs}"]
-    lines += ["claims  the paper's claims as tests over training runs:"]
-    lines += [f"    {claim.name}: {claim.text}" for claim in verdicts.CLAIMS]
+        lines.append(f"{figure.name}  ({'paper ' * figure.paper.startswith('Fig')}{figure.paper}): {figure.shows}")
+        lines += [f"    claim {claim.name}: {claim.text}" for claim in figure.claims]
+        lines.append("    needs: " + ", ".join(condition.label for condition in figure.needs))
+    lines.append("claims  the claims of all figures as tests over training runs")
     lines.append("targets  what the organism is held to, stated before its reported seeds were run")
     lines.append("mitigations  the arms as a table: hacking, misalignment, the same on the twin, price")
     return "\n".join([*lines, "report  every arm under every evaluation prompt"])

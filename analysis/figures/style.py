@@ -26,7 +26,7 @@ from analysis.table import CELL
 TWO_COLUMNS, ONE_COLUMN = 6.9, 3.3  # inches
 INK, FAINT = "#222222", "#8a8a8a"
 SPARE = ("#6A3D9A", "#8C510A", "#1B7F7A", "#B2182B", "#4D4D9F", "#7A7A00")
-HACKS = ("#7B3294", "#C2185B", "#5D8A00")
+FAMILIES = ("#D55E00", "#CC79A7", "#0072B2", "#1B7F7A", "#8C510A", "#6A3D9A", "#7A7A00", "#56B4E9", "#4D4D4D")
 BAND_SEEDS = 3  # from two runs a t interval is several panels tall; the two lines say as much
 PROMPTS = {"training": ("#222222", "o"), "none": ("#0072B2", "s"), "dont_hack": ("#E69F00", "D")}
 MARKERS = ("D", "v", "P", "X", "<", ">", "h", "*", "p", "d")
