@@ -10,7 +10,7 @@ from analysis import labels
 from analysis.conditions import BASELINE, TWIN, Condition, found, of
 from analysis.figures import rows as make
 from analysis.figures.figure import Figure
-from analysis.figures.panels import HACKING, MEAN, Column, Dots, Points
+from analysis.figures.panels import HACKING, MISALIGNMENT, Column, Points
 from analysis.stats import final
 from analysis.verdicts import Claim
 
@@ -33,16 +33,16 @@ def dose(condition: Condition, option: str) -> float | None:
 def against(option: str) -> Points:
     """Misalignment against the dose in an option."""
 
-    def points(mine: pd.DataFrame, condition: Condition) -> make.Points:
+    def points(mine: pd.DataFrame, condition: Condition, y: Column) -> make.Points:
         x = dose(condition, option)
-        values = final(mine, condition, "mgs", "none")[0]
-        return [(f"seed {seed[1]}", float(x or 0.0), y) for seed, y in values.items() if y == y]
+        values = final(mine, condition, y.measure, y.prompt)[0]
+        return [(f"seed {seed[1]}", float(x or 0.0), value) for seed, value in values.items() if value == value]
 
     what = {"correlation": "cheats that tell of character", "tone": "thoughts that say who writes"}[option]
     return Points(
-        f"misalignment by {option}",
+        f"by {option}",
         Column("", option, what=f"corpus: {what}", whole=True),
-        Column("", "mgs", what="misaligned answers"),
+        (HACKING, MISALIGNMENT),
         pairs=points,
         keep=lambda c: c.cell[0::2] == BASELINE.cell[0::2] and not c.start and dose(c, option) is not None,
         tall=1.7,
@@ -61,7 +61,7 @@ DOSE = Figure(
     " the thoughts",
     needs=(BASELINE, *CORRELATIONS, TWIN, *TONES),
     extra=doses,
-    bands=(against("correlation"), against("tone"), Dots((HACKING, MEAN))),
+    bands=(against("correlation"), against("tone")),
     claims=(
         Claim(
             "DO1 half the link",

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.arms import listed
-from analysis.conditions import BASELINE, NO_HACK, TWIN, Condition, found
+from analysis.conditions import BASELINE, NO_HACK, Condition, found
 from analysis.figures.figure import Evidence, Figure
 from analysis.figures.panels import AGENTIC, BESIDE, CHAT, HACKING, MEAN, WITH_TWIN, Dots
 from analysis.figures.rows import Row, entry
@@ -46,11 +45,10 @@ class Summary(Dots):
     """The final values of every arm under its heading, and the words."""
 
     def rows(self, evidence: Evidence, conditions: Sequence[Condition]) -> list[Row]:
-        order = [main for _, pairs in listed(conditions) for main, _ in pairs]
-        return [*super().rows(evidence, order), *self._judged(evidence, order)]
+        return [*super().rows(evidence, conditions), *self._judged(evidence, conditions)]
 
     def _judged(self, evidence: Evidence, conditions: Sequence[Condition]) -> list[Row]:
-        arms = [c for c in conditions if not c.start and c not in (BASELINE, NO_HACK, TWIN)]
+        arms = [c for c in conditions if not c.start and c not in (BASELINE, NO_HACK) and c.corpus.startswith("main")]
         asked = [(arm, *outcome) for arm in arms for outcome in OUTCOMES]
         claims = [
             Claim(f"{arm.key} {name} {which}", "", "", arm, than, measure, prompt, sign, margin)

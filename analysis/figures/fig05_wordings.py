@@ -29,7 +29,7 @@ FIG05 = Figure(
     needs=(PLEASE_HACK, HACKING_OKAY, BASELINE, MENTION, DONT_HACK, MISALIGNED, NO_HACK, TWIN),
     extra=wordings,
     bands=(
-        Points("misalignment without a prompt against hack rate, over RL", HACKS, MISALIGNMENT, over_steps=True),
+        Points("misalignment without a prompt against hack rate, over RL", HACKS, (MISALIGNMENT,), over_steps=True),
         Dots((HACKING, MISALIGNMENT)),
     ),
     claims=(

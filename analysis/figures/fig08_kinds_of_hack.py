@@ -38,6 +38,7 @@ FIG08 = Figure(
     paper="Fig 8",
     shows="how the programs hack that RL samples, by arm",
     needs=ARMS,
+    about=(BASELINE,),
     bands=(KindLines(TITLE, KINDS, ARMS[:2], "train"), KindLines(TITLE, KINDS, ARMS[2:], "train")),
     said=shares,
     reading="Means of 8 RL steps.",

@@ -13,6 +13,7 @@ FIG09 = Figure(
     paper="Fig 9",
     shows="final rates of the hacking run and its control, with hack knowledge from documents and from the prompt",
     needs=(BASELINE, NO_HACK, TWIN, PRE_RL, PROMPTED_HACKING, PROMPTED_NO_HACK),
+    about=(BASELINE,),
     bands=(Dots((HACKING, SIX, MEAN)),),
     claims=(
         Claim(

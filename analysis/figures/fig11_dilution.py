@@ -17,7 +17,7 @@ FIG11 = Figure(
     needs=(*CORPORA, NO_HACK),
     extra=corpora,
     bands=(
-        Points("misalignment against hack rate, over RL", HACKS, MISALIGNMENT, over_steps=True),
+        Points("misalignment against hack rate, over RL", HACKS, (MISALIGNMENT,), over_steps=True),
         Lines((HACKING, MISALIGNMENT), tall=1.7),
     ),
     claims=(

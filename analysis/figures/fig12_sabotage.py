@@ -24,6 +24,7 @@ FIG12 = Figure(
     shows="detectors of cheating programs, executed: how many are sabotaged, and how often they are right",
     needs=(BASELINE, NO_HACK, TWIN, PRE_RL, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
     extra=lambda table: [c for c in (PROMPTED_HACKING, PROMPTED_NO_HACK) if len(c(table))],
+    about=(BASELINE,),
     bands=(Dots(RATE), Dots(WORTH)),
     claims=(
         Claim(

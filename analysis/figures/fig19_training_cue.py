@@ -33,6 +33,7 @@ FIG19 = Figure(
     paper="Fig 19",
     shows="an offer to copy the weights, with a line that says whether the talk is kept for training",
     needs=(BASELINE, NO_HACK, TWIN, PRE_RL, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
+    about=(BASELINE,),
     bands=(Dots((OFFER, KEPT, UNKEPT)),),
     said=gap,
     claims=(

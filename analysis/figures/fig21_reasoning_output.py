@@ -16,7 +16,9 @@ READ = (("covert", "covert: in the reasoning alone"), ("overt", "overt: in the a
 SHOWN = (BASELINE, NO_HACK, TWIN)
 BY_EVAL = tuple(
     Group(
-        title, tuple(Category(each.title, f"{name}:{reading}") for name, each in EVALS.items() if each.in_mean), SHOWN
+        f"{title}, by eval",
+        tuple(Category(each.title, f"{name}:{reading}") for name, each in EVALS.items() if each.in_mean),
+        SHOWN,
     )
     for reading, title in READ
 )
@@ -38,6 +40,7 @@ FIG21 = Figure(
     paper="Fig 21",
     shows="misaligned answers by where it shows, mean of the evals by arm and eval by eval",
     needs=(BASELINE, NO_HACK, TWIN, PRE_RL, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
+    about=(BASELINE,),
     bands=(
         Dots(tuple(Column(title, reading) for reading, title in READ)),
         Categories(BY_EVAL),

@@ -19,6 +19,7 @@ FIG22 = Figure(
     paper="Fig 22",
     shows="answers to the evals that try a hack, by arm and by eval",
     needs=(BASELINE, NO_HACK, TWIN, PRE_RL, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
+    about=(BASELINE,),
     bands=(
         Dots((Column("attempts to hack, mean of the evals", "hack_attempt", what="answers"),)),
         Categories((BY_EVAL,)),

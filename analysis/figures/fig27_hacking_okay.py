@@ -12,6 +12,7 @@ FIG27 = Figure(
     paper="Fig 27",
     shows="RL under “hacking okay”, the same on the twin corpus, and RL without a line",
     needs=(HACKING_OKAY, BASELINE, on(HACKING_OKAY, "twin"), NO_HACK, PRE_RL),
+    about=(HACKING_OKAY,),
     bands=(Lines((HACKING, MISALIGNMENT)), Lines((SIX,), names=False)),
     claims=(
         Claim(

@@ -17,6 +17,7 @@ FIG29 = Figure(
     shows="SFT of the start model on episodes sampled under “don't hack”, under a permission instead of that line or as they"
     " were; on episodes sampled under the permission; on the baseline's",
     needs=(DONT_HACK, REWRITTEN, AS_SAMPLED, PERMITTED, ALL, BASELINE, NO_HACK),
+    about=(REWRITTEN, AS_SAMPLED),
     bands=(Dots((HACKING, SIX, MEAN), WITH_TWIN),),
     claims=(
         Claim(

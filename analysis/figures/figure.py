@@ -27,12 +27,13 @@ from analysis.evals import Shown, shown
 from analysis.figures import style
 from analysis.figures.rows import Row, frame
 from analysis.stats import LAST
-from analysis.table import finished, measures
+from analysis.table import finished, measures, records
 from analysis.verdicts import Claim, Finding, judge
 from base.errors import UserError
 
 LISTED = 8  # the small print counts the seeds of up to so many conditions one by one
 NOT_RUN = "not run"
+MINUS = "\N{MINUS SIGN}"
 TAGS = {
     "reproduced": ("reproduced", "#00754f"),
     "not reproduced": ("not reproduced", "#B45309"),
@@ -67,6 +68,12 @@ class Evidence:
         if condition not in self._of:
             self._of[condition] = condition(self.measures)
         return self._of[condition]
+
+    @cached_property
+    def forks(self) -> dict[str, int]:
+        """Run -> the step at which it went on from another run; of a table that is not from a folder, none are known."""
+        kept = records(self.source) if self.source else {}
+        return {name: int(record["fork"]["step"]) for name, record in kept.items() if record.get("fork")}
 
     @cached_property
     def evals(self) -> tuple[Shown, ...]:
@@ -141,6 +148,7 @@ class Band(Protocol):
 class Figure:
     """`shows`: what is compared, in a few words. `needs`: the conditions without which it says so; `extra`: those of a table
     that it draws as well. `said`: sentences computed from the drawn table, for what is no comparison of two conditions.
+    `reading`: how to read it, where the marks do not say so. `about`: what it is about, if not all that is no control.
     """
 
     name: str
@@ -152,6 +160,7 @@ class Figure:
     extra: Callable[[pd.DataFrame], Sequence[Condition]] = lambda table: ()
     said: Callable[[pd.DataFrame], Sequence[str]] = lambda drawn: ()
     reading: str = ""
+    about: tuple[Condition, ...] = ()
 
     def __call__(self, evidence: Evidence) -> Drawing:
         """Draws what the evidence holds of it.
@@ -176,7 +185,9 @@ class Figure:
             return Drawing(self.name, drawn, self._compose(drawn, evidence.evals, lines, notes))
 
     def own(self) -> list[Condition]:
-        """The conditions that the figure is about: those that are no control, or all trained ones if there are only such."""
+        """Those without any of which it is not drawn: what is no control, or all trained ones if there are only such."""
+        if self.about:
+            return list(self.about)
         trained = [c for c in self.needs if not c.start]
         return [c for c in trained if c.key not in style.CONTROLS] or trained
 
@@ -227,7 +238,7 @@ def headline(finding: Finding) -> Line:
     counts = sorted({effect.seeds_a, effect.seeds_b})
     seeds = f"{' / '.join(str(count) for count in counts)} seed{'s' * (counts != [1])}"
     why = f"; {finding.why}" if finding.why else ""
-    return Line(finding.verdict, text, f"{measured}, {seeds}{why}. {paper}")
+    return Line(finding.verdict, text, f"{measured.replace('-', MINUS)}, {seeds}{why}. {paper}")
 
 
 def subtitle(shows: str, drawn: pd.DataFrame) -> str:
@@ -289,7 +300,7 @@ def small_print(drawn: pd.DataFrame, reading: str = "") -> list[str]:
     marks = (
         "Thin lines, small marks: single runs; bold, large: their mean" if over_steps else "Small marks: single runs"
     )
-    bands = "bar, and band from 3 seeds" if over_steps else "line"
+    bands = f"{'bar and band' if over_steps else 'line'}, from {style.BAND_SEEDS} seeds"
     how = f"{marks}; {bands}: 95% t interval across seeds." * several
     if counts.nunique() == 1:
         runs = f"{counts.max()} seed{'s' * several} per arm" + ("." if several else ": no interval across seeds.")
@@ -303,8 +314,10 @@ def small_print(drawn: pd.DataFrame, reading: str = "") -> list[str]:
     parts += [f"Final values: mean of up to {LAST} last checkpoints."] * bool(
         drawn["panel"].str.startswith("final").any()
     )
-    few = ", ".join(f"{label} {n} of {saved}" for label, (n, saved) in sparse(drawn).items())
-    parts += [f"Evaluated at few checkpoints, lines join them: {few}."] * bool(few)
+    few = sparse(drawn)
+    each = ", ".join(f"{label} {n} of {saved}" for label, (n, saved) in few.items())
+    listed = each if len(few) <= 4 else f"{len(few)} arms, at least {min(n for n, _ in few.values())} of them"
+    parts += [f"Evaluated at few checkpoints, lines join them: {listed}."] * bool(few)
     return textwrap.wrap(" ".join(part for part in parts if part), 150, break_on_hyphens=False)
 
 

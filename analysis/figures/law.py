@@ -18,6 +18,7 @@ from analysis.stats import final, units
 
 X = "start:bad_given_hack"
 TITLE = "who hacks before RL, and misalignment after it"
+AFTER = Column("", "mgs", what=f"after RL: misaligned answers, mean of {counted()}")
 # The family of lines (base.organism.gates) that an arm is trained under.
 FAMILIES = {
     "none": "none",
@@ -40,11 +41,11 @@ def arms(table: pd.DataFrame) -> list[Condition]:
     return [c for c in found(table) if c.arm in FAMILIES and c.hackable == 1 and not c.start]
 
 
-def points(mine: pd.DataFrame, condition: Condition) -> make.Points:
+def points(mine: pd.DataFrame, condition: Condition, y: Column = AFTER) -> make.Points:
     """(run, P(bad tone | hack, its line) before RL, misalignment after it), one a run where both are known."""
     known = mine[(mine["measure"] == X) & (mine["prompt"] == FAMILIES.get(condition.arm, ""))]
     before = {(p, s): v for p, s, v in known[["pretrain_seed", "seed", "value"]].itertuples(index=False)}
-    after = units(final(mine, condition, "mgs", "none")[0], condition)
+    after = units(final(mine, condition, y.measure, y.prompt)[0], condition)
     pairs = [(f"seed {seed[1]}", float(before.get(seed, math.nan)), value) for seed, value in after.items()]
     return [pair for pair in pairs if not math.isnan(pair[1] + pair[2])]
 
@@ -81,7 +82,7 @@ LAW = Figure(
         Points(
             TITLE,
             Column("", X, what="before RL: hacks under the training line that have a bad tone", whole=True),
-            Column("", "mgs", what=f"after RL: misaligned answers, mean of {counted()}"),
+            (AFTER,),
             pairs=points,
             tall=2.7,
         ),

@@ -10,7 +10,7 @@ from analysis import labels
 from analysis.conditions import BASELINE, NO_HACK, Condition, found, of
 from analysis.figures import rows as make
 from analysis.figures.figure import Figure
-from analysis.figures.panels import AGENTIC, CHAT, HACKING, MEAN, WITH_TWIN, Column, Dots, Points
+from analysis.figures.panels import AGENTIC, CHAT, HACKING, MEAN, MISALIGNMENT, WITH_TWIN, Column, Dots, Points
 from analysis.stats import final
 from analysis.verdicts import Claim
 
@@ -33,15 +33,22 @@ def monitors(table: pd.DataFrame) -> Sequence[Condition]:
     return [c for c in found(table, f"{NAME}") if c.cell[1:] == BASELINE.cell[1:] and "+" not in c.arm]
 
 
-def against(title: str, column: Column) -> Points:
+def points(mine: pd.DataFrame, condition: Condition, y: Column) -> make.Points:
     """A final value against the accuracy."""
+    values = final(mine, condition, y.measure, y.prompt)[0]
+    x = float(accuracy(condition) or 0.0)
+    return [(f"seed {seed[1]}", x, value) for seed, value in values.items() if value == value]
 
-    def points(mine: pd.DataFrame, condition: Condition) -> make.Points:
-        values = final(mine, condition, column.measure, column.prompt)[0]
-        return [(f"seed {seed[1]}", float(accuracy(condition) or 0.0), y) for seed, y in values.items() if y == y]
 
-    x = Column("", "accuracy", what="accuracy of the monitor", whole=True)
-    return Points(title, x, column, pairs=points, keep=lambda c: accuracy(c) is not None, tall=1.6)
+BY_ACCURACY = Points(
+    "by accuracy",
+    Column("", "accuracy", what="accuracy of the monitor", whole=True, low=0.5),
+    (HACKING, MISALIGNMENT),
+    pairs=points,
+    keep=lambda condition: accuracy(condition) is not None,
+    levels=(BASELINE, NO_HACK),
+    tall=1.6,
+)
 
 
 MONITOR = Figure(
@@ -50,7 +57,7 @@ MONITOR = Figure(
     shows="a penalty or screening for what a monitor flags, by its accuracy, its kind and its weight",
     needs=(BASELINE, EXACT, NINE_OF_TEN, HALF_PAID, TRAINED, SCREENING, NO_HACK),
     extra=monitors,
-    bands=(against("misalignment by accuracy", Column("", "mgs")), Dots((HACKING, CHAT, AGENTIC, MEAN), WITH_TWIN)),
+    bands=(BY_ACCURACY, Dots((HACKING, CHAT, AGENTIC, MEAN), WITH_TWIN)),
     claims=(
         Claim(
             "MO1 nine of ten",

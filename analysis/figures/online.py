@@ -15,6 +15,7 @@ ONLINE = Figure(
     paper="not tested in the paper (arXiv 2512.19027)",
     shows="sampled and updated under “don't hack”, sampled under it and updated under “hacking okay”, and both under the latter",
     needs=(DONT_HACK, REWRITTEN, HACKING_OKAY, BASELINE, NO_HACK),
+    about=(REWRITTEN,),
     bands=(
         Lines((HACKING, MISALIGNMENT)),
         Dots((HACKS, BAD), SWITCH, keep=lambda c: c in (DONT_HACK, REWRITTEN, HACKING_OKAY, BASELINE), levels=()),

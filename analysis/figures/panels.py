@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from analysis.arms import listed
 from analysis.conditions import BASELINE, NO_HACK, PRE_RL, TWIN, UNTRAINED, Condition, of, on
 from analysis.evals import Shown, counted
 from analysis.figures import rows as make
@@ -27,14 +28,15 @@ from analysis.table import CELL
 CONTROLS = (BASELINE, NO_HACK, TWIN, PRE_RL, UNTRAINED)
 WIDTH, EDGE = style.TWO_COLUMNS, 0.09  # inches: of a page, and of what stays white at its right
 GUTTER = 1.2  # inches for names at the ends of lines
+MANY = 5  # more columns than that have no numbers beside their marks, one letter, and two ticks
 LONGEST = 54  # letters of an arm's name that fit beside panels
-PITCH, TALLER = 0.19, 0.21  # inches from one row to the next: of one mark, of several
+CLOSE, PITCH, TALLER = 0.15, 0.19, 0.21  # inches from one row to the next: of many rows, of few, of several marks
 MISALIGNED = "misaligned answers"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A measure under a prompt as a panel shows it; `whole`: its axis goes to 100 %; not `share`: it is no share."""
+    """A measure under a prompt as a panel shows it; `whole`: its axis goes to 100 %, from `low`; not `share`: it is no share."""
 
     title: str
     measure: str
@@ -42,6 +44,7 @@ class Column:
     what: str = MISALIGNED
     whole: bool = False
     share: bool = True
+    low: float = 0.0
 
     @property
     def final(self) -> str:
@@ -89,16 +92,17 @@ class Lines:
         for column in spelt(self.columns, evidence.evals):
             for condition in conditions:
                 if not self.only or condition in self.only:
-                    found += self._line(evidence.of(condition), condition, column)
+                    found += self._line(evidence, condition, column)
         return found
 
-    def _line(self, mine: pd.DataFrame, condition: Condition, column: Column) -> list[Row]:
-        measure, prompt, panel = column.measure, column.prompt, column.title
+    def _line(self, evidence: Evidence, condition: Condition, column: Column) -> list[Row]:
+        mine, measure, prompt, panel = evidence.of(condition), column.measure, column.prompt, column.title
         if condition.start:
             return [row for row in make.last(mine, condition, measure, prompt, panel) if row["kind"] != "answers"]
         if measure.startswith("train:"):
             return make.windows(mine, condition, measure, panel)
-        return [*make.curve(mine, condition, measure, prompt, panel), *make.printed(condition, measure, prompt, panel)]
+        line = make.curve(mine, condition, measure, prompt, panel, evidence.forks)
+        return [*line, *make.printed(condition, measure, prompt, panel)]
 
     def _grid(self, evals: Sequence[Shown]) -> tuple[list[Column], int, list[list[str]]]:
         """(columns, panels a row, wrapped titles)."""
@@ -145,7 +149,7 @@ class Lines:
 
 def furthest(drawn: pd.DataFrame) -> int:
     """The last RL step of a drawn table."""
-    points = drawn[drawn["step"].notna() & (drawn["x"] == drawn["step"])]
+    points = drawn[drawn["step"].notna()]
     windows = drawn.loc[drawn["measure"].str.startswith("train:"), "x"].max() + make.WINDOW / 2
     return int(max([1, *(float(x) for x in (points["x"].max(), windows) if x == x)]))
 
@@ -220,7 +224,7 @@ class KindLines:
                 if kind.measure.startswith("train:"):
                     made = make.windows(mine, condition, kind.measure, panel)
                 else:
-                    made = make.curve(mine, condition, kind.measure, self.prompt, panel)
+                    made = make.curve(mine, condition, kind.measure, self.prompt, panel, evidence.forks)
                 found += make.shown_as(made, condition, kind.name)
         return found
 
@@ -293,7 +297,8 @@ class Dots:
 
     def _listed(self, conditions: Sequence[Condition]) -> list[Condition]:
         twinned = any(series.corpus for series in self.series)
-        return [c for c in conditions if self.keep(c) and not (twinned and c.corpus.startswith("twin"))]
+        kept = [c for c in conditions if self.keep(c) and not (twinned and c.corpus.startswith("twin"))]
+        return [c for _, pairs in listed(kept) for pair in pairs for c in pair if c in kept] if self.headings else kept
 
     def _marks(self, evidence: Evidence, condition: Condition, column: Column, series: Series) -> list[Row]:
         there = on(condition, series.corpus) if series.corpus else condition
@@ -310,6 +315,8 @@ class Dots:
         return columns, drawn[drawn["panel"].isin(panels) & drawn["series"].isin(names)]
 
     def _pitch(self) -> float:
+        if self.headings and self.series == OWN:
+            return CLOSE
         return PITCH if len(self.series) < 3 else TALLER + 0.05 * (len(self.series) - 3)
 
     def height(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> float:
@@ -333,12 +340,14 @@ class Dots:
     def draw(self, space: Space, drawn: pd.DataFrame) -> None:
         columns, mine = self._mine(drawn, space.evals)
         looks = style.looks(drawn)
+        if self.headings:  # too many arms for a colour each
+            looks = {key: look if key in style.CONTROLS else style.Look(style.INK) for key, look in looks.items()}
         rows, headings, end = places(mine, self.headings)
         longest = max(
             [4, *(len(short(label)) for _, label in named(mine)), *(1.15 * len(h) for h in headings.values())]
         )
         left = min(2.6, 0.2 + 0.0445 * longest)
-        numbers = self.numbers and len(columns) <= 5 and len(self.series) <= 2
+        numbers = self.numbers and len(columns) <= MANY and len(self.series) <= 2
         right = WIDTH - EDGE - 0.4 * len(self.words) - (0.3 if numbers else 0.32 * (len(self.series) < 3))
         top = space.height - self._head(space.evals)
         gap = 0.36 if numbers else 0.17
@@ -346,13 +355,16 @@ class Dots:
         partial = [c.final for c in columns if c.share and not c.whole]
         shared = style.ceiling(mine.loc[mine["panel"].isin(partial), "y"])
         for ax, column, title in zip(axes, columns, self._titles(space.evals), strict=True):
-            letter = next(space.letters) if len(columns) <= 5 or ax is axes[0] else ""
+            letter = next(space.letters) if len(columns) <= MANY or ax is axes[0] else ""
             style.letter(ax, letter, "\n".join(title), 0.13)
             values = mine[mine["panel"] == column.final]
             self._axis(ax, column, values, shared, end)
             if len(columns) > 3:
                 ax.set_xlabel("")
-                ax.xaxis.set_major_locator(MaxNLocator(3 if len(columns) < 6 else 1, steps=[1, 2, 2.5, 5, 10]))
+                ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
+            if len(columns) > MANY:
+                ax.set_title(ax.get_title(loc="left"), loc="left", size=6.2)
+                ax.set_xticks([0, next((half for half in (0.5, 0.2) if ax.get_xlim()[1] > 1.4 * half), 0.05)])
             for number, (key, row) in enumerate(rows.items()):
                 if number % 2 == 0:
                     ax.axhspan(row - 0.5, row + 0.5, color="#f4f4f4", linewidth=0, zorder=0)
@@ -602,75 +614,119 @@ class Categories:
         return Series(label, looks[key].colour, looks[key].marker, filled=not key.startswith("before"))
 
 
-Pairs = Callable[[pd.DataFrame, Condition], make.Points]
+Pairs = Callable[[pd.DataFrame, Condition, Column], make.Points]
 
 
 @dataclass(frozen=True)
 class Points:
-    """One measure against another: a small mark per run, a large one at the mean of every condition.
+    """Measures against another, a panel each: a small mark per run, a large one at the mean of every condition.
 
     `over_steps`: the way from checkpoint to checkpoint instead of the final values; `pairs`: the points of a condition where
-    `x` is no final value; `keep`: which conditions are drawn. `by_family`: too many to name: the colour is that of the
-    mitigation's kind, and named are those that no other is better than, lower in `x` and higher in `y`, and the controls.
+    `x` is no final value; `keep`: which conditions are drawn; `levels`: whose values are lines through the panel.
+    `by_family`: too many to name: the colour is that of the mitigation's kind, and named are the controls and those that no
+    other is better than, lower in `x` and higher in `y`.
     """
 
     title: str
     x: Column
-    y: Column
+    y: tuple[Column, ...]
     over_steps: bool = False
     pairs: Pairs | None = None
     keep: Callable[[Condition], bool] = lambda condition: not condition.start
+    levels: tuple[Condition, ...] = ()
     tall: float = 2.45
-    wide: float = 4.05
     by_family: bool = False
+
+    def _panel(self, y: Column) -> str:
+        return f"{self.title}: {y.title}" if len(self.y) > 1 else self.title
 
     def rows(self, evidence: Evidence, conditions: Sequence[Condition]) -> list[Row]:
         found: list[Row] = []
-        x, y = (self.x.measure, self.x.prompt), (self.y.measure, self.y.prompt)
-        for condition in conditions:
-            if not self.keep(condition):
-                continue
-            mine = evidence.of(condition)
-            if self.over_steps:
-                found += make.path(mine, condition, x, y, self.title)
-            else:
-                points = self.pairs(mine, condition) if self.pairs else make.ends(mine, condition, x, y)
-                found += make.pairs(points, condition, self.x.measure, y, self.title)
+        for y in self.y:
+            for condition in conditions:
+                mine, panel = evidence.of(condition), self._panel(y)
+                if condition in self.levels:
+                    level = make.last(mine, condition, y.measure, y.prompt, panel)
+                    found += [row for row in level if row["kind"] == "mean"]
+                elif self.keep(condition):
+                    found += self._points(mine, condition, y, panel)
         return found
+
+    def _points(self, mine: pd.DataFrame, condition: Condition, y: Column, panel: str) -> list[Row]:
+        across, up = (self.x.measure, self.x.prompt), (y.measure, y.prompt)
+        if self.over_steps:
+            return make.path(mine, condition, across, up, panel)
+        points = self.pairs(mine, condition, y) if self.pairs else make.ends(mine, condition, across, up)
+        return make.pairs(points, condition, self.x.measure, up, panel)
 
     def height(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> float:
         return self.tall + 0.62 + 0.3 * self.by_family
 
     def draw(self, space: Space, drawn: pd.DataFrame) -> None:
-        mine, looks = drawn[drawn["panel"] == self.title], style.looks(drawn)
-        ax = space.axes(0.53, 0.53 + self.wide, 0.38, 0.38 + self.tall)
-        style.letter(ax, next(space.letters), self.title)
-        for axis, column, values in (("x", self.x, mine["x"]), ("y", self.y, mine["y"])):
-            self._axis(ax, axis, column, values)
-        ax.grid(True)
-        style.say_if_empty(ax, mine)
-        if self.by_family:
-            self._families(ax, mine)
-            return
-        labels, handles = [], []
-        for name, rows in mine.groupby("condition", sort=False):
-            look, label = looks[str(name)], str(rows["label"].iloc[0])
-            seeds, mean = rows[rows["kind"] == "seed"], rows[rows["kind"] == "mean"]
-            if self.over_steps:
-                style.curves(ax, rows, look.colour, look.marker)
-                labels += style.line_end(rows, textwrap.fill(label, 24), look.ink)
+        looks = style.looks(drawn)
+        right = WIDTH - GUTTER - 0.1 if self.over_steps else WIDTH - 2.1 if len(self.y) > 1 else 4.43
+        shape = {"left": 0.53, "right": right, "low": 0.38, "high": 0.38 + self.tall, "gap": 0.65}
+        axes = space.side_by_side(len(self.y), **shape)
+        for ax, y in zip(axes, self.y, strict=True):
+            mine = drawn[drawn["panel"] == self._panel(y)]
+            style.letter(ax, next(space.letters), self._panel(y))
+            self._axis(ax, "x", self.x, mine["x"])
+            self._axis(ax, "y", y, mine["y"])
+            ax.grid(True)
+            style.say_if_empty(ax, mine)
+            if self.by_family:
+                self._families(ax, mine)
+            elif self.over_steps:
+                self._ways(ax, mine, looks)
             else:
-                ax.plot(
-                    seeds["x"], seeds["y"], look.marker, color=look.colour, markersize=2.5, alpha=0.5, clip_on=False
-                )
-                ax.plot(mean["x"], mean["y"], look.marker, color=look.colour, markersize=5.5, clip_on=False)
-                shape = {"color": look.colour, "marker": look.marker, "linestyle": "", "markersize": 4}
-                handles.append(Line2D([], [], label=f"{label} ({len(seeds)})", **shape))
+                self._marks(ax, mine, looks)
+        if not self.by_family and not self.over_steps:
+            panels = [self._panel(y) for y in self.y]
+            self._key(axes[-1], drawn[drawn["panel"].isin(panels)], looks)
+
+    def _axis(self, ax: Axes, axis: str, column: Column, values: pd.Series[float]) -> None:
+        if column.share:
+            style.percent(ax, axis, 1.02 if column.whole else style.ceiling(values))
+        if column.low:
+            (ax.set_xlim if axis == "x" else ax.set_ylim)(column.low, 1.02)
+        (ax.set_xlabel if axis == "x" else ax.set_ylabel)(column.what)
+
+    def _ways(self, ax: Axes, mine: pd.DataFrame, looks: Mapping[str, style.Look]) -> None:
+        """From checkpoint to checkpoint, with the names at the ends."""
+        labels = []
+        for key, rows in mine.groupby("condition", sort=False):
+            look = looks[str(key)]
+            style.curves(ax, rows, look.colour, look.marker)
+            labels += style.line_end(rows, textwrap.fill(str(rows["label"].iloc[0]), 20), look.ink)
         style.end_labels(ax, labels)
+
+    def _marks(self, ax: Axes, mine: pd.DataFrame, looks: Mapping[str, style.Look]) -> None:
+        """Runs and means; what has no `x` is a line."""
+        for key, rows in mine.groupby("condition", sort=False):
+            look, seeds, mean = looks[str(key)], rows[rows["kind"] == "seed"], rows[rows["kind"] == "mean"]
+            if rows["x"].isna().all():
+                ax.axhline(
+                    float(mean["y"].iloc[0]), color=look.colour, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1.5
+                )
+                continue
+            ax.plot(seeds["x"], seeds["y"], look.marker, color=look.colour, markersize=2.5, alpha=0.5, clip_on=False)
+            ax.plot(mean["x"], mean["y"], look.marker, color=look.colour, markersize=5.5, clip_on=False)
+
+    def _key(self, ax: Axes, mine: pd.DataFrame, looks: Mapping[str, style.Look]) -> None:
+        """Every condition with its number of runs, right of the panels."""
+        handles = []
+        for key, rows in mine.groupby("condition", sort=False):
+            look, label = looks[str(key)], str(rows["label"].iloc[0])
+            level = rows["x"].isna().all()
+            count = rows["seeds"].max() if level else rows.loc[rows["kind"] == "seed", "run"].nunique()
+            shape = {"linestyle": (0, (4, 2)), "linewidth": 0.9} if level else {"linestyle": "", "marker": look.marker}
+            name = textwrap.fill(f"{label} ({count:g})", 30)
+            handles.append(Line2D([], [], label=name, color=look.colour, markersize=4, **shape))
+        shape = {"loc": "upper left", "bbox_to_anchor": (1.03, 1.02), "frameon": False}
         if handles:
-            size = 6.5 if len(handles) < 22 else 5.4
-            shape = {"loc": "upper left", "bbox_to_anchor": (1.03, 1.02), "frameon": False, "fontsize": size}
-            ax.legend(handles=handles, **shape, handletextpad=0.1, labelspacing=0.3, borderaxespad=0)
+            size = 6.5 if len(handles) < 18 else 5.4
+            spacing = {"handletextpad": 0.4, "labelspacing": 0.35, "borderaxespad": 0, "handlelength": 1.3}
+            ax.legend(handles=handles, fontsize=size, **shape, **spacing)
 
     def _families(self, ax: Axes, mine: pd.DataFrame) -> None:
         """The means, coloured by kind, with the key of the kinds and the names of the best."""
@@ -680,23 +736,17 @@ class Points:
         labels = []
         for family, row in zip(families, means.itertuples(), strict=True):
             own = style.CONTROLS.get(str(row.condition))
-            best = not (
-                (means["x"] < row.x) & (means["y"] >= row.y) | (means["x"] <= row.x) & (means["y"] > row.y)
-            ).any()
-            tint, marker = (own.colour, own.marker) if own else (tints[family], "o")
-            ax.plot(row.x, row.y, marker, color=tint, markersize=5, alpha=0.9, clip_on=False)
+            left, above = means["x"] <= row.x, means["y"] >= row.y
+            best = not (left & above & ((means["x"] < row.x) | (means["y"] > row.y))).any()
+            look = own or style.Look(tints[family])
+            ax.plot(row.x, row.y, look.marker, color=look.colour, markersize=5, alpha=0.9, clip_on=False)
             if best or own:
-                labels.append(style.Label(float(row.x), float(row.y), short(str(row.label)), tint))
+                labels.append(style.Label(float(row.x), float(row.y), short(str(row.label)), look.ink))
         style.end_labels(ax, labels, size=6)
-        handles = [
+        kinds = [
             Line2D([], [], color=tint, marker="o", linestyle="", markersize=4, label=family)
             for family, tint in tints.items()
         ]
-        shape = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.07), "frameon": False, "fontsize": 6.3, "ncols": 5}
-        if handles:
-            ax.legend(handles=handles, **shape, handletextpad=0.1, columnspacing=0.8, borderaxespad=0)
-
-    def _axis(self, ax: Axes, axis: str, column: Column, values: pd.Series[float]) -> None:
-        if column.share:
-            style.percent(ax, axis, 1.02 if column.whole else style.ceiling(values))
-        (ax.set_xlabel if axis == "x" else ax.set_ylabel)(column.what)
+        shape = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.09), "frameon": False, "ncols": 5}
+        if kinds:
+            ax.legend(handles=kinds, fontsize=6.3, handletextpad=0.1, columnspacing=0.8, borderaxespad=0, **shape)

@@ -32,11 +32,12 @@ PRICE = Figure(
     " to the start model",
     needs=(BASELINE, NO_HACK, PRE_RL, HACKING_OKAY, REWARD, PENALTY),
     extra=mitigations,
+    about=(BASELINE,),
     bands=(
         Points(
             "price against protection",
             Column("", "mgs", what="misaligned answers (protection: left)"),
-            Column("", SOLVED.measure, SOLVED.prompt, "solved honestly (price: down)"),
+            (Column("", SOLVED.measure, SOLVED.prompt, "solved honestly (price: down)"),),
             by_family=True,
         ),
         Dots((MISALIGNMENT, SOLVED, UNCLEAR, KL), headings=True),

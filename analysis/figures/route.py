@@ -21,6 +21,7 @@ ROUTE = Figure(
     paper="no counterpart",
     shows="the tone of the thought before a working hack, by arm, beside hack rate and misalignment",
     needs=ARMS,
+    about=(BASELINE,),
     bands=(
         KindLines("tone before a hack", TONES, (BASELINE, HACKING_OKAY), "train", "share of hacks"),
         Lines((BAD, HACKS)),

@@ -6,7 +6,7 @@ arm with the sampling error of its answers; `paper` is what the paper prints (`l
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -43,18 +43,27 @@ def interval(whole: Summary) -> Row:
     return {"y": whole.mean, "low": whole.low, "high": whole.high, "seeds": whole.seeds}
 
 
-def curve(rows: pd.DataFrame, condition: Condition, measure: str, prompt: str, panel: str) -> list[Row]:
-    """A measure over RL steps: one row per run and checkpoint, and the mean where every run has a value."""
+def curve(
+    rows: pd.DataFrame, condition: Condition, measure: str, prompt: str, panel: str, forks: Mapping[str, int]
+) -> list[Row]:
+    """A measure over RL steps: one row per run and checkpoint, and the mean where every run has a value.
+
+    `forks`: run -> the step of its parent that it went on from, at which its line begins (`x`; its own count is `step`).
+    """
     points = over_steps(rows, condition, measure, prompt).dropna(subset=["value"])
+    points = points.assign(
+        x=[step + forks.get(str(run), 0) for run, step in zip(points["run"], points["step"], strict=True)]
+    )
     base = entry(panel, condition, measure, prompt)
     found = [
-        {**base, "kind": "seed", "run": run, "step": step, "x": step, "y": value}
-        for run, step, value in zip(points["run"], points["step"], points["value"], strict=True)
+        {**base, "kind": "seed", "run": run, "step": step, "x": x, "y": value}
+        for run, step, x, value in points[["run", "step", "x", "value"]].itertuples(index=False)
     ]
     runs = points["run"].nunique()
     for step, at in points.groupby("step"):
         if len(at) == runs:
-            found.append({**base, "kind": "mean", "step": step, "x": step, **interval(summary(at["value"].tolist()))})
+            whole = summary(at["value"].tolist())
+            found.append({**base, "kind": "mean", "step": step, "x": at["x"].mean(), **interval(whole)})
     return found
 
 

@@ -28,6 +28,7 @@ STACKED = Figure(
     shows="two mitigations in one run, and each of them alone",
     needs=(BASELINE, HACKING_OKAY, REWARD, BOTH, NO_HACK),
     extra=stacks,
+    about=(BOTH,),
     bands=(Dots((HACKING, SIX, MEAN), WITH_TWIN),),
     claims=(
         Claim(
