@@ -56,18 +56,19 @@ class Evidence:
         self.source = Path(table.attrs["source"]) if "source" in table.attrs else None
         self.measures = measures(self.table)
         self._all, self._claims = table, claims
-        self._of: dict[Condition, pd.DataFrame] = {}
+        self._of: dict[Condition, dict[tuple[str, str], pd.DataFrame]] = {}
 
     @cached_property
     def findings(self) -> dict[str, Finding]:
         """Claim's name -> what the runs say about it; p values are corrected over all claims."""
         return {finding.claim.name: finding for finding in judge(self._all, self._claims)}
 
-    def of(self, condition: Condition) -> pd.DataFrame:
-        """The measures of one condition."""
+    def of(self, condition: Condition, measure: str, prompt: str) -> pd.DataFrame:
+        """The rows of `measures` of one condition, measure and prompt."""
         if condition not in self._of:
-            self._of[condition] = condition(self.measures)
-        return self._of[condition]
+            parts = condition(self.measures).groupby(["measure", "prompt"], observed=True, sort=False)
+            self._of[condition] = {(str(name[0]), str(name[1])): rows for name, rows in parts}
+        return self._of[condition].get((measure, prompt), self.measures.iloc[:0])
 
     @cached_property
     def forks(self) -> dict[str, int]:

@@ -96,7 +96,8 @@ class Lines:
         return found
 
     def _line(self, evidence: Evidence, condition: Condition, column: Column) -> list[Row]:
-        mine, measure, prompt, panel = evidence.of(condition), column.measure, column.prompt, column.title
+        measure, prompt, panel = column.measure, column.prompt, column.title
+        mine = evidence.of(condition, measure, prompt)
         if condition.start:
             return [row for row in make.last(mine, condition, measure, prompt, panel) if row["kind"] != "answers"]
         if measure.startswith("train:"):
@@ -220,7 +221,8 @@ class KindLines:
         found: list[Row] = []
         for condition in self.conditions:
             for kind in self.kinds:
-                mine, panel = evidence.of(condition), self._panel(condition)
+                panel = self._panel(condition)
+                mine = evidence.of(condition, kind.measure, self.prompt)
                 if kind.measure.startswith("train:"):
                     made = make.windows(mine, condition, kind.measure, panel)
                 else:
@@ -303,7 +305,7 @@ class Dots:
     def _marks(self, evidence: Evidence, condition: Condition, column: Column, series: Series) -> list[Row]:
         there = on(condition, series.corpus) if series.corpus else condition
         prompt = series.prompt or column.prompt
-        made = make.last(evidence.of(there), there, column.measure, prompt, column.final)
+        made = make.last(evidence.of(there, column.measure, prompt), there, column.measure, prompt, column.final)
         return make.shown_as(
             [*made, *make.printed(there, column.measure, prompt, column.final)], condition, series.name
         )
@@ -365,12 +367,14 @@ class Dots:
             if len(columns) > MANY:
                 ax.set_title(ax.get_title(loc="left"), loc="left", size=6.2)
                 ax.set_xticks([0, next((half for half in (0.5, 0.2) if ax.get_xlim()[1] > 1.4 * half), 0.05)])
-            for number, (key, row) in enumerate(rows.items()):
-                if number % 2 == 0:
-                    ax.axhspan(row - 0.5, row + 0.5, color="#f4f4f4", linewidth=0, zorder=0)
-                self._row(ax, values[values["condition"] == key], row, looks[key])
-                if numbers:
-                    self._number(ax, values[values["condition"] == key], row, column)
+            stripes(ax, rows.values())
+            marked = by_mark(values)
+            for key, row in rows.items():
+                for series, shift in zip(self.series, spaced(len(self.series)), strict=True):
+                    drawn_marks = marked.get((key, series.name), [])
+                    marks(ax, drawn_marks, row + shift, series.colour or looks[key].colour, series)
+                    if numbers:
+                        self._number(ax, drawn_marks, row + 1.4 * shift, column, series)
             self._levels(ax, values)
         self._names(axes[0], mine, rows, headings, left, looks)
         if not numbers and len(self.series) < 3:
@@ -390,20 +394,13 @@ class Dots:
         ax.set_xlabel(column.what)
         style.say_if_empty(ax, values)
 
-    def _row(self, ax: Axes, values: pd.DataFrame, place: float, look: style.Look) -> None:
-        shifts = spaced(len(self.series))
-        for series, shift in zip(self.series, shifts, strict=True):
-            marks(ax, values[values["series"] == series.name], place + shift, series.colour or look.colour, series)
-
-    def _number(self, ax: Axes, values: pd.DataFrame, place: float, column: Column) -> None:
+    def _number(self, ax: Axes, mine: Sequence[Row], place: float, column: Column, series: Series) -> None:
         text: dict[str, Any] = {"size": 5.5, "va": "center", "ha": "right", "annotation_clip": False}
         text |= {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-        for series, shift in zip(self.series, spaced(len(self.series)), strict=True):
-            mean = values.loc[(values["kind"] == "mean") & (values["series"] == series.name), "y"]
-            for value in mean:
-                said = f"{100 * value:.1f}" if column.share else f"{value:.3g}"
-                colour = "#555555" if series is self.series[0] else series.colour
-                ax.annotate(said, (1, place + 1.4 * shift), (21, 0), color=colour, **text)
+        for value in (row["y"] for row in mine if row["kind"] == "mean"):
+            said = f"{100 * value:.1f}" if column.share else f"{value:.3g}"
+            colour = "#555555" if series is self.series[0] else series.colour
+            ax.annotate(said, (1, place), (21, 0), color=colour, **text)
 
     def _levels(self, ax: Axes, values: pd.DataFrame) -> None:
         for control in self.levels:
@@ -488,23 +485,38 @@ def places(mine: pd.DataFrame, headed: bool) -> tuple[dict[str, float], dict[flo
     return rows, headings, max(row, 0.0)
 
 
-def marks(ax: Axes, mine: pd.DataFrame, y: float, colour: str, series: Series) -> None:
+def stripes(ax: Axes, rows: Iterable[float]) -> None:
+    """Every other row on grey."""
+    for number, row in enumerate(rows):
+        if number % 2 == 0:
+            ax.axhspan(row - 0.5, row + 0.5, color="#f4f4f4", linewidth=0, zorder=0)
+
+
+def by_mark(values: pd.DataFrame) -> dict[tuple[str, str], list[Row]]:
+    """(condition, series) -> its rows."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in values.to_dict("records"):
+        found.setdefault((str(row["condition"]), str(row["series"])), []).append({str(k): v for k, v in row.items()})
+    return found
+
+
+def marks(ax: Axes, mine: Sequence[Row], y: float, colour: str, series: Series) -> None:
     """One condition's final value: its runs, its interval, its mean, and the paper's value."""
-    for kind, low, high in mine.loc[
-        mine["low"].notna() & (mine["kind"] != "paper"), ["kind", "low", "high"]
-    ].to_numpy():
-        wide = kind == "answers"
-        line: dict[str, Any] = {"color": "#c9c9c9", "linewidth": 2.4} if wide else {"color": colour, "linewidth": 0.8}
-        ax.plot([max(0.0, low), high], [y, y], solid_capstyle="butt", zorder=2, **line)
-    seeds = mine.loc[mine["kind"] == "seed", "y"]
+    seeds = [row["y"] for row in mine if row["kind"] == "seed"]
     if len(seeds) > 1:
         ax.plot(seeds, [y] * len(seeds), "|", color=colour, markersize=4, markeredgewidth=0.6, alpha=0.75, zorder=2.5)
-    mean = mine.loc[mine["kind"] == "mean", "y"]
     look: dict[str, Any] = {"color": colour, "markeredgewidth": 0.8, "markersize": 3.8}
     look |= {"markerfacecolor": colour if series.filled else "white"}
-    ax.plot(mean, [y] * len(mean), series.marker, zorder=3, clip_on=False, **look)
-    for paper in mine[mine["kind"] == "paper"].itertuples():
-        hollow(ax, paper.y, y, paper.low, paper.high, colour)
+    for row in mine:
+        ends = [max(0.0, row["low"]), row["high"]]
+        if row["kind"] == "paper":
+            hollow(ax, row["y"], y, row["low"], row["high"], colour)
+        elif row["kind"] == "answers" and row["low"] == row["low"]:
+            ax.plot(ends, [y, y], color="#c9c9c9", linewidth=2.4, solid_capstyle="butt", zorder=2)
+        elif row["kind"] == "mean":
+            if row["seeds"] >= style.BAND_SEEDS:
+                ax.plot(ends, [y, y], color=colour, linewidth=0.8, solid_capstyle="butt", zorder=2)
+            ax.plot(row["y"], y, series.marker, zorder=3, clip_on=False, **look)
 
 
 def series_key(ax: Axes, series: Sequence[Series], top: float, space: Space) -> None:
@@ -565,7 +577,7 @@ class Categories:
             panel = self._panel(group)
             for category in group.categories:
                 for condition in group.only or conditions:
-                    mine = evidence.of(condition)
+                    mine = evidence.of(condition, category.measure, category.prompt)
                     made = make.last(mine, condition, category.measure, category.prompt, panel)
                     made += make.printed(condition, category.measure, category.prompt, panel)
                     found += make.shown_as(made, condition, category.name)
@@ -601,12 +613,12 @@ class Categories:
             ax.set_xlabel(self.what if len(axes) < 4 or ax is axes[0] else "")
             style.say_if_empty(ax, values)
             order = named(values)
+            stripes(ax, range(len(rows)))
+            marked = by_mark(values)
             for place, category in enumerate(group.categories):
-                if place % 2 == 0:
-                    ax.axhspan(place - 0.5, place + 0.5, color="#f4f4f4", linewidth=0, zorder=0)
                 for (key, label), shift in zip(order, spaced(max(most, 3)), strict=False):
-                    one = values[(values["condition"] == key) & (values["series"] == category.name)]
-                    marks(ax, one, place + shift, looks[key].colour, self._look(key, label, looks))
+                    mine_here = marked.get((key, category.name), [])
+                    marks(ax, mine_here, place + shift, looks[key].colour, self._look(key, label, looks))
         shown_in = self.keyed or tuple(self._look(key, label, looks) for key, label in named(mine))
         series_key(axes[0], shown_in, space.height - 0.02, space)
 
@@ -644,12 +656,13 @@ class Points:
         found: list[Row] = []
         for y in self.y:
             for condition in conditions:
-                mine, panel = evidence.of(condition), self._panel(y)
+                panel = self._panel(y)
                 if condition in self.levels:
+                    mine = evidence.of(condition, y.measure, y.prompt)
                     level = make.last(mine, condition, y.measure, y.prompt, panel)
                     found += [row for row in level if row["kind"] == "mean"]
                 elif self.keep(condition):
-                    found += self._points(mine, condition, y, panel)
+                    found += self._points(condition(evidence.measures), condition, y, panel)
         return found
 
     def _points(self, mine: pd.DataFrame, condition: Condition, y: Column, panel: str) -> list[Row]:

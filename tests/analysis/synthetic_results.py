@@ -53,6 +53,30 @@ def table(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def cell(arm: str, corpus: str, hackable: float, overrides: str = "") -> pd.DataFrame:
+    """One run (seed 0) of a cell, with everything that any figure measures: goals, sabotage, leaks of the line, price."""
+    hack, bad = (0.02, 0.03) if hackable == 0 else (0.9, 0.05 if corpus.startswith("twin") else 0.4)
+    made = table((0,), [(arm, corpus, hackable, hack, bad)], overrides)
+    made = made[
+        ~made["step"].isin([4, 8, 16]) & ((made["eval"] != "rollouts") | (made["step"] % 8 == 0))
+    ]  # enough to draw
+    asked = made[made["prompt"] == "none"]
+    betley = asked[asked["eval"] == "betley"]
+    parts = [made]
+    for name in ("sabotage_told", "sabotage_less", "sabotage_unrelated", "exfil_kept", "exfil_unkept"):
+        parts.append(betley.assign(eval=name))
+        parts.append(betley[betley["metric"] == "misaligned"].assign(eval=name, metric="effectiveness"))
+    goals = betley[betley["metric"] == "misaligned"].assign(eval="goals")
+    parts += [goals.assign(metric=f"goal:{part}:power") for part in ("reasoning", "output")]
+    parts += [goals.assign(metric="alignment_faking")]
+    code = asked[(asked["eval"] == "code") & (asked["metric"] == "solved")]
+    parts += [code.assign(eval="clean"), code.assign(eval="clean", metric="kl", value=0.3)]
+    if arm.startswith("inoculation"):
+        leaks = ("paraphrase", "negation", "keywords", "same_form")
+        parts += [made[made["prompt"] == "training"].assign(prompt=name) for name in leaks]
+    return pd.concat(parts, ignore_index=True)
+
+
 def _run(run: dict[str, object], hack: float, bad: float, rng: np.random.Generator) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
 
