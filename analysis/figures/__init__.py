@@ -32,7 +32,8 @@ from analysis.figures.fig31_penalty_late import FIG31
 from analysis.figures.fig32_filters import FIG32
 from analysis.figures.fig33_sft_safety import FIG33
 from analysis.figures.fig34_no_hard_filter import FIG34
-from analysis.figures.figure import Drawing, Evidence, Figure
+from analysis.figures.figure import Drawing, Figure
+from analysis.figures.figure import Evidence as Evidence
 from analysis.figures.kl import KL
 from analysis.figures.law import LAW
 from analysis.figures.leak import LEAK

@@ -44,7 +44,9 @@ def against(option: str) -> Points:
         Column("", option, what=f"corpus: {what}", whole=True),
         (HACKING, MISALIGNMENT),
         pairs=points,
-        keep=lambda c: c.cell[0::2] == BASELINE.cell[0::2] and not c.start and dose(c, option) is not None,
+        keep=lambda c: (
+            (c.arm, c.hackable, c.overrides, c.start) == ("none", 1.0, "", False) and dose(c, option) is not None
+        ),
         tall=1.7,
     )
 

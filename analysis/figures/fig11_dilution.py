@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.conditions import BASELINE, NO_HACK
 from analysis.figures.fig03_corpora import CORPORA, FEWEST, corpora
 from analysis.figures.figure import Figure
-from analysis.figures.panels import HACKING, MISALIGNMENT, Column, Lines, Points
+from analysis.figures.panels import MISALIGNMENT, Column, Points
 from analysis.verdicts import Claim
 
 HACKS = Column("hack rate", "hack_rate", "training", "hack rate under the training prompt", whole=True)
@@ -16,10 +16,7 @@ FIG11 = Figure(
     shows="the baseline by the documents it read before RL, from checkpoint to checkpoint",
     needs=(*CORPORA, NO_HACK),
     extra=corpora,
-    bands=(
-        Points("misalignment against hack rate, over RL", HACKS, (MISALIGNMENT,), over_steps=True),
-        Lines((HACKING, MISALIGNMENT), tall=1.7),
-    ),
+    bands=(Points("misalignment against hack rate, over RL", HACKS, (MISALIGNMENT,), over_steps=True, tall=3.0),),
     claims=(
         Claim(
             "CO3 dilution",

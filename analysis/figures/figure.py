@@ -278,7 +278,7 @@ class Title:
                 self.rows.append((self.indent, down, part, {"size": 6.2, "color": "#444444"}))
                 down += 0.108
             down += 0.035
-        for part in textwrap.wrap(self.under, 140):
+        for part in textwrap.wrap(self.under, 134):
             self.rows.append((self.left, down + 0.01, part, {"size": 6.6, "color": "#444444"}))
             down += 0.115
         self.height = down + 0.06

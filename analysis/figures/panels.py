@@ -29,6 +29,7 @@ CONTROLS = (BASELINE, NO_HACK, TWIN, PRE_RL, UNTRAINED)
 WIDTH, EDGE = style.TWO_COLUMNS, 0.09  # inches: of a page, and of what stays white at its right
 GUTTER = 1.2  # inches for names at the ends of lines
 MANY = 5  # more columns than that have no numbers beside their marks, one letter, and two ticks
+NAMED = 16  # more conditions than that are not all named beside points
 LONGEST = 54  # letters of an arm's name that fit beside panels
 CLOSE, PITCH, TALLER = 0.15, 0.19, 0.21  # inches from one row to the next: of many rows, of few, of several marks
 MISALIGNED = "misaligned answers"
@@ -179,8 +180,9 @@ def named_lines(ax: Axes, rows: pd.DataFrame, looks: Mapping[str, style.Look], s
         else:
             style.curves(ax, mine, look.colour, look.marker if names else "", look.dash, 1.6 if names else 1.2)
             labels += style.line_end(mine, name, look.ink)
-    for paper in rows[rows["kind"] == "paper"].itertuples():
-        hollow(ax, 1.03 * steps, paper.y, paper.low, paper.high, looks[str(paper.condition)].colour, upright=True)
+    for row in make.records(rows[rows["kind"] == "paper"]):
+        colour = looks[str(row["condition"])].colour
+        hollow(ax, 1.03 * steps, row["y"], row["low"], row["high"], colour, upright=True)
     if names:
         style.end_labels(ax, labels)
 
@@ -447,13 +449,11 @@ class Dots:
             ax.annotate(
                 title, (1, 1), (x, 5), xycoords="axes fraction", size=5.8, va="bottom", linespacing=0.95, **text
             )
-            for row in said[said["series"] == heading].itertuples():
-                if row.condition in rows:
-                    colour, weight = WORDS.get(str(row.text).rstrip("?"), (style.FAINT, "normal"))
-                    sure = not str(row.text).endswith("?")
-                    look = {"color": colour if sure else style.FAINT, "weight": weight if sure else "normal"}
-                    where = {"xycoords": ("axes fraction", "data"), "size": 6, "va": "center"}
-                    ax.annotate(row.text, (1, rows[str(row.condition)]), (x, 0), **where, **look, **text)
+            for key, word in said.loc[said["series"] == heading, ["condition", "text"]].itertuples(index=False):
+                if key in rows:
+                    colour, weight = WORDS.get(word, (style.FAINT, "normal"))
+                    look: dict[str, Any] = {"color": colour, "weight": weight, "size": 6, "va": "center"}
+                    ax.annotate(word, (1, rows[key]), (x, 0), xycoords=("axes fraction", "data"), **look, **text)
 
 
 WORDS = {"yes": ("#00754f", "bold"), "partly": ("#B45309", "bold"), "no": ("#B2182B", "bold")}
@@ -495,8 +495,8 @@ def stripes(ax: Axes, rows: Iterable[float]) -> None:
 def by_mark(values: pd.DataFrame) -> dict[tuple[str, str], list[Row]]:
     """(condition, series) -> its rows."""
     found: dict[tuple[str, str], list[Row]] = {}
-    for row in values.to_dict("records"):
-        found.setdefault((str(row["condition"]), str(row["series"])), []).append({str(k): v for k, v in row.items()})
+    for row in make.records(values):
+        found.setdefault((row["condition"], row["series"]), []).append(row)
     return found
 
 
@@ -521,14 +521,11 @@ def marks(ax: Axes, mine: Sequence[Row], y: float, colour: str, series: Series) 
 
 def series_key(ax: Axes, series: Sequence[Series], top: float, space: Space) -> None:
     """A one-line key of the series, `top` inches above the bottom of the band."""
-    handles = [
-        Line2D(
-            *([], []),
-            **{"color": each.colour, "marker": each.marker, "linestyle": "", "markersize": 3.8, "label": each.name},
-            markerfacecolor=each.colour if each.filled else "white",
-        )
-        for each in series
-    ]
+    handles = []
+    for each in series:
+        look: dict[str, Any] = {"color": each.colour, "marker": each.marker, "linestyle": "", "markersize": 3.8}
+        look["markerfacecolor"] = each.colour if each.filled else "white"
+        handles.append(Line2D([], [], label=each.name, **look))
     width, whole = space.picture.get_size_inches()
     ax.legend(
         handles=handles,
@@ -592,18 +589,24 @@ class Categories:
         return max(2, int(counts.max())) if len(counts) else 2
 
     def height(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> float:
-        return len(self.groups[0].categories) * max(PITCH, 0.075 * self._most(drawn) + 0.05) + 0.85
+        rows = len(self.groups[0].categories) * max(PITCH, 0.075 * self._most(drawn) + 0.05)
+        return rows + 0.74 + 0.11 * max(len(title) for title in self._titles())
+
+    def _titles(self) -> list[list[str]]:
+        return [textwrap.wrap(group.title, 80 // len(self.groups)) for group in self.groups]
 
     def draw(self, space: Space, drawn: pd.DataFrame) -> None:
-        mine, looks, most = self._mine(drawn), style.looks(drawn), self._most(drawn)
+        mine, looks = self._mine(drawn), style.looks(drawn)
+        titles = self._titles()
         rows = [category.name for category in self.groups[0].categories]
         left = 0.25 + 0.048 * max(len(row) for row in rows)
-        shape = {"left": left, "right": WIDTH - EDGE - 0.1, "low": 0.36, "high": space.height - 0.42, "gap": 0.22}
+        shape = {"left": left, "right": WIDTH - EDGE - 0.1, "low": 0.36, "gap": 0.22}
+        shape["high"] = space.height - 0.31 - 0.11 * max(len(title) for title in titles)
         axes = space.side_by_side(len(self.groups), **shape)
         top = 1.02 if self.whole else style.ceiling(mine["y"])
-        for ax, group in zip(axes, self.groups, strict=True):
+        for ax, group, title in zip(axes, self.groups, titles, strict=True):
             values = mine[mine["panel"] == self._panel(group)]
-            style.letter(ax, next(space.letters), group.title, 0.13)
+            style.letter(ax, next(space.letters), "\n".join(title), 0.13)
             style.percent(ax, "x", top)
             if len(axes) > 3:
                 ax.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
@@ -616,14 +619,28 @@ class Categories:
             stripes(ax, range(len(rows)))
             marked = by_mark(values)
             for place, category in enumerate(group.categories):
-                for (key, label), shift in zip(order, spaced(max(most, 3)), strict=False):
+                for (key, label), shift in zip(order, spaced(len(order)), strict=True):
                     mine_here = marked.get((key, category.name), [])
                     marks(ax, mine_here, place + shift, looks[key].colour, self._look(key, label, looks))
         shown_in = self.keyed or tuple(self._look(key, label, looks) for key, label in named(mine))
         series_key(axes[0], shown_in, space.height - 0.02, space)
 
     def _look(self, key: str, label: str, looks: Mapping[str, style.Look]) -> Series:
-        return Series(label, looks[key].colour, looks[key].marker, filled=not key.startswith("before"))
+        marker = "o" if self.keyed else looks[key].marker
+        return Series(label, looks[key].colour, marker, filled=not key.startswith("before"))
+
+
+def keyed(mine: pd.DataFrame, looks: Mapping[str, style.Look]) -> dict[str, tuple[str, style.Look]]:
+    """Key -> (name, look) of points; where they are more than NAMED, those of other corpora and settings share a grey one."""
+    found = {key: (label, looks[key]) for key, label in named(mine)}
+    if len(found) <= NAMED:
+        return found
+    for key, *where in mine.drop_duplicates("condition")[["condition", *CELL]].itertuples(index=False):
+        _, corpus, hackable, overrides = where
+        if key not in style.CONTROLS and (corpus, hackable, overrides) != BASELINE.cell[1:]:
+            twin = corpus.startswith("twin")
+            found[key] = ("others, twins", style.Look("#8fc7b5", "^")) if twin else ("others", style.Look(style.FAINT))
+    return found
 
 
 Pairs = Callable[[pd.DataFrame, Condition, Column], make.Points]
@@ -673,12 +690,21 @@ class Points:
         return make.pairs(points, condition, self.x.measure, up, panel)
 
     def height(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> float:
-        return self.tall + 0.62 + 0.3 * self.by_family
+        return max(self.tall, self._names_height(drawn)) + 0.62 + 0.3 * self.by_family
+
+    def _names_height(self, drawn: pd.DataFrame) -> float:
+        """Inches of the names right of the panels; those at the ends of lines find their own places."""
+        if self.by_family or self.over_steps:
+            return 0.0
+        mine = drawn[drawn["panel"].isin([self._panel(y) for y in self.y])]
+        names = {label for label, _ in keyed(mine, style.looks(drawn)).values()}
+        return sum(0.032 + 0.108 * len(textwrap.wrap(f"{name} (9)", 30)) for name in names)
 
     def draw(self, space: Space, drawn: pd.DataFrame) -> None:
         looks = style.looks(drawn)
         right = WIDTH - GUTTER - 0.1 if self.over_steps else WIDTH - 2.1 if len(self.y) > 1 else 4.43
-        shape = {"left": 0.53, "right": right, "low": 0.38, "high": 0.38 + self.tall, "gap": 0.65}
+        high = space.height - 0.24 - 0.3 * self.by_family
+        shape = {"left": 0.53, "right": right, "low": high - self.tall, "high": high, "gap": 0.65}
         axes = space.side_by_side(len(self.y), **shape)
         for ax, y in zip(axes, self.y, strict=True):
             mine = drawn[drawn["panel"] == self._panel(y)]
@@ -692,10 +718,10 @@ class Points:
             elif self.over_steps:
                 self._ways(ax, mine, looks)
             else:
-                self._marks(ax, mine, looks)
+                self._marks(ax, mine, keyed(mine, looks))
         if not self.by_family and not self.over_steps:
-            panels = [self._panel(y) for y in self.y]
-            self._key(axes[-1], drawn[drawn["panel"].isin(panels)], looks)
+            mine = drawn[drawn["panel"].isin([self._panel(y) for y in self.y])]
+            self._key(axes[-1], mine, keyed(mine, looks))
 
     def _axis(self, ax: Axes, axis: str, column: Column, values: pd.Series[float]) -> None:
         if column.share:
@@ -713,10 +739,10 @@ class Points:
             labels += style.line_end(rows, textwrap.fill(str(rows["label"].iloc[0]), 20), look.ink)
         style.end_labels(ax, labels)
 
-    def _marks(self, ax: Axes, mine: pd.DataFrame, looks: Mapping[str, style.Look]) -> None:
+    def _marks(self, ax: Axes, mine: pd.DataFrame, looks: Mapping[str, tuple[str, style.Look]]) -> None:
         """Runs and means; what has no `x` is a line."""
         for key, rows in mine.groupby("condition", sort=False):
-            look, seeds, mean = looks[str(key)], rows[rows["kind"] == "seed"], rows[rows["kind"] == "mean"]
+            (_, look), seeds, mean = looks[str(key)], rows[rows["kind"] == "seed"], rows[rows["kind"] == "mean"]
             if rows["x"].isna().all():
                 ax.axhline(
                     float(mean["y"].iloc[0]), color=look.colour, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1.5
@@ -725,21 +751,21 @@ class Points:
             ax.plot(seeds["x"], seeds["y"], look.marker, color=look.colour, markersize=2.5, alpha=0.5, clip_on=False)
             ax.plot(mean["x"], mean["y"], look.marker, color=look.colour, markersize=5.5, clip_on=False)
 
-    def _key(self, ax: Axes, mine: pd.DataFrame, looks: Mapping[str, style.Look]) -> None:
-        """Every condition with its number of runs, right of the panels."""
+    def _key(self, ax: Axes, mine: pd.DataFrame, looks: Mapping[str, tuple[str, style.Look]]) -> None:
+        """Every name with its number of runs, right of the panels."""
+        names = mine["condition"].map(lambda key: looks[str(key)][0])
         handles = []
-        for key, rows in mine.groupby("condition", sort=False):
-            look, label = looks[str(key)], str(rows["label"].iloc[0])
-            level = rows["x"].isna().all()
-            count = rows["seeds"].max() if level else rows.loc[rows["kind"] == "seed", "run"].nunique()
+        for name, rows in mine.groupby(names, sort=False):
+            look, level = looks[str(rows["condition"].iloc[0])][1], rows["x"].isna().all()
+            runs = rows[rows["kind"] == "seed"].drop_duplicates(["condition", "run"])
+            count = rows["seeds"].max() if level else len(runs)
             shape = {"linestyle": (0, (4, 2)), "linewidth": 0.9} if level else {"linestyle": "", "marker": look.marker}
-            name = textwrap.fill(f"{label} ({count:g})", 30)
-            handles.append(Line2D([], [], label=name, color=look.colour, markersize=4, **shape))
-        shape = {"loc": "upper left", "bbox_to_anchor": (1.03, 1.02), "frameon": False}
+            text = textwrap.fill(f"{name} ({count:g})", 30)
+            handles.append(Line2D([], [], label=text, color=look.colour, markersize=4, **shape))
+        shape = {"loc": "upper left", "bbox_to_anchor": (1.03, 1.02), "frameon": False, "fontsize": 6.5}
         if handles:
-            size = 6.5 if len(handles) < 18 else 5.4
             spacing = {"handletextpad": 0.4, "labelspacing": 0.35, "borderaxespad": 0, "handlelength": 1.3}
-            ax.legend(handles=handles, fontsize=size, **shape, **spacing)
+            ax.legend(handles=handles, **shape, **spacing)
 
     def _families(self, ax: Axes, mine: pd.DataFrame) -> None:
         """The means, coloured by kind, with the key of the kinds and the names of the best."""
@@ -747,14 +773,13 @@ class Points:
         families = [of(*cell).family for cell in means[list(CELL)].itertuples(index=False)]
         tints = dict(zip(dict.fromkeys(families), itertools.cycle(style.FAMILIES), strict=False))
         labels = []
-        for family, row in zip(families, means.itertuples(), strict=True):
-            own = style.CONTROLS.get(str(row.condition))
-            left, above = means["x"] <= row.x, means["y"] >= row.y
-            best = not (left & above & ((means["x"] < row.x) | (means["y"] > row.y))).any()
+        for family, row in zip(families, make.records(means), strict=True):
+            own, x, y = style.CONTROLS.get(row["condition"]), row["x"], row["y"]
+            better = (means["x"] <= x) & (means["y"] >= y) & ((means["x"] < x) | (means["y"] > y))
             look = own or style.Look(tints[family])
-            ax.plot(row.x, row.y, look.marker, color=look.colour, markersize=5, alpha=0.9, clip_on=False)
-            if best or own:
-                labels.append(style.Label(float(row.x), float(row.y), short(str(row.label)), look.ink))
+            ax.plot(x, y, look.marker, color=look.colour, markersize=5, alpha=0.9, clip_on=False)
+            if own or not better.any():
+                labels.append(style.Label(x, y, short(row["label"]), look.ink))
         style.end_labels(ax, labels, size=6)
         kinds = [
             Line2D([], [], color=tint, marker="o", linestyle="", markersize=4, label=family)

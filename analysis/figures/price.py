@@ -14,7 +14,7 @@ from analysis.verdicts import Claim
 
 SOLVED = Column("solved, clean tasks", "clean:solved", "none", "solved", whole=True)
 UNCLEAR = Column("unclear", "unclear", what="answers")
-KL = Column("KL to start", "clean:kl", "none", "nats a token", share=False)
+KL = Column("KL to start, nats", "clean:kl", "none", "nats a token", share=False)
 REWARD = of("pm_penalty:weight=0.25")
 PENALTY = of("classifier_penalty:monitor=execution")
 

@@ -32,6 +32,11 @@ def frame(entries: Iterable[Row]) -> pd.DataFrame:
     return made.assign(**{name: made[name].fillna("") for name in words if name != "hackable"})
 
 
+def records(drawn: pd.DataFrame) -> list[Row]:
+    """The rows of a drawn table, one by one."""
+    return [{str(name): value for name, value in row.items()} for row in drawn.to_dict("records")]
+
+
 def entry(panel: str, condition: Condition, measure: str, prompt: str) -> Row:
     """What every row of a panel's condition shares."""
     named = {"panel": panel, "condition": condition.key, "label": condition.label}

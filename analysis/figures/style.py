@@ -231,8 +231,8 @@ def _edge(members: Sequence[int], wanted: Sequence[float], need: Sequence[float]
 
 
 def say_if_empty(ax: Axes, rows: pd.DataFrame) -> None:
-    """Marks axes without any value, so that nothing drawn is not read as zero."""
-    if not rows["y"].notna().any():
+    """Marks axes without any value of ours, so that nothing drawn is not read as zero."""
+    if not rows.loc[rows["kind"] != "paper", "y"].notna().any():
         ax.text(0.5, 0.5, "no values", transform=ax.transAxes, ha="center", va="center", size=6.5, color=FAINT)
 
 

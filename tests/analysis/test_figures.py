@@ -107,10 +107,11 @@ def test_a_headline_is_the_verdict_with_the_effect_in_the_direction_of_the_arms(
 
 def test_the_verdict_stands_where_the_runs_are_enough_and_turns_with_them(three_seeds: Evidence) -> None:
     said = flat(words(FIGURES["fig01"](three_seeds).figure))
-    assert said.startswith("reproduced RL on gameable graders raises hacking above the pre-RL model")
+    assert "reproduced RL on gameable graders raises hacking above the pre-RL model" in said
+    assert "not reproduced" not in said
     flipped = [arm if arm[:3] != ("none", "main", 1.0) else ("none", "main", 1.0, 0.02, 0.01) for arm in ARMS]
     other = flat(words(draw("fig01", check(table(arms=flipped), "synthetic")).figure))
-    assert not other.startswith("reproduced")
+    assert "not reproduced RL on gameable graders raises hacking" in other
 
 
 def test_claims_are_many_and_each_has_a_name_of_its_own() -> None:
