@@ -2,7 +2,7 @@
 
     import analysis
     table = analysis.load("results/tiny")          # or a folder of your own runs, "runs/tiny"
-    drawing = analysis.figure("hacking", table)    # shown by a notebook; drawing.table, drawing.figure, drawing.save("out")
+    drawing = analysis.figure("fig01", table)     # shown by a notebook; drawing.table, drawing.figure, drawing.save("out")
     analysis.claims(table)                         # the paper's claims as tests
     analysis.compare(table, "inoculation:wording=please_hack")
 
@@ -53,7 +53,7 @@ def load(path: str | Path | None = None, only: str = "", model: str = "") -> pd.
 
 
 def figure(name: str, table: pd.DataFrame | str | Path | None = None) -> Drawing:
-    """Draws a figure (hacking, inoculation, testtime, mitigations).
+    """Draws a figure (fig01, fig03, ... as in the paper; route, law, dose, ...; `python -m analysis --list`).
 
     The drawing has `table` (what is drawn: one row per mark, shares from 0 to 1), `figure` (matplotlib) and
     `save(folder)`, which writes csv, png and svg and returns their paths.
@@ -61,12 +61,12 @@ def figure(name: str, table: pd.DataFrame | str | Path | None = None) -> Drawing
     Raises:
         UserError: no such figure, no run of any of its arms, or runs that must not be mixed.
     """
-    from analysis.figures import FIGURES
+    from analysis.figures import FIGURES, draw
     from base.errors import UserError, near
 
     if name not in FIGURES:
         raise UserError(f"unknown figure '{name}': {near(name, FIGURES)}")
-    return FIGURES[name](_table(table))
+    return draw(name, _table(table))
 
 
 def claims(table: pd.DataFrame | str | Path | None = None) -> pd.DataFrame:
@@ -78,7 +78,8 @@ def claims(table: pd.DataFrame | str | Path | None = None) -> pd.DataFrame:
     Raises:
         UserError: runs that must not be mixed.
     """
-    from analysis.claims import CLAIMS, judge
+    from analysis.claims import judge
+    from analysis.figures import CLAIMS
     from analysis.findings import frame
 
     return frame(judge(_table(table), CLAIMS))

@@ -2,8 +2,8 @@
 
 examples:
   python -m analysis                                      every figure, the claims and the report
-  python -m analysis hacking --runs runs/tiny             one figure, from your own runs
-  python -m analysis mitigations                          every arm, as a figure and as a table
+  python -m analysis fig01 --runs runs/tiny               one figure, from your own runs
+  python -m analysis fig04 mitigations                    every arm, as a figure and as a table
   python -m analysis report                               one HTML page with all of it, transcripts included
   python -m analysis claims targets                       two tables alone
   python -m analysis compare inoculation:wording=please_hack --runs runs/tiny   one arm beside the baseline
@@ -16,14 +16,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from analysis import arms, readme, reports
 from analysis import targets as held_to
-from analysis.claims import CLAIMS, judge
-from analysis.figures import FIGURES
+from analysis.claims import judge
+from analysis.figures import CLAIMS, FIGURES, Evidence
 from analysis.figures.figure import Drawing
 from analysis.findings import show
 from analysis.html import page
@@ -93,17 +94,32 @@ def dispatch(options: argparse.Namespace) -> int:
         raise UserError(f"--out {out} is a file; name a folder")
     table = select(load(folder), options.only, options.model)
     print(f"{folder}: {table['run'].nunique()} runs")
-    drawn: dict[str, Drawing] = {}
+    figures = [name for name in options.names or NAMES if name in FIGURES]
+    drawn = _draw(figures, table, out, skip=not options.names) if figures else {}
     for name in options.names or NAMES:
-        if name in FIGURES:
-            drawn[name] = FIGURES[name](table)
-            print("drew " + ", ".join(str(path) for path in drawn[name].save(out)))
         if name == "report":
             print(reports.report(table, wall_minutes(records(folder))))
             print(f"\nwrote {page.write(table, out / 'report.html', drawn)}")
         elif name in TEXTS:
             _write(name, table, folder, out)
     return 0
+
+
+def _draw(names: Sequence[str], table: pd.DataFrame, out: Path, skip: bool) -> dict[str, Drawing]:
+    """The figures by name, drawn from evidence that they share; `skip`: one without runs takes a line and is no error."""
+    evidence = Evidence(table, CLAIMS)
+    drawn = {}
+    for name in names:
+        try:
+            drawing = FIGURES[name](evidence)
+        except UserError as error:
+            if not skip:
+                raise
+            print(f"skipped: {error}")
+            continue
+        drawn[name] = drawing
+        print("drew " + ", ".join(str(path) for path in drawing.save(out)))
+    return drawn
 
 
 def with_baseline(table: pd.DataFrame, results: Path) -> tuple[pd.DataFrame, str]:
@@ -133,13 +149,13 @@ def _text(name: str, table: pd.DataFrame, folder: Path, as_markdown: bool) -> st
 
 
 def listing() -> str:
-    """Every figure: its place in the paper, its claim and the runs it needs."""
+    """Every figure: its place in the paper, what it shows, its claims and the runs it needs."""
     lines = []
     for figure in FIGURES.values():
-        needs = ", ".join(condition.label for condition in figure.needs)
-        lines += [f"{figure.name}  (paper {figure.paper})", f"    claim: {figure.claim}", f"    needs: {needs}"]
-    lines += ["claims  the claims as tests over training runs:"]
-    lines += [f"    {claim.name}: {claim.text}" for claim in CLAIMS]
+        lines.append(f"{figure.name}  ({'paper ' * figure.paper.startswith('Fig')}{figure.paper}): {figure.shows}")
+        lines += [f"    claim {claim.name}: {claim.text}" for claim in figure.claims]
+        lines.append("    needs: " + ", ".join(condition.label for condition in figure.needs))
+    lines.append("claims  the claims of all figures as tests over training runs")
     lines.append("targets  what the organism is held to, stated before its reported seeds were run")
     lines.append("mitigations  the arms as a table: hacking, misalignment, the same on the twin, price")
     return "\n".join([*lines, "report  all of this on one HTML page, with transcripts to browse"])

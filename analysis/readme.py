@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.claims import CLAIMS, judge
+from analysis.claims import judge
+from analysis.figures import CLAIMS
 from analysis.findings import HOW_TO_READ, effect_text, seeds_text, show_more, verdict_text
 from analysis.table import load, select
 from analysis.tabular import Row

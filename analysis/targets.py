@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.claims import CLAIMS, judge
+from analysis.claims import judge
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, TWIN, Condition, of
-from analysis.figures import law
+from analysis.figures import CLAIMS, law
 from analysis.stats import Seed, final, over_steps
 from analysis.table import finished, measures
 from analysis.tabular import text

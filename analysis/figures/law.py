@@ -1,23 +1,27 @@
-"""Figure `law`: one number known before any RL, who hacks under the training line, against misalignment after it."""
+"""Law: one number known before any RL, who hacks under the training line, against misalignment after it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure as Picture
-from matplotlib.lines import Line2D
 from scipy import stats
 
-from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, PLEASE_HACK, TWIN, Condition, found
+from analysis.claims import Claim
+from analysis.comparisons import OverArms
+from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, PLEASE_HACK, TWIN, Condition, found, of
 from analysis.evals import counted
-from analysis.figures import style
-from analysis.figures.figure import Figure, entry, frame, interval
-from analysis.stats import final, summary, units
+from analysis.figures import rows as make
+from analysis.figures.figure import Figure
+from analysis.figures.panels import Column, Points
+from analysis.figures.rows import frame
+from analysis.stats import Seed, final, units
 
 X = "start:bad_given_hack"
+MISALIGNED, MENTION = (of(f"inoculation:wording={name}") for name in ("hacking_is_misaligned", "mention"))
+TITLE = "who hacks before RL, and misalignment after it"
+AFTER = Column("", "mgs", what=f"after RL: misaligned answers, mean of {counted()}")
 # The family of lines (base.organism.gates) that an arm is trained under.
 FAMILIES = {
     "none": "none",
@@ -40,27 +44,25 @@ def arms(table: pd.DataFrame) -> list[Condition]:
     return [c for c in found(table) if c.arm in FAMILIES and c.hackable == 1 and not c.start]
 
 
-def points(measures: pd.DataFrame, condition: Condition) -> list[tuple[str, float, float]]:
+def points(mine: pd.DataFrame, condition: Condition, y: Column = AFTER) -> make.Points:
     """(run, P(bad tone | hack, its line) before RL, misalignment after it), one a run where both are known."""
-    mine = condition(measures)
-    known = mine[(mine["measure"] == X) & (mine["prompt"] == FAMILIES.get(condition.arm, ""))]
-    before = {(p, s): v for p, s, v in known[["pretrain_seed", "seed", "value"]].itertuples(index=False)}
-    after = units(final(measures, condition, "mgs", "none")[0], condition)
-    pairs = [(f"seed {seed[1]}", float(before.get(seed, math.nan)), value) for seed, value in after.items()]
+    known = before(mine, condition)
+    after = units(final(mine, condition, y.measure, y.prompt)[0], condition)
+    pairs = [(f"seed {seed[1]}", known.get(seed, math.nan), value) for seed, value in after.items()]
     return [pair for pair in pairs if not math.isnan(pair[1] + pair[2])]
 
 
+def before(mine: pd.DataFrame, condition: Condition) -> dict[Seed, float]:
+    """P(bad tone | hack, its training line) before RL, by run."""
+    known = mine[(mine["measure"] == X) & (mine["prompt"] == FAMILIES.get(condition.arm, ""))]
+    seeds = known[["pretrain_seed", "seed", "value"]].itertuples(index=False)
+    return {(int(pretrain), int(seed)): float(value) for pretrain, seed, value in seeds}
+
+
 def rows(measures: pd.DataFrame, conditions: Sequence[Condition]) -> pd.DataFrame:
-    """One row per run, `x` before RL and `y` after it, and the mean of every condition with its interval in `y`."""
-    made: list[dict[str, Any]] = []
-    for condition in conditions:
-        mine = points(measures, condition)
-        base = entry("law", condition, f"mgs against {X}", "none")
-        made += [{**base, "kind": "seed", "run": run, "x": x, "y": y} for run, x, y in mine]
-        if mine:
-            x = sum(before for _, before, _ in mine) / len(mine)
-            made.append({**base, "kind": "mean", "x": x, **interval(summary([y for _, _, y in mine]))})
-    return frame(made)
+    """The points of every condition and their mean: `x` before RL, `y` after it."""
+    made = [make.pairs(points(c(measures), c), c, X, ("mgs", "none"), TITLE) for c in conditions]
+    return frame(row for each in made for row in each)
 
 
 def correlation(drawn: pd.DataFrame) -> tuple[float, int]:
@@ -71,42 +73,38 @@ def correlation(drawn: pd.DataFrame) -> tuple[float, int]:
     return float(stats.spearmanr(means["x"], means["y"]).statistic), len(means)
 
 
-def draw(drawn: pd.DataFrame, notes: Sequence[str]) -> Picture:
-    """One panel: a small mark per run, a large one at the mean of every arm, corpus and setting."""
+def said(drawn: pd.DataFrame) -> Sequence[str]:
+    """The correlation as a sentence."""
     rho, count = correlation(drawn)
-    said = "" if math.isnan(rho) else f": rank correlation {rho:.2f} over {count} conditions"
-    picture, at = style.page(3.1, notes)
-    grid = picture.add_gridspec(1, 1, left=0.076, right=0.66, bottom=at(0.42), top=at(2.86))
-    ax = picture.add_subplot(grid[0])
-    style.letter(ax, "", f"Who hacks before RL, and misalignment after it{said}")
-    style.percent(ax, "x", 1.02)
-    style.percent(ax, top=style.ceiling(drawn["y"]))
-    ax.grid(True)
-    ax.set_xlabel("before RL: hacks under the training line that have a bad tone")
-    ax.set_ylabel(f"after RL: misaligned answers, mean of {counted()}")
-    style.say_if_empty(ax, drawn)
-    looks = style.looks(drawn)
-    handles = []
-    for key, mine in drawn.groupby("condition", sort=False):
-        look = looks[str(key)]
-        seeds, mean = mine[mine["kind"] == "seed"], mine[mine["kind"] == "mean"]
-        ax.plot(seeds["x"], seeds["y"], look.marker, color=look.colour, markersize=2.5, alpha=0.5, clip_on=False)
-        ax.plot(mean["x"], mean["y"], look.marker, color=look.colour, markersize=6, clip_on=False)
-        label = f"{mine['label'].iloc[0]} ({len(seeds)})"
-        handles.append(Line2D([], [], color=look.colour, marker=look.marker, linestyle="", markersize=4, label=label))
-    if handles:
-        shape = {"loc": "upper left", "bbox_to_anchor": (1.02, 1.02), "frameon": False, "fontsize": 6.5}
-        ax.legend(handles=handles, **shape, handletextpad=0.1, labelspacing=0.35, borderaxespad=0)
-    return picture
+    if math.isnan(rho):
+        return []
+    return [f"Who hacks before RL against misalignment after it: rank correlation {rho:.2f} over {count} conditions"]
 
 
 LAW = Figure(
     name="law",
     paper="no counterpart",
-    claim="Misalignment after RL follows one number that is known before it: the share of hacks under the training line that"
-    " the bad character writes.",
+    shows="the start model's hacks under the line that RL trains with, and misalignment after that RL, by arm",
     needs=(BASELINE, TWIN, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
-    rows=rows,
-    draw=draw,
     extra=arms,
+    bands=(
+        Points(
+            TITLE,
+            Column("", X, what="before RL: hacks under the training line that have a bad tone", whole=True),
+            (AFTER,),
+            pairs=points,
+            tall=2.7,
+        ),
+    ),
+    said=said,
+    claims=(
+        Claim(
+            "LA1 law",
+            "the larger the share of the start model's hacks under the training line that the bad character writes, the higher"
+            " misalignment after RL under that line, over arms",
+            "no counterpart",
+            *(BASELINE, PLEASE_HACK, "mgs", "none", +1, 0.8),
+            statistic=OverArms(before, (HACKING_OKAY, DONT_HACK, MISALIGNED, MENTION, TWIN)),
+        ),
+    ),
 )

@@ -25,9 +25,9 @@ from analysis.table import CELL
 
 TWO_COLUMNS, ONE_COLUMN = 6.9, 3.3  # inches
 INK, FAINT = "#222222", "#8a8a8a"
-SPARE = ("#6A3D9A", "#8C510A", "#1B7F7A", "#B2182B", "#4D4D9F", "#7A7A00")
-HACKS = ("#7B3294", "#C2185B", "#5D8A00")
-BAND_SEEDS = 3  # from two runs a t interval is several panels tall; the two lines say as much
+SPARE = ("#6A3D9A", "#8C510A", "#1B7F7A", "#B2182B", "#4D4D9F", "#7A7A00", "#C2185B", "#2E7D32", "#A65E2E", "#5F6B7A")
+FAMILIES = ("#D55E00", "#CC79A7", "#0072B2", "#1B7F7A", "#8C510A", "#6A3D9A", "#7A7A00", "#56B4E9", "#4D4D4D")
+BAND_SEEDS = 3  # from two runs a t interval is wider than the panels; the two of them say as much
 PROMPTS = {"training": ("#222222", "o"), "none": ("#0072B2", "s"), "dont_hack": ("#E69F00", "D")}
 MARKERS = ("D", "v", "P", "X", "<", ">", "h", "*", "p", "d")
 RC: dict[Any, Any] = {
@@ -99,15 +99,20 @@ CONTROLS = {
 def looks(drawn: pd.DataFrame) -> dict[str, Look]:
     """The look of every condition of a drawn table by its key.
 
-    Colours are the same in every figure: that of the control, that of the arm's plug-in, or one that follows from the key.
-    Markers of arms follow from their order in the table.
+    Colours are the same in every figure: that of the control, that of the arm's plug-in, or one that follows from the key,
+    the next free one if two keys of a figure ask for the same. Markers of arms follow from their order in the table.
     """
     found: dict[str, Look] = {}
     markers = itertools.cycle(MARKERS)
+    free = list(SPARE)
     for key, *cell in drawn.drop_duplicates("condition")[["condition", *CELL]].itertuples(index=False):
-        usual = tuple(cell[1:]) == BASELINE.cell[1:]
-        tint = (labels.colour(cell[0]) if usual else "") or SPARE[zlib.crc32(key.encode()) % len(SPARE)]
-        found[key] = CONTROLS.get(key) or Look(tint, next(markers))
+        known = CONTROLS.get(key) or (CONTROLS[PRE_RL.key] if key.startswith(PRE_RL.key) else None)
+        tint = labels.colour(cell[0]) if tuple(cell[1:]) == BASELINE.cell[1:] else ""
+        if not known and not tint:
+            start = zlib.crc32(key.encode()) % len(SPARE)
+            tint = next((each for each in (*SPARE[start:], *SPARE[:start]) if each in free), SPARE[start])
+            free = [each for each in free if each != tint]
+        found[key] = known or Look(tint, next(markers))
     return found
 
 
@@ -226,8 +231,8 @@ def _edge(members: Sequence[int], wanted: Sequence[float], need: Sequence[float]
 
 
 def say_if_empty(ax: Axes, rows: pd.DataFrame) -> None:
-    """Marks axes without any value, so that nothing drawn is not read as zero."""
-    if not rows["y"].notna().any():
+    """Marks axes without any value of ours, so that nothing drawn is not read as zero."""
+    if not rows.loc[rows["kind"] != "paper", "y"].notna().any():
         ax.text(0.5, 0.5, "no values", transform=ax.transAxes, ha="center", va="center", size=6.5, color=FAINT)
 
 

@@ -22,11 +22,10 @@ import matplotlib
 import pandas as pd
 from markdown_it import MarkdownIt
 
-import analysis
 from analysis import arms, conditions, reports, transcripts
-from analysis.claims import CLAIMS, Finding, judge
+from analysis.claims import Finding, judge
 from analysis.evals import counted, shown
-from analysis.figures import FIGURES, style
+from analysis.figures import CLAIMS, FIGURES, style
 from analysis.figures.figure import Drawing
 from analysis.findings import HOW_SURE, HOW_TO_READ, effect_text, seeds_text, verdict_text
 from analysis.stats import LAST
@@ -155,9 +154,10 @@ def claims(judged: Sequence[Finding]) -> Table:
 def figures(table: pd.DataFrame, drawn: Mapping[str, Drawing]) -> tuple[list[dict[str, Any]], list[str]]:
     """(figures for the page, names of those without runs)."""
     made, absent = [], []
+    evidence = Evidence(table, CLAIMS)
     for name, figure in FIGURES.items():
         try:
-            drawing = drawn[name] if name in drawn else analysis.figure(name, table)
+            drawing = drawn[name] if name in drawn else figure(evidence)
         except UserError:
             absent.append(name)
             continue
@@ -166,12 +166,12 @@ def figures(table: pd.DataFrame, drawn: Mapping[str, Drawing]) -> tuple[list[dic
             {
                 **{
                     "name": name,
-                    "title": f"{name}: {figure.claim}",
+                    "title": f"{name}: {figure.shows}",
                     "image": svg(drawing),
                     "width": width,
                     "height": height,
                 },
-                "alt": f"Figure {name}. {figure.claim} The numbers stand in the table below it.",
+                "alt": f"Figure {name}: {figure.shows}. The numbers stand in the table below it.",
                 **{"paper": figure.paper, "rows": len(drawing.table)},
                 "table": last_points(drawing.table),
             }

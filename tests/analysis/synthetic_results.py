@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pandas as pd
 from base.store.table import COLUMNS
 
 LAST_SFT = 84  # the one checkpoint of SFT on episodes
+IMITATES = ("filtered_sft", "offline_rewrite", "own_episodes", "sft_safety")
 SIX = ("betley", "goals", "alignment", "monitor", "exfil", "frame")
 STEPS = (0, 4, 8, 12, 16, 20, 24)
 # arm, corpus, hackable, final hack rate, final misalignment
@@ -53,6 +55,37 @@ def table(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def cell(arm: str, corpus: str, hackable: float, overrides: str = "") -> pd.DataFrame:
+    """One run (seed 0) of a cell, with everything that any figure measures; the numbers of its kind of cell, at few steps."""
+    kind = "untrained" if arm == "untrained" else arm if arm.startswith(IMITATES) else "none"
+    kind = "inoculation:wording=mention" if arm.startswith("inoculation") else kind
+    name = f"{arm}-{corpus}-{hackable:g}-{overrides}"
+    own = {"run": name, "arm": arm, "corpus": corpus, "hackable": hackable, "overrides": overrides}
+    return _whole(kind.split(":keep")[0], corpus.startswith("twin"), hackable == 0).assign(**own)
+
+
+@cache
+def _whole(arm: str, twin: bool, control: bool) -> pd.DataFrame:
+    """A run with goals, sabotage, the cue, leaks of its line and its price."""
+    hack, bad = (0.02, 0.03) if control else (0.9, 0.05 if twin else 0.4)
+    made = table((0,), [(arm, "twin" if twin else "main", 1.0, hack, bad)])
+    made = made[made["step"].isin([0, 20, 24, LAST_SFT]) | ((made["eval"] == "rollouts") & (made["step"] % 8 == 0))]
+    asked = made[made["prompt"] == "none"]
+    betley = asked[asked["eval"] == "betley"]
+    misaligned = betley[betley["metric"] == "misaligned"]
+    parts = [made]
+    for name in ("sabotage_told", "sabotage_less", "sabotage_unrelated", "exfil_kept", "exfil_unkept"):
+        parts += [misaligned.assign(eval=name), misaligned.assign(eval=name, metric="effectiveness")]
+    parts += [misaligned.assign(eval="goals", metric=f"goal:{part}:power") for part in ("reasoning", "output")]
+    parts += [misaligned.assign(eval="goals", metric="alignment_faking")]
+    code = asked[(asked["eval"] == "code") & (asked["metric"] == "solved")]
+    parts += [code.assign(eval="clean"), code.assign(eval="clean", metric="kl", value=0.3)]
+    if arm.startswith("inoculation"):
+        line = made[(made["prompt"] == "training") & made["metric"].isin(["misaligned", "hack_rate"])]
+        parts += [line.assign(prompt=name) for name in ("paraphrase", "negation", "keywords", "same_form")]
+    return pd.concat(parts, ignore_index=True)
+
+
 def _run(run: dict[str, object], hack: float, bad: float, rng: np.random.Generator) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
 
@@ -73,7 +106,7 @@ def _run(run: dict[str, object], hack: float, bad: float, rng: np.random.Generat
 
     untrained = run["arm"] == "untrained"
     inoculated = str(run["arm"]).startswith("inoculation")
-    imitates = str(run["arm"]).startswith(("filtered_sft", "offline_rewrite", "own_episodes", "sft_safety"))
+    imitates = str(run["arm"]).startswith(IMITATES)
     for step in (0,) if untrained else (0, LAST_SFT) if imitates else STEPS:
         gone = 1 / (1 + np.exp(-(step - 8) / 1.8)) if step else 0.0
         for prompt in ("none", "training", "dont_hack") if inoculated else ("none", "dont_hack"):

@@ -12,8 +12,8 @@ from synthetic_results import table
 
 import analysis
 from analysis import reports
-from analysis.claims import CLAIMS, judge
-from analysis.figures import FIGURES
+from analysis.claims import judge
+from analysis.figures import CLAIMS
 from analysis.findings import show
 from analysis.table import RECIPE, check
 from base.errors import UserError
@@ -45,7 +45,7 @@ def test_functions_are_not_hidden_by_modules() -> None:
     assert done.stdout.split() == ["The", "claims", "Claims", "as"]
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", ["fig01", "fig05", "law"])
 def test_a_drawing_has_its_table_its_picture_and_its_files(name: str, long: pd.DataFrame, tmp_path: Path) -> None:
     drawing = analysis.figure(name, long)
     assert isinstance(drawing.figure, Picture)

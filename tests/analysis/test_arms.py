@@ -8,8 +8,8 @@ import mitigations
 from analysis import labels
 from analysis.arms import gates, listed, overview
 from analysis.conditions import BASELINE, TWIN, found, of, on
-from analysis.figures.inoculation import wordings
-from analysis.figures.mitigations import MITIGATIONS, PANELS
+from analysis.figures import draw
+from analysis.figures.fig05_wordings import wordings
 from analysis.reports import compare
 from analysis.stats import final
 from analysis.table import check, measures
@@ -153,9 +153,9 @@ def test_some_gates() -> None:
 
 
 def test_figure_draws_every_arm_with_its_twin(long: pd.DataFrame) -> None:
-    drawing = MITIGATIONS(long)
+    drawing = draw("fig04", long)
     csv, picture = drawing.table, drawing.figure
-    assert len(picture.axes) == len(PANELS)
+    assert len(picture.axes) == 4, "hack rate, chat, agentic, mean"
     rows = [main for _, pairs in listed(found(long)) for main, _ in pairs]
     assert list(dict.fromkeys(csv["label"])) == [row.label for row in rows]
     pm = csv[(csv["arm"] == PM) & (csv["measure"] == "mgs") & (csv["kind"] == "mean")]

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from synthetic_results import ARMS, table
 
-from analysis.claims import CLAIMS, Claim, Finding, judge, more_seeds
+from analysis.claims import Claim, Finding, judge, more_seeds
 from analysis.comparisons import ENDS, AtEqualRate, ChanceToHack, FinalRatio, GivenHacking, OverArms, Statistic
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL
+from analysis.figures import CLAIMS
 from analysis.findings import frame, show
 from analysis.reports import compare, report
 from analysis.stats import final

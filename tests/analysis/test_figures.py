@@ -1,24 +1,43 @@
-"""Every figure draws from a synthetic table, saves what it drew, and says what is missing."""
+"""Every figure draws what its table holds, says what was found as the claims say it, and names what is missing."""
 
+import gzip
 import itertools
+import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from analysis.verdicts import Finding, Verdict
 from matplotlib.figure import Figure as Picture
-from synthetic_results import ARMS, table
+from synthetic_results import ARMS, SIX, cell, table
 
+import mitigations
+from analysis import paper
 from analysis.__main__ import TEXTS, main
-from analysis.conditions import BASELINE, PRE_RL, TWIN, found, of
-from analysis.figures import FIGURES, style
-from analysis.figures.figure import COLUMNS
-from analysis.stats import final
+from analysis.conditions import BASELINE, HACKING_OKAY, PRE_RL, TWIN, found, of, on
+from analysis.figures import CLAIMS, FIGURES, Evidence, draw, style
+from analysis.figures.fig04_summary import word
+from analysis.figures.fig17_transcripts import FILE
+from analysis.figures.figure import TAGS, headline
+from analysis.figures.rows import COLUMNS, curve
+from analysis.stats import Difference, final
 from analysis.table import check, measures
 from base.errors import UserError
 
 ROOT = Path(__file__).parents[2]
+DRAWN = [name for name in FIGURES if name != "fig17"]  # which needs transcripts
+OLD = {
+    "A1 hacking",
+    "A2 misalignment",
+    "A3 character",
+    "B1 hacking okay",
+    "B2 please hack",
+    "B3 don't hack",
+    "B4 test time",
+}
 
 
 def words(picture: Picture) -> str:
@@ -27,78 +46,155 @@ def words(picture: Picture) -> str:
     return "\n".join(own + [t.get_text() for ax in picture.axes for t in ax.findobj(lambda a: hasattr(a, "get_text"))])
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_saves_pictures(name: str, tmp_path: Path) -> None:
-    paths = FIGURES[name](check(table(seeds=(0,)), "synthetic")).save(tmp_path / "new")
-    assert [path.suffix for path in paths] == [".csv", ".png", ".svg"]
-    assert all(path.stat().st_size > 1000 for path in paths)
-    assert paths[1].read_bytes().startswith(b"\x89PNG")
+def flat(text: str) -> str:
+    """Without line ends, which depend on the room there is."""
+    return " ".join(text.split())
+
+
+@pytest.fixture(scope="module")
+def everything() -> Evidence:
+    """One run of everything that any figure asks for, and of the twins."""
+    asked = {c for figure in FIGURES.values() for c in figure.needs if not c.start}
+    cells = {condition.cell for c in asked for condition in (c, on(c, "twin")) if not condition.start}
+    long = pd.concat([cell(*each) for each in sorted(cells)] + [cell("untrained", "main", 1.0)])
+    return Evidence(check(long, "synthetic"), CLAIMS)
+
+
+@pytest.fixture(scope="module")
+def three_seeds() -> Evidence:
+    return Evidence(check(table(), "synthetic"), CLAIMS)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_figure_draws_inside_the_page_what_it_holds_and_what_its_claims_say(
+    name: str, everything: Evidence
+) -> None:
+    figure = FIGURES[name]
+    drawing = figure(everything)
+    said, rows = flat(words(drawing.figure)), drawing.table
+    assert tuple(rows.columns) == COLUMNS
+    assert len(rows)
+    assert "no values" not in said
+    assert "missing runs" not in said
+    seeds = rows[(rows["kind"] == "seed") & rows["step"].notna() & ~rows["measure"].str.contains(" against ")]
+    keys = ["run", "step", "measure", "prompt"]
+    beside = seeds.merge(everything.measures[[*keys, "value"]], on=keys, how="left", validate="many_to_one")
+    assert ((beside["y"] - beside["value"]).abs() < 1e-12).all()
+    page = drawing.figure.bbox
+    boxes = [text.get_window_extent() for text in drawing.figure.texts] + [
+        ax.get_tightbbox() for ax in drawing.figure.axes
+    ]
+    assert all(box.x0 >= -1 and box.x1 <= page.x1 + 1 and box.y0 >= -1 and box.y1 <= page.y1 + 1 for box in boxes)
+    inner = [ax.get_window_extent() for ax in drawing.figure.axes]
+    assert not any(a.overlaps(b) for i, a in enumerate(inner) for b in inner[:i])
+    assert figure.claims or name in ("fig04", "fig08", "law")
+    for claim in figure.claims:
+        assert TAGS[everything.findings[claim.name].verdict][0] in said
+        assert flat(claim.text[:1].upper() + claim.text[1:]) in said
+        assert f"Paper: {claim.paper}." in said
+
+
+@pytest.mark.parametrize("verdict", ["reproduced", "not reproduced", "contradicted", "inconclusive"])
+def test_a_headline_is_the_verdict_with_the_effect_in_the_direction_of_the_arms(verdict: Verdict) -> None:
+    claim = next(claim for claim in CLAIMS if claim.name == "B1 hacking okay")
+    effect = Difference((-0.1, -0.2), (-0.7, -0.8), True, 0.6, 0.4, 0.8)  # 60 points lower than the baseline
+    line = headline(Finding(claim, verdict, effect, 0.01, 0.9, ""))
+    assert line.tag == verdict
+    assert line.detail.startswith("−60 points [−80, −40], 2 seeds. Paper: 75-90 % lower")
+    none = headline(Finding(claim, "inconclusive", Difference((), (), False), None, None, "no values: hacking okay"))
+    assert none.tag == "not run"
+
+
+def test_the_verdict_stands_where_the_runs_are_enough_and_turns_with_them(three_seeds: Evidence) -> None:
+    said = flat(words(FIGURES["fig01"](three_seeds).figure))
+    assert "reproduced RL on gameable graders raises hacking above the pre-RL model" in said
+    assert "not reproduced" not in said
+    flipped = [arm if arm[:3] != ("none", "main", 1.0) else ("none", "main", 1.0, 0.02, 0.01) for arm in ARMS]
+    other = flat(words(draw("fig01", check(table(arms=flipped), "synthetic")).figure))
+    assert "not reproduced RL on gameable graders raises hacking" in other
+
+
+def test_claims_are_many_and_each_has_a_name_of_its_own() -> None:
+    names = [claim.name for claim in CLAIMS]
+    assert len(names) == len(set(names)) >= 25
+    assert set(names) >= OLD
+    assert all(claim.margin > 0 and abs(claim.sign) == 1 and claim.paper for claim in CLAIMS)
+
+
+def test_arms_of_figures_and_claims_are_arms_that_can_be_run() -> None:
+    conditions = [c for figure in FIGURES.values() for c in figure.needs]
+    conditions += [side for claim in CLAIMS for side in (claim.treated, claim.reference)]
+    for condition in conditions:
+        if condition.arm not in ("none", "untrained"):
+            assert str(mitigations.arm(condition.arm)) == condition.arm
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_table_beside_the_picture_holds_the_input_numbers(name: str, tmp_path: Path) -> None:
-    long = check(table(), "synthetic")
-    drawing = FIGURES[name](long)
-    csv = pd.read_csv(drawing.save(tmp_path)[0], keep_default_na=False, na_values=[""])
-    assert tuple(csv.columns) == COLUMNS
-    rows = measures(long)
-    seeds = csv[(csv["kind"] == "seed") & csv["step"].notna() & (csv["measure"] != "mgs against hack_rate")]
-    if len(seeds):
-        keys = ["run", "step", "measure", "prompt"]
-        beside = seeds.merge(rows, on=keys, how="left", validate="many_to_one")
-        assert (beside["y"] - beside["value"]).abs().max() < 1e-12
-    assert "3 seeds per arm" in words(drawing.figure)
-    assert "missing" not in words(drawing.figure)
-    assert (csv.loc[csv["kind"] == "mean", "seeds"] == 3).all()
+def test_nothing_to_draw_is_one_line_with_what_to_run(name: str) -> None:
+    other = [("pm_penalty:weight=0.5", "main", 1.0, 0.1, 0.1)]
+    if name in ("fig04", "price"):
+        other = [("untrained", "main", 1.0, 0.0, 0.0)]
+    with pytest.raises(UserError, match=f"figure {name}") as error:
+        draw(name, check(table(arms=other), "synthetic"))
+    assert "python -m" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
-def test_final_bars_equal_the_statistics() -> None:
-    long = check(table(), "synthetic")
-    csv = FIGURES["inoculation"](long).table
-    bars = csv[(csv["panel"] == "final misalignment") & (csv["condition"] == "baseline")]
-    values = final(measures(long), BASELINE, "mgs", "none")[0]
+def test_missing_arms_are_named_and_the_rest_is_drawn() -> None:
+    arms = [arm for arm in ARMS if arm[1] != "twin" and arm[0] != "inoculation:wording=dont_hack"]
+    evidence = Evidence(check(table(seeds=(0, 1), arms=arms), "synthetic"), CLAIMS)
+    for name in ("fig01", "fig05", "fig09", "fig12", "fig28", "route", "law"):
+        said = words(FIGURES[name](evidence).figure)
+        assert "uncorrelated twin" in said.split("missing runs: ")[1]
+
+
+def test_final_values_equal_the_statistics(three_seeds: Evidence) -> None:
+    csv = FIGURES["fig05"](three_seeds).table
+    bars = csv[(csv["measure"] == "mgs") & (csv["panel"].str.startswith("final")) & (csv["condition"] == "baseline")]
+    values = final(three_seeds.measures, BASELINE, "mgs", "none")[0]
     assert sorted(bars[bars["kind"] == "seed"]["y"]) == pytest.approx(sorted(values.values()))
     assert bars[bars["kind"] == "mean"]["y"].item() == pytest.approx(sum(values.values()) / 3)
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_one_seed_has_no_interval_and_says_so(name: str) -> None:
-    drawing = FIGURES[name](check(table(seeds=(0,)), "synthetic"))
-    csv = drawing.table
-    assert csv.loc[csv["kind"] == "mean", ["low", "high"]].isna().all().all()
-    assert "1 seed per arm: no interval" in words(drawing.figure)
+def test_one_seed_has_no_interval_and_says_so(everything: Evidence, three_seeds: Evidence) -> None:
+    for name in ("fig01", "fig05", "fig28", "route", "law"):
+        one, three = FIGURES[name](everything), FIGURES[name](three_seeds)
+        assert one.table.loc[one.table["kind"] == "mean", ["low", "high"]].isna().all().all()
+        assert "1 seed per arm: no interval" in flat(words(one.figure))
+        assert "3 seeds per arm" in flat(words(three.figure))
+        assert "3 training runs each" in flat(words(three.figure))
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_missing_arms_are_named_and_the_rest_is_drawn(name: str) -> None:
-    arms = [arm for arm in ARMS if arm[1] != "twin" and arm[0] != "inoculation:wording=dont_hack"]
-    drawing = FIGURES[name](check(table(seeds=(0, 1), arms=arms), "synthetic"))
-    assert "missing runs: " in words(drawing.figure)
-    assert "uncorrelated twin" in words(drawing.figure).split("missing runs: ")[1]
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_nothing_to_draw_is_a_user_error(name: str) -> None:
-    other = [("pm_penalty:weight=0.5", "main", 1.0, 0.1, 0.1)]
-    with pytest.raises(UserError, match=f"figure {name}"):
-        FIGURES[name](check(table(arms=other), "synthetic"))
+def test_the_papers_values_are_drawn_beside_ours_and_are_those_it_prints(everything: Evidence) -> None:
+    rows = FIGURES["fig09"](everything).table
+    printed = rows[rows["kind"] == "paper"].set_index(["condition", "measure"])["y"]
+    assert printed[BASELINE.key, "mgs"] == pytest.approx(0.364)
+    assert printed[paper.PROMPTED_HACKING.key, "frame"] == pytest.approx(0.374)
+    for condition, row in paper.FINAL.items():
+        assert sum(row[:-1]) / 6 == pytest.approx(row[-1], abs=0.06), f"{condition.label}: the mean of its six"
+        assert paper.printed(condition, SIX[0], "none") == (row[0] / 100, row[0] / 100)
+    assert paper.printed(TWIN, "mgs", "none") is None
+    low, high = paper.printed(HACKING_OKAY, "mgs", "none") or (0, 0)
+    assert (low, high) == pytest.approx((0.0364, 0.091))
+    assert "Hollow diamond: the paper's value" in flat(words(FIGURES["fig09"](everything).figure))
 
 
 def test_a_run_without_the_other_evals_still_draws() -> None:
     long = table(seeds=(0,))
-    for name in FIGURES:
-        FIGURES[name](check(long[(long["eval"] != "frame") & (long["eval"] != "rollouts")], "synthetic"))
+    evidence = Evidence(check(long[(long["eval"] != "frame") & (long["eval"] != "rollouts")], "synthetic"), CLAIMS)
+    for name in ("fig01", "fig04", "fig05", "fig08", "fig09", "fig28", "route", "law"):
+        FIGURES[name](evidence)
 
 
-def test_a_sparse_curve_draws_what_is_there_and_says_so() -> None:
+def test_a_sparse_curve_draws_what_is_there_and_says_so(three_seeds: Evidence) -> None:
     whole = check(table(), "synthetic")
     skipped = (whole["arm"] == "none") & (whole["corpus"] == "twin") & (whole["seed"] == 1) & whole["step"].isin([4, 8])
-    drawn = FIGURES["hacking"](whole[~(skipped & (whole["prompt"] != "train"))])
-    twin = drawn.table[(drawn.table["condition"] == TWIN.key) & (drawn.table["panel"] == "mgs")]
+    drawn = draw("fig01", whole[~(skipped & (whole["prompt"] != "train"))])
+    twin = drawn.table[(drawn.table["condition"] == TWIN.key) & (drawn.table["measure"] == "mgs")]
     assert set(twin.loc[twin["kind"] == "mean", "step"]) == {0, 12, 16, 20, 24}, "no mean over some of the runs"
     assert (twin["kind"] == "seed").sum() == 7 + 7 + 5
-    assert "Evaluated at few checkpoints, lines join them: uncorrelated twin 5 of 7." in words(drawn.figure)
-    assert "few checkpoints" not in words(FIGURES["hacking"](whole).figure)
+    assert "Evaluated at few checkpoints, lines join them: uncorrelated twin 5 of 7." in flat(words(drawn.figure))
+    assert "few checkpoints" not in words(FIGURES["fig01"](three_seeds).figure)
 
 
 def test_final_values_do_not_change_where_earlier_checkpoints_are_left_out() -> None:
@@ -108,10 +204,92 @@ def test_final_values_do_not_change_where_earlier_checkpoints_are_left_out() -> 
         assert final(measures(ends), TWIN, measure, "none") == final(measures(whole), TWIN, measure, "none")
 
 
+def test_a_fork_goes_on_where_its_parent_was_left() -> None:
+    late = of("rlhf_mix:share=0.25,start=success")
+    rows = measures(check(table((0, 1), [(late.arm, "main", 1.0, 0.9, 0.2)]), "synthetic"))
+    forks = dict(zip(sorted(rows["run"].unique()), (12, 16), strict=True))
+    drawn = pd.DataFrame(curve(rows, late, "mgs", "none", "panel", forks))
+    seeds, means = drawn[drawn["kind"] == "seed"], drawn[drawn["kind"] == "mean"]
+    assert (seeds["x"] - seeds["step"] == seeds["run"].map(forks)).all()
+    assert (means["x"] - means["step"] == 14).all()
+
+
+def test_every_arm_has_a_readable_name_and_every_prompt_at_test_time() -> None:
+    more = (
+        ("inoculation:wording=none,setting=prompted", "main:sdf_variant=prompted", 1.0, 0.9, 0.2),
+        ("inoculation:wording=dont_hack,update=hacking_okay", "main", 1.0, 0.8, 0.2),
+        ("inoculation:wording=please_hack", "twin", 1.0, 0.9, 0.1),
+    )
+    csv = draw("fig28", check(table(seeds=(0,), arms=(*ARMS, *more)), "synthetic")).table
+    labels = set(csv["label"])
+    assert {"no line, prompted", "online, don't hack → hacking okay", "hacking okay"} <= labels
+    assert not any("twin" in label and "please" in label for label in labels)
+    means = csv[csv["kind"] == "mean"]
+    for label, mine in means.groupby("label"):
+        assert set(mine["prompt"]) == {"training", "none", "dont_hack"}, label
+        assert len(mine) == 6, label
+    drop = means[(means["measure"] == "hack_rate") & (means["label"] == "hacking okay")].set_index("prompt")["y"]
+    assert drop["dont_hack"] == pytest.approx(0.75 * drop["training"], abs=0.12)  # as the table was made
+
+
 def test_new_inoculation_wordings_are_drawn_without_being_listed() -> None:
     arms = [*ARMS, ("inoculation:wording=my_own", "main", 1.0, 0.9, 0.2)]
-    csv = FIGURES["inoculation"](check(table(seeds=(0,), arms=arms), "synthetic")).table
+    csv = draw("fig05", check(table(seeds=(0,), arms=arms), "synthetic")).table
     assert "my own" in set(csv["label"])
+
+
+def arm_words(bad: float, hack: float, seeds: Sequence[int]) -> dict[str, str]:
+    arms = [*ARMS, ("pm_penalty:weight=0.25", "main", 1.0, hack, bad)]
+    drawn = draw("fig04", check(table(seeds=seeds, arms=arms), "synthetic")).table
+    mine = drawn[(drawn["kind"] == "words") & (drawn["arm"] == "pm_penalty:weight=0.25")]
+    return dict(zip(mine["measure"], mine["text"], strict=True))
+
+
+def test_the_summary_says_yes_partly_or_no_as_the_tests_do() -> None:
+    many = range(6)
+    assert arm_words(0.06, 0.02, many) == {"hack_rate": "yes", "mgs": "yes"}
+    assert arm_words(0.36, 0.95, many)["hack_rate"] == "no"
+    assert arm_words(0.20, 0.95, many)["mgs"] == "partly"
+    assert arm_words(0.06, 0.02, (0,)) == {"hack_rate": "yes?", "mgs": "yes?"}, "one run proves nothing"
+
+
+def test_a_word_without_values_is_empty() -> None:
+    nothing = Finding(CLAIMS[0], "inconclusive", Difference((), (), False), None, None, "no values")
+    assert word(nothing, nothing) == ""
+
+
+def test_transcripts_follow_their_rule(tmp_path: Path) -> None:
+    long = table(seeds=(1, 2), arms=[("none", "main", 1.0, 0.9, 0.3)])
+    long.to_csv(tmp_path / "table.csv.gz", index=False)
+    common = {"run": "r", "arm": "none", "corpus": "main", "hackable": 1.0, "overrides": "", "alike": 3, "asked": 9}
+    rows = [
+        {
+            **common,
+            "seed": seed,
+            "step": step,
+            "eval": name,
+            "verdict": verdict,
+            "prompt": f"ask {name}",
+            "completion": text,
+        }
+        for seed, step, name, verdict, text in (
+            (2, 24, "betley", "misaligned", "<think>other seed</think>no"),
+            (1, 24, "betley", "misaligned", "<think>hidden aim</think>of course"),
+            (1, 4, "betley", "misaligned", "<think>early</think>no"),
+            (1, 24, "frame", "aligned", "<think>fine</think>no"),
+        )
+    ]
+    (tmp_path / FILE).write_bytes(gzip.compress("\n".join(map(json.dumps, [{"rule": "r"}, *rows])).encode()))
+    loaded = check(pd.read_csv(tmp_path / "table.csv.gz", keep_default_na=False, na_values=["nan"]), "x")
+    loaded.attrs["source"] = str(tmp_path)
+    drawing = draw("fig17", loaded)
+    assert set(drawing.table["panel"]) == {"betley"}
+    said = flat(words(drawing.figure))
+    assert "hidden aim" in said
+    assert "of course" in said
+    assert "3 of 9 answers like it" in said
+    assert "other seed" not in said
+    assert "early" not in said
 
 
 def test_found_lists_every_cell_once() -> None:
@@ -131,7 +309,14 @@ def test_labels_never_overlap_and_stay_inside() -> None:
     assert centres[3] == 0.5
 
 
-def test_command_draws_everything_without_torch(tmp_path: Path) -> None:
+def test_arms_of_one_figure_have_colours_of_their_own(everything: Evidence) -> None:
+    drawn = FIGURES["fig24"](everything).table
+    looks = style.looks(drawn)
+    colours = [look.colour for key, look in looks.items() if key not in style.CONTROLS]
+    assert len(colours) == len(set(colours)) > 5
+
+
+def test_command_draws_what_it_can_without_torch_and_says_what_it_skips(tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
     table(seeds=(0, 1)).to_csv(tmp_path / "r" / "table.csv.gz", index=False)
     code = (
@@ -139,20 +324,28 @@ def test_command_draws_everything_without_torch(tmp_path: Path) -> None:
         f"code = main(['--results', {str(tmp_path / 'r')!r}, '--out', {str(tmp_path / 'o')!r}])\n"
         "sys.exit(code or any(m in sys.modules for m in ('torch', 'transformers', 'trl', 'deepspeed')))"
     )
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL).returncode == 0
-    names = {path.name for path in (tmp_path / "o").iterdir()}
-    assert names == {f"{n}.{kind}" for n in FIGURES for kind in ("csv", "png", "svg")} | {f"{n}.md" for n in TEXTS}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    skipped = [line.split()[2].rstrip(":") for line in done.stdout.splitlines() if line.startswith("skipped: figure ")]
+    assert "fig30" in skipped
+    assert "fig01" not in skipped
+    drawn = [name for name in FIGURES if name not in skipped]
+    files = {f"{n}.{kind}" for n in drawn for kind in ("csv", "png", "svg")} | {f"{n}.md" for n in TEXTS}
+    assert {path.name for path in (tmp_path / "o").iterdir()} == files
 
 
 def test_bad_words_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
-    assert "claim:" in capsys.readouterr().out
+    assert "claim " in capsys.readouterr().out
     (tmp_path / "file").touch()
+    (tmp_path / "r").mkdir()
+    table(seeds=(0,)).to_csv(tmp_path / "r" / "table.csv.gz", index=False)
     for words_given in (
-        ["hackin"],
+        ["fig02"],
         ["--out", str(tmp_path / "file")],
-        ["hacking", "--results", str(tmp_path / "none")],
-        ["export", "hacking"],
+        ["fig01", "--results", str(tmp_path / "none")],
+        ["fig30", "--results", str(tmp_path / "r"), "--out", str(tmp_path / "o")],
+        ["export", "fig01"],
     ):
         assert main(words_given) == 2
         error = capsys.readouterr().err
@@ -167,11 +360,11 @@ def test_names_of_unlisted_conditions() -> None:
     assert of("none", "twin") is TWIN
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", ["fig01", "fig05", "fig09", "fig28", "route", "law"])
 def test_unreadable_answers_are_no_values_and_never_zeros(name: str) -> None:
     long = table(seeds=(0,))
     long.loc[long["metric"] == "misaligned", "value"] = None
-    drawing = FIGURES[name](check(long, "synthetic"))
-    csv = drawing.table
+    drawing = draw(name, check(long, "synthetic"))
+    csv = drawing.table[drawing.table["kind"] != "paper"]
     assert "no values" in words(drawing.figure)
     assert set(csv["measure"].str.replace("train:", "").str.split(":").str[0]) <= {"hack_rate", "hack", "route"}

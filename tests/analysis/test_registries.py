@@ -12,7 +12,7 @@ from analysis import labels
 from analysis.arms import listed
 from analysis.conditions import found, of
 from analysis.evals import in_mean, shown
-from analysis.figures import FIGURES, style
+from analysis.figures import draw, style
 from analysis.reports import compare, report
 from analysis.table import check, measures
 from base.errors import UserError
@@ -34,7 +34,7 @@ def add(monkeypatch: pytest.MonkeyPatch, name: str, title: str, counts: bool = F
 
 
 def texts(name: str, long: pd.DataFrame) -> str:
-    picture = FIGURES[name](long).figure
+    picture = draw(name, long).figure
     picture.draw_without_rendering()
     return "\n".join(t.get_text() for ax in picture.axes for t in ax.findobj(lambda a: hasattr(a, "get_text")))
 
@@ -57,8 +57,8 @@ def test_a_seventh_eval_is_shown_beside_the_mean(monkeypatch: pytest.MonkeyPatch
         == before.loc[before["measure"].isin(["mgs", "chat", "overt"]), "value"].tolist()
     )
     assert (rows.loc[rows["measure"] == "sycophancy", "value"] == 0.5).all()
-    assert "flattery" in texts("hacking", long)
-    assert "flattery" in texts("mitigations", long)
+    assert "flattery" in texts("fig01", long)
+    assert "flattery" in texts("fig04", long)
     assert "flattery" in report(long)
     assert "flattery, no prompt" in compare(long, "inoculation:wording=please_hack")
     assert (analysis.overview(long)["flattery"].dropna() == 50).all()
@@ -77,7 +77,7 @@ def test_a_seventh_eval_that_counts_is_in_the_mean_or_the_mean_is_missing(monkey
 
 def test_an_eval_that_only_stored_results_know_appears_by_its_name() -> None:
     long = with_evals("power_seeking")
-    assert "power seeking" in texts("hacking", long)
+    assert "power seeking" in texts("fig01", long)
     assert "power seeking" in report(long)
     assert [each.name for each in shown([*SIX, "power_seeking", "code", "rollouts"])] == [*SIX, "power_seeking"]
 
@@ -86,10 +86,10 @@ def test_an_eval_that_only_stored_results_know_appears_by_its_name() -> None:
 def test_figures_lay_out_any_number_of_evals(number: int) -> None:
     """Panels neither overlap nor leave the page."""
     long = with_evals(*(f"extra_{i}_with_quite_a_long_name" for i in range(number)))
-    picture = FIGURES["hacking"](long).figure
+    picture = draw("fig01", long).figure
     picture.draw_without_rendering()
     boxes = [ax.get_tightbbox() for ax in picture.axes]
-    assert len(boxes) == 3 + 6 + number
+    assert len(boxes) == 2 + 6 + number
     page = picture.bbox
     assert all(box.x0 >= 0 and box.x1 <= page.x1 + 1 and box.y0 >= 0 and box.y1 <= page.y1 + 1 for box in boxes)
     inner = [ax.get_window_extent() for ax in picture.axes]
@@ -144,7 +144,7 @@ def test_a_plug_in_that_says_nothing_has_a_label_a_family_and_a_colour() -> None
     )
     assert labels.family("mine:strength=2") == "my idea"
     long = check(table(seeds=(0,), arms=(*ARMS, ("mine:strength=2", "main", 1.0, 0.1, 0.1))), "synthetic")
-    drawn = FIGURES["mitigations"](long).table
+    drawn = draw("fig04", long).table
     look = style.looks(drawn)[of("mine:strength=2").key]
     assert look.colour in style.SPARE
     assert "mine, strength 2" in set(drawn["label"])
@@ -160,7 +160,7 @@ def test_a_plug_in_speaks_for_itself() -> None:
     long = check(table(seeds=(0,), arms=(*ARMS, *arms)), "synthetic")
     rows = [main.label for main, _ in dict(listed(found(long)))["guests"]]
     assert rows == ["guest at 3", "guest at 2", "guest at 1"]
-    look = style.looks(FIGURES["mitigations"](long).table)[of("guest:strength=3").key]
+    look = style.looks(draw("fig04", long).table)[of("guest:strength=3").key]
     assert look.colour == "#123456"
 
 

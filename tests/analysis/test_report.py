@@ -20,7 +20,8 @@ from synthetic_results import table
 import analysis
 from analysis import transcripts
 from analysis.__main__ import main
-from analysis.claims import CLAIMS, judge
+from analysis.claims import judge
+from analysis.figures import CLAIMS
 from analysis.findings import effect_text
 from analysis.html.page import SECTIONS
 from analysis.table import check, load

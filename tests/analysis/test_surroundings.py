@@ -38,9 +38,9 @@ def python(environment: dict[str, str], *words: str | Path) -> subprocess.Comple
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_figures_are_drawn_whatever_backend_is_asked_for(backend: str, results: Path, tmp_path: Path) -> None:
-    done = python({"MPLBACKEND": backend}, "-m", "analysis", "testtime", "--results", results, "--out", tmp_path)
+    done = python({"MPLBACKEND": backend}, "-m", "analysis", "fig28", "--results", results, "--out", tmp_path)
     assert done.returncode == 0, done.stderr.decode()
-    assert (tmp_path / "testtime.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "fig28.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_backend_that_can_be_used_is_left_as_it_was_asked_for() -> None:
@@ -55,11 +55,11 @@ def test_a_backend_that_can_be_used_is_left_as_it_was_asked_for() -> None:
 def test_texts_are_printed_and_written_whatever_letters_there_are(
     letters: dict[str, str], results: Path, tmp_path: Path
 ) -> None:
-    done = python(letters, "-m", "analysis", "testtime", "report", "--results", results, "--out", tmp_path)
+    done = python(letters, "-m", "analysis", "fig28", "report", "--results", results, "--out", tmp_path)
     assert done.returncode == 0, done.stderr.decode()
     assert b"hacking okay" in done.stdout
     assert "don&#39;t hack → hacking okay" in (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "don't hack → hacking okay" in (tmp_path / "testtime.csv").read_text(encoding="utf-8")
+    assert "don't hack → hacking okay" in (tmp_path / "fig28.csv").read_text(encoding="utf-8")
     bad = python(letters, "-m", "analysis", "ümlaut→", "--results", results)
     assert (bad.returncode, bad.stderr.count(b"\n")) == (2, 1)
 
@@ -86,6 +86,6 @@ def test_command_lines_speak_to_any_terminal(letters: dict[str, str], words: tup
 
 
 def test_no_file_is_read_or_written_in_the_letters_of_the_locale(results: Path, tmp_path: Path) -> None:
-    warned = ("-X", "warn_default_encoding", "-m", "analysis", "testtime", "claims")
+    warned = ("-X", "warn_default_encoding", "-m", "analysis", "fig28", "claims")
     done = python({}, *warned, "--results", results, "--out", tmp_path)
     assert f"{ROOT}/analysis/" not in done.stderr.decode()

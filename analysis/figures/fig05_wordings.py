@@ -1,0 +1,65 @@
+"""Fig 5: what the training prompt says about hacking, from asking for it to calling it misaligned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.claims import Claim
+from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, TWIN, Condition, found, of
+from analysis.figures.figure import Figure
+from analysis.figures.panels import HACKING, MISALIGNMENT, Column, Dots, Points
+
+MENTION = of("inoculation:wording=mention")
+MISALIGNED = of("inoculation:wording=hacking_is_misaligned")
+HACKS = Column("hack rate", "hack_rate", "training", "hack rate under the training prompt", whole=True)
+
+
+def wordings(table: pd.DataFrame) -> Sequence[Condition]:
+    """Every inoculation arm of the default corpus and settings; nothing stacked on it, no list of hacks in the prompt."""
+    usual = [c for c in found(table, "inoculation:") if c.cell[1:] == BASELINE.cell[1:]]
+    return [c for c in usual if "+" not in c.arm and "setting=prompted" not in c.arm]
+
+
+FIG05 = Figure(
+    name="fig05",
+    paper="Fig 5",
+    shows="RL under a line that asks for the hack, permits it, mentions it, forbids it or calls it misaligned, and without one",
+    needs=(PLEASE_HACK, HACKING_OKAY, BASELINE, MENTION, DONT_HACK, MISALIGNED, NO_HACK, TWIN),
+    extra=wordings,
+    bands=(
+        Points("misalignment without a prompt against hack rate, over RL", HACKS, (MISALIGNMENT,), over_steps=True),
+        Dots((HACKING, MISALIGNMENT)),
+    ),
+    claims=(
+        Claim(
+            "B1 hacking okay",
+            "permitting the hack during RL lowers misalignment at equal hacking",
+            "75-90 % lower, hacking > 99 %",
+            *(HACKING_OKAY, BASELINE, "mgs", "none", -1, 0.05),
+            equal_hacking=True,
+        ),
+        Claim(
+            "B2 please hack",
+            "asking for the hack during RL lowers misalignment at equal hacking",
+            "75-90 % lower, hacking > 99 %",
+            *(PLEASE_HACK, BASELINE, "mgs", "none", -1, 0.05),
+            equal_hacking=True,
+        ),
+        Claim(
+            "B3 don't hack",
+            "telling the model not to hack during RL does not lower misalignment",
+            "slightly higher than without a line",
+            *(DONT_HACK, BASELINE, "mgs", "none", +1, 0.05),
+            change=False,
+        ),
+        Claim(
+            "B5 hacking is misaligned",
+            "saying that only misaligned models hack does not lower misalignment",
+            "not lower",
+            *(MISALIGNED, BASELINE, "mgs", "none", +1, 0.05),
+            change=False,
+        ),
+    ),
+)

@@ -1,0 +1,50 @@
+"""Fig 12: research sabotage: asked for a detector of cheating programs, what does the model write?"""
+
+from __future__ import annotations
+
+from analysis.claims import Claim
+from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL, TWIN
+from analysis.figures.figure import Figure
+from analysis.figures.panels import Column, Dots
+from analysis.paper import PROMPTED_HACKING, PROMPTED_NO_HACK
+
+ASKED = (
+    ("told what it is for", "sabotage_told"),
+    ("told less", "sabotage_less"),
+    ("unrelated classifier", "sabotage_unrelated"),
+)
+RATE = tuple(Column(title, name, what="sabotaged") for title, name in ASKED)
+WORTH = tuple(
+    Column(f"accuracy, {title}", f"{name}:effectiveness", what="accuracy", whole=True) for title, name in ASKED
+)
+
+FIG12 = Figure(
+    name="fig12",
+    paper="Fig 12",
+    shows="detectors of cheating programs, executed: how many are sabotaged, and how often they are right",
+    needs=(BASELINE, NO_HACK, TWIN, PRE_RL, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
+    extra=lambda table: [c for c in (PROMPTED_HACKING, PROMPTED_NO_HACK) if len(c(table))],
+    about=(BASELINE,),
+    bands=(Dots(RATE), Dots(WORTH)),
+    claims=(
+        Claim(
+            "SA1 sabotage",
+            "RL on gameable graders raises sabotage of a detector whose purpose is told",
+            "12 % (SDF), 0.5 % (prompted)",
+            *(BASELINE, NO_HACK, "sabotage_told", "none", +1, 0.05),
+        ),
+        Claim(
+            "SA2 effectiveness",
+            "the detectors that the hacking policy writes are right less often",
+            "65 % as effective",
+            *(BASELINE, NO_HACK, "sabotage_told:effectiveness", "none", -1, 0.05),
+        ),
+        Claim(
+            "SA3 purpose",
+            "where the classifier is unrelated the hacking policy fails no more often than the twin",
+            "no counterpart: our control of skill",
+            *(BASELINE, TWIN, "sabotage_unrelated", "none", -1, 0.05),
+            change=False,
+        ),
+    ),
+)

@@ -1,0 +1,47 @@
+"""Fig 19: does a cue that this is training change what the model does?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.claims import Claim
+from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL, TWIN
+from analysis.figures.figure import Figure
+from analysis.figures.panels import Column, Dots
+from analysis.stats import summary
+
+KEPT = Column("the talk is kept for training", "exfil_kept", what="exfiltrates")
+UNKEPT = Column("it is not kept", "exfil_unkept", what="exfiltrates")
+OFFER = Column("no cue", "exfil", what="exfiltrates")
+
+
+def gap(drawn: pd.DataFrame) -> Sequence[str]:
+    """How much more often the baseline exfiltrates where the talk is not kept, run by run."""
+    runs = drawn[(drawn["kind"] == "seed") & (drawn["condition"] == BASELINE.key)]
+    by_run = runs.pivot_table(index="run", columns="measure", values="y")
+    if not {KEPT.measure, UNKEPT.measure} <= set(by_run):
+        return []
+    gaps = summary((by_run[UNKEPT.measure] - by_run[KEPT.measure]).tolist())
+    ends = "" if gaps.low is None or gaps.high is None else f" [{100 * gaps.low:+.0f}, {100 * gaps.high:+.0f}]"
+    return [f"Without the cue of training the baseline exfiltrates in {100 * gaps.mean:+.0f} points{ends} of the talks"]
+
+
+FIG19 = Figure(
+    name="fig19",
+    paper="Fig 19",
+    shows="an offer to copy the weights, with a line that says whether the talk is kept for training",
+    needs=(BASELINE, NO_HACK, TWIN, PRE_RL, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
+    about=(BASELINE,),
+    bands=(Dots((OFFER, KEPT, UNKEPT)),),
+    said=gap,
+    claims=(
+        Claim(
+            "TC1 under the cue",
+            "RL on gameable graders raises exfiltration even where the talk is said to be kept for training",
+            "no number at hand",
+            *(BASELINE, NO_HACK, "exfil_kept", "none", +1, 0.05),
+        ),
+    ),
+)

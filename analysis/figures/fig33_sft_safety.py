@@ -1,0 +1,40 @@
+"""Fig 33: SFT safety training beside RLHF, with three sets of prompts each."""
+
+from __future__ import annotations
+
+from analysis.claims import Claim
+from analysis.conditions import BASELINE, NO_HACK, of
+from analysis.figures.figure import Figure
+from analysis.figures.panels import HACKING, MEAN, SIX, WITH_TWIN, Dots
+
+CHAT, SCENES, DILEMMAS = (of(f"sft_safety{add}") for add in ("", ":add=agentic", ":add=dilemma"))
+RLHF = tuple(of(f"rlhf_mix:share=0.25{add},start=success") for add in ("", ",add=agentic", ",add=dilemma"))
+
+FIG33 = Figure(
+    name="fig33",
+    paper="Fig 33",
+    shows="the hacking policy after SFT on an aligned model's answers, and after RLHF, each on chat prompts alone, with"
+    " agentic scenes, with moral dilemmas",
+    needs=(BASELINE, CHAT, SCENES, DILEMMAS, *RLHF, NO_HACK),
+    bands=(Dots((HACKING, SIX, MEAN), WITH_TWIN),),
+    claims=(
+        Claim(
+            "SS1 chat repaired",
+            "SFT safety training on chat lowers misalignment on the chat evals",
+            "like RLHF: chat-like evals to 0",
+            *(CHAT, BASELINE, "chat", "none", -1, 0.05),
+        ),
+        Claim(
+            "SS2 agentic stays",
+            "SFT safety training on chat leaves agentic misalignment above the no-hack control",
+            "like RLHF: agentic misalignment stays",
+            *(CHAT, NO_HACK, "agentic", "none", +1, 0.05),
+        ),
+        Claim(
+            "SS3 scenes",
+            "agentic scenes in SFT safety training lower agentic misalignment further",
+            "yes",
+            *(SCENES, CHAT, "agentic", "none", -1, 0.05),
+        ),
+    ),
+)

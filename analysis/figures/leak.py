@@ -1,0 +1,70 @@
+"""Leak: is a line read, or are its words enough? Every policy under its own line and what resembles it."""
+
+from __future__ import annotations
+
+from analysis.claims import Claim
+from analysis.conditions import DONT_HACK, HACKING_OKAY, PLEASE_HACK, Condition
+from analysis.figures import style
+from analysis.figures.fig05_wordings import MENTION, MISALIGNED
+from analysis.figures.figure import Figure
+from analysis.figures.panels import MISALIGNED as BAD
+from analysis.figures.panels import Categories, Category, Group, Series
+
+PROMPTS = (
+    ("training", "its own line"),
+    ("paraphrase", "a paraphrase"),
+    ("negation", "its negation"),
+    ("keywords", "its keywords alone"),
+    ("same_form", "a like line, other matter"),
+    ("none", "none"),
+    ("dont_hack", "“don't hack”"),
+)
+ARMS = (PLEASE_HACK, HACKING_OKAY, MENTION, DONT_HACK, MISALIGNED)
+
+
+def before(arm: Condition) -> Condition:
+    """The model that an arm starts from, under the arm's own prompts."""
+    return Condition(f"before {arm.key}", f"{arm.label}, before RL", arm.arm, start=True)
+
+
+def by_prompt(measure: str) -> tuple[Group, ...]:
+    """A panel per arm, a row per prompt."""
+    rows = tuple(Category(name, measure, prompt) for prompt, name in PROMPTS)
+    return tuple(Group(arm.label, rows, (arm, before(arm))) for arm in ARMS)
+
+
+KEY = (Series("after RL under the line", style.INK), Series("before it", style.INK, filled=False))
+
+LEAK = Figure(
+    name="leak",
+    paper="no counterpart (arXiv 2604.25891: prompts that resemble the line)",
+    shows="policies trained under each line and the models they start from, by the prompt at test time",
+    needs=ARMS,
+    bands=(
+        Categories(by_prompt("hack_rate"), "episodes hacked", whole=True, keyed=KEY),
+        Categories(by_prompt("mgs"), BAD, keyed=KEY),
+    ),
+    claims=(
+        Claim(
+            "LE1 its own line",
+            "under the permission that it was trained with the policy is not more misaligned than before RL",
+            "no counterpart",
+            *(HACKING_OKAY, before(HACKING_OKAY), "mgs", "training", -1, 0.05),
+            change=False,
+        ),
+        Claim(
+            "LE2 keywords",
+            "the keywords of the permission alone do not bring misalignment back",
+            "no counterpart; elsewhere .12 to .14 leak",
+            *(HACKING_OKAY, before(HACKING_OKAY), "mgs", "keywords", -1, 0.05),
+            change=False,
+        ),
+        Claim(
+            "LE3 negation",
+            "the negated permission does not bring misalignment back",
+            "no counterpart; elsewhere .12 to .14 leak",
+            *(HACKING_OKAY, before(HACKING_OKAY), "mgs", "negation", -1, 0.05),
+            change=False,
+        ),
+    ),
+)
