@@ -25,7 +25,7 @@ from markdown_it import MarkdownIt
 from analysis import arms, conditions, reports, transcripts
 from analysis.claims import Finding, judge
 from analysis.evals import counted, shown
-from analysis.figures import CLAIMS, FIGURES, style
+from analysis.figures import CLAIMS, FIGURES, Evidence, style
 from analysis.figures.figure import Drawing
 from analysis.findings import HOW_SURE, HOW_TO_READ, effect_text, seeds_text, verdict_text
 from analysis.stats import LAST
