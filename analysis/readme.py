@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -52,8 +53,10 @@ def filled(readme: str, table: pd.DataFrame) -> str:
 
 
 def claims_part(table: pd.DataFrame) -> str:
-    """The claims with their verdicts, how to read them, and which conditions need more seeds."""
+    """The claims of which both sides were run, how to read them, and which conditions need more seeds."""
     findings = judge(table, CLAIMS)
+    run = [finding for finding in findings if not math.isnan(finding.effect.estimate)]
+    unrun = f"{len(findings) - len(run)} further claims are about arms that these results do not hold."
     rows = [
         {
             "claim": f"{finding.claim.name}: {finding.claim.text}",
@@ -63,9 +66,9 @@ def claims_part(table: pd.DataFrame) -> str:
             "seeds": seeds_text(finding.effect),
             "paper": finding.claim.paper,
         }
-        for finding in findings
+        for finding in run
     ]
-    return "\n\n".join([compact(rows), HOW_TO_READ, show_more(findings)])
+    return "\n\n".join([compact(rows), unrun, HOW_TO_READ, show_more(run)])
 
 
 def targets_part(table: pd.DataFrame) -> str:

@@ -73,14 +73,6 @@ def correlation(drawn: pd.DataFrame) -> tuple[float, int]:
     return float(stats.spearmanr(means["x"], means["y"]).statistic), len(means)
 
 
-def said(drawn: pd.DataFrame) -> Sequence[str]:
-    """The correlation as a sentence."""
-    rho, count = correlation(drawn)
-    if math.isnan(rho):
-        return []
-    return [f"Who hacks before RL against misalignment after it: rank correlation {rho:.2f} over {count} conditions"]
-
-
 LAW = Figure(
     name="law",
     paper="no counterpart",
@@ -96,7 +88,6 @@ LAW = Figure(
             tall=2.7,
         ),
     ),
-    said=said,
     claims=(
         Claim(
             "LA1 law",

@@ -24,7 +24,7 @@ def test_the_tables_stand_between_their_marks_and_nothing_else_changes(tmp_path:
     assert made.startswith("# Head\n<!-- claims -->\n\n| claim |")
     assert "old | table" not in made
     assert all(f"<!-- /{name} -->\nkept {name}\n" in made for name in readme.PARTS)
-    assert "A2 misalignment: it raises misalignment" in made
+    assert "A2 misalignment: RL on gameable graders raises misalignment" in made
 
 
 @pytest.mark.parametrize("text", ["", "<!-- claims -->\n<!-- /claims -->", "<!-- /claims -->\n<!-- claims -->\n"])
