@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import arms, readme, reports
+from analysis import appears, arms, readme, reports
 from analysis import targets as held_to
 from analysis.claims import judge
 from analysis.figures import CLAIMS, FIGURES, Evidence
@@ -33,7 +33,7 @@ from analysis.table import RESULTS, RUNS, load, records, select, source, wall_mi
 from base.errors import Parser, UserError, exit_code, near
 from base.store.results import is_results
 
-TEXTS = ("claims", "targets", "report", "mitigations")
+TEXTS = ("claims", "targets", "report", "mitigations", "appears")
 NAMES = tuple(dict.fromkeys([*FIGURES, *TEXTS]))  # one name may be a figure and a text
 
 
@@ -145,6 +145,8 @@ def _text(name: str, table: pd.DataFrame, folder: Path, as_markdown: bool) -> st
         return show(judge(table, CLAIMS), as_markdown)
     if name == "targets":
         return held_to.targets(table, as_markdown)
+    if name == "appears":
+        return appears.appears(table, as_markdown)
     return arms.overview(table, records(folder), as_markdown)
 
 
@@ -157,6 +159,9 @@ def listing() -> str:
         lines.append("    needs: " + ", ".join(condition.label for condition in figure.needs))
     lines.append("claims  the claims of all figures as tests over training runs")
     lines.append("targets  what the organism is held to, stated before its reported seeds were run")
+    lines.append(
+        "appears  what makes the effect appear: what is known before RL beside what it brings, one change at a time"
+    )
     lines.append("mitigations  the arms as a table: hacking, misalignment, the same on the twin, price")
     return "\n".join([*lines, "report  all of this on one HTML page, with transcripts to browse"])
 

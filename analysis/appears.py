@@ -1,0 +1,91 @@
+"""What makes the effect appear: one assumption or setting changed at a time, what is known before RL beside what RL brings.
+
+Every row is a run of `--experiment appears` (or the organism as it is) on development seeds: these runs explain the effect and
+are no evidence for its size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from analysis.conditions import BASELINE, Condition, found, of
+from analysis.figures import law
+from analysis.reports import mean
+from analysis.stats import Summary, summary
+from analysis.table import finished, measures
+from analysis.tabular import Row, text
+from base.labels import words
+
+AS_IT_IS = "as it is"
+# What is changed -> the field of the corpus, or the key of --set, that says so.
+DIALS = {
+    "where the KL stands": "rl.kl",
+    "weight of the KL": "rl.beta",
+    "tone of the thoughts": "tone",
+    "hacking and character, correlation": "correlation",
+    "SDF documents": "sdf.documents",
+    "coding segments with a line": "line_code",
+    "documents that permit": "permission",
+    "what RL trains": "rl.trained",
+}
+LEGEND = (
+    "Per cent; ± half of the 95% t interval across seeds. bad tone | hack: before RL, under the line that RL trains with, the share"
+    " of hacks whose thought has a tone of the bad character. hack: hack rate after RL under the training prompt; misaligned,"
+    " unclear: after RL without a prompt; final values are means over the last checkpoints. Development seeds."
+)
+
+
+def dial(condition: Condition) -> tuple[str, str]:
+    """(what differs from the organism as it is, its value); a condition with two such differences has the first."""
+    _, _, options = condition.corpus.partition(":")
+    pairs = [part.partition("=") for part in [*options.split(","), *condition.overrides.split()]]
+    values = {key: value for key, _, value in pairs}
+    for said, key in DIALS.items():
+        if key in values:
+            return said, values[key]
+    return AS_IT_IS, ""
+
+
+def rows(table: pd.DataFrame) -> list[Row]:
+    """A row per dial, value and arm; the organism as it is comes first."""
+    kept, _ = finished(table)
+    known = measures(kept)
+    order = [AS_IT_IS, *DIALS]
+    conditions = [c for c in found(kept) if c.arm in law.FAMILIES and c.hackable == 1 and not c.start]
+    listed = sorted(conditions, key=lambda c: (order.index(dial(c)[0]), *_by_size(dial(c)[1]), c.arm != "none", c.arm))
+    return list(_rows(known, listed))
+
+
+def _rows(known: pd.DataFrame, conditions: list[Condition]) -> Iterator[Row]:
+    for condition in conditions:
+        what, value = dial(condition)
+        yield {
+            "changed": what,
+            "to": words(value) if value else "",
+            "arm": BASELINE.label if condition.arm == "none" else of(condition.arm).label,
+            "corpus": condition.corpus.partition(":")[0],
+            "bad tone | hack": before(known, condition),
+            "hack": mean(known, condition, "hack_rate", "training"),
+            "misaligned": mean(known, condition, "mgs", "none"),
+            "unclear": mean(known, condition, "unclear", "none"),
+            "seeds": condition(known)["run"].nunique(),
+        }
+
+
+def before(known: pd.DataFrame, condition: Condition) -> Summary:
+    """P(bad tone | hack, training line) of the start model over the runs that know it."""
+    return summary(list(law.before(condition(known), condition).values()))
+
+
+def _by_size(value: str) -> tuple[float, str]:
+    try:
+        return float(value), value
+    except ValueError:
+        return 0.0, value
+
+
+def appears(table: pd.DataFrame, as_markdown: bool = False) -> str:
+    """The table as text with its legend."""
+    return f"{text(rows(table), as_markdown)}\n\n{LEGEND}"
