@@ -17,6 +17,7 @@ def test_what_differs_is_named() -> None:
 
 def test_what_is_known_before_stands_beside_the_effect() -> None:
     long = table((0, 1))
+    long = long[long["eval"] != "start"]
     changed = long[long["arm"].eq("none") & long["corpus"].eq("main") & long["hackable"].eq(1)].copy()
     changed = changed.assign(corpus="main:correlation=0.5", run=changed["run"] + "half")
     start = changed.drop_duplicates("run").assign(
