@@ -168,7 +168,7 @@ class Figure:
         """Draws what the evidence holds of it.
 
         Raises:
-            UserError: none of the conditions has a run.
+            UserError: none of the conditions has a run, or none of its measures has a value.
         """
         gone = missing(self.needs, evidence.table)
         here = [c for c in self.needs if c not in gone]
@@ -178,6 +178,8 @@ class Figure:
             raise UserError(f"figure {self.name}: no run of '{first}'{more}; make one with {self.command()}")
         here += [c for c in self.extra(evidence.table) if c not in here]
         drawn = frame(chain.from_iterable(band.rows(evidence, here) for band in self.bands))
+        if not (drawn["y"].notna() & (drawn["kind"] != "paper") | (drawn["kind"] == "words")).any():
+            raise UserError(f"figure {self.name}: no run has what it measures; make one with {self.command()}")
         notes = [*small_print(drawn, self.reading), *evidence.notes]
         if gone:
             notes += textwrap.wrap("missing runs: " + ", ".join(c.label for c in gone), 150)
