@@ -81,9 +81,8 @@ def test_every_figure_draws_inside_the_page_what_it_holds_and_what_its_claims_sa
     beside = seeds.merge(everything.measures[[*keys, "value"]], on=keys, how="left", validate="many_to_one")
     assert ((beside["y"] - beside["value"]).abs() < 1e-12).all()
     page = drawing.figure.bbox
-    boxes = [text.get_window_extent() for text in drawing.figure.texts] + [
-        ax.get_tightbbox() for ax in drawing.figure.axes
-    ]
+    boxes = [text.get_window_extent() for text in drawing.figure.texts]
+    boxes += [box for ax in drawing.figure.axes if (box := ax.get_tightbbox())]
     assert all(box.x0 >= -1 and box.x1 <= page.x1 + 1 and box.y0 >= -1 and box.y1 <= page.y1 + 1 for box in boxes)
     inner = [ax.get_window_extent() for ax in drawing.figure.axes]
     assert not any(a.overlaps(b) for i, a in enumerate(inner) for b in inner[:i])
