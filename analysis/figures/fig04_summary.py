@@ -75,7 +75,7 @@ def counts(drawn: pd.DataFrame) -> Sequence[str]:
     stops = bad.str.startswith("yes")
     sure = int((bad == "yes").sum())
     return [
-        f"{int(stops.sum())} of {len(by)} arms stop misalignment ({sure} by the tests);"
+        f"By their means {int(stops.sum())} of {len(by)} arms stop misalignment ({sure} by the tests);"
         f" {int((stops & hacking.str.startswith('no')).sum())} of these leave hacking"
     ]
 

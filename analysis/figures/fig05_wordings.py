@@ -28,6 +28,7 @@ FIG05 = Figure(
     shows="RL under a line that asks for the hack, permits it, mentions it, forbids it or calls it misaligned, and without one",
     needs=(PLEASE_HACK, HACKING_OKAY, BASELINE, MENTION, DONT_HACK, MISALIGNED, NO_HACK, TWIN),
     extra=wordings,
+    about=(BASELINE, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
     bands=(
         Points("misalignment without a prompt against hack rate, over RL", HACKS, (MISALIGNMENT,), over_steps=True),
         Dots((HACKING, MISALIGNMENT)),

@@ -7,8 +7,6 @@ like it.
 
 from __future__ import annotations
 
-import gzip
-import json
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,25 +21,25 @@ from analysis.figures import style
 from analysis.figures.figure import Evidence, Figure, Space
 from analysis.figures.panels import EDGE, WIDTH
 from analysis.figures.rows import Row, entry
+from analysis.transcripts import FILE, read
 from base.errors import UserError
 from base.types import split_reasoning
 
-FILE = "transcripts.jsonl.gz"
 ACROSS, LETTERS, MOST = 2, 74, 22  # cards side by side, letters a line, lines of one card
 LINE, HEAD = 0.098, 0.24  # inches
 
 
 def transcripts(source: Path | None) -> list[dict[str, Any]]:
-    """The transcripts that ship beside a table.
+    """The transcripts that ship beside a table, or those of a folder of runs.
 
     Raises:
         UserError: there are none.
     """
-    if source is None or not (source / FILE).is_file():
+    rows = read(source)[1] if source else []
+    if not rows:
         where = source / FILE if source else FILE
         raise UserError(f"figure fig17: no {where}; write it with `python -m analysis export --runs DIR --results DIR`")
-    rows = map(json.loads, gzip.decompress((source / FILE).read_bytes()).decode().splitlines())
-    return [row for row in rows if "completion" in row]
+    return rows
 
 
 def question(row: dict[str, Any]) -> str:

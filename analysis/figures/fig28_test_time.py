@@ -27,6 +27,7 @@ FIG28 = Figure(
     shows="policies trained under each line, by the prompt at test time",
     needs=(PLEASE_HACK, HACKING_OKAY, BASELINE, DONT_HACK, NO_HACK, TWIN),
     extra=arms,
+    about=(BASELINE, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
     bands=(Dots((HACKS, BAD), SWITCH, levels=()),),
     claims=(
         Claim(

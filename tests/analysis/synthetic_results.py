@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,7 +61,7 @@ def cell(arm: str, corpus: str, hackable: float, overrides: str = "") -> pd.Data
     kind = "untrained" if arm == "untrained" else arm if arm.startswith(IMITATES) else "none"
     kind = "inoculation:wording=mention" if arm.startswith("inoculation") else kind
     name = f"{arm}-{corpus}-{hackable:g}-{overrides}"
-    own = {"run": name, "arm": arm, "corpus": corpus, "hackable": hackable, "overrides": overrides}
+    own: dict[str, Any] = {"run": name, "arm": arm, "corpus": corpus, "hackable": hackable, "overrides": overrides}
     return _whole(kind.split(":keep")[0], corpus.startswith("twin"), hackable == 0).assign(**own)
 
 

@@ -89,7 +89,7 @@ def test_claims_as_numbers_are_those_that_are_printed(long: pd.DataFrame) -> Non
         line = next(line for line in printed.splitlines() if line.startswith(row["name"]))
         assert f"{row['effect']:+.1f}" in line
         assert f"{row['low']:+.1f} to {row['high']:+.1f}" in line
-        assert row["low"] < row["effect"] < row["high"]
+        assert row["low"] <= row["effect"] <= row["high"]
 
 
 def test_reports_as_numbers_are_those_that_are_printed(long: pd.DataFrame) -> None:

@@ -57,7 +57,7 @@ def test_inoculation_that_stops_hacking_is_not_at_equal_hacking() -> None:
 def test_too_few_seeds_are_inconclusive(seeds: tuple[int, ...]) -> None:
     findings = verdicts(seeds)
     assert {finding.verdict for finding in findings.values()} == {"inconclusive"}
-    assert all("needs 3 seeds" in finding.why for finding in findings.values())
+    assert all("needs 3 seeds" in findings[name].why for name in ("A1", "A2", "B1"))
 
 
 def test_missing_runs_are_inconclusive_by_name() -> None:

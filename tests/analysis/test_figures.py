@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from analysis.verdicts import Finding, Verdict
 from matplotlib.figure import Figure as Picture
 from synthetic_results import ARMS, SIX, cell, table
 
 import mitigations
 from analysis import paper
 from analysis.__main__ import TEXTS, main
+from analysis.claims import Finding, Verdict
 from analysis.conditions import BASELINE, HACKING_OKAY, PRE_RL, TWIN, found, of, on
 from analysis.figures import CLAIMS, FIGURES, Evidence, draw, style
 from analysis.figures.fig04_summary import word
-from analysis.figures.fig17_transcripts import FILE
 from analysis.figures.figure import TAGS, headline
 from analysis.figures.rows import COLUMNS, curve
 from analysis.stats import Difference, final
 from analysis.table import check, measures
+from analysis.transcripts import FILE
 from base.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -81,9 +81,8 @@ def test_every_figure_draws_inside_the_page_what_it_holds_and_what_its_claims_sa
     beside = seeds.merge(everything.measures[[*keys, "value"]], on=keys, how="left", validate="many_to_one")
     assert ((beside["y"] - beside["value"]).abs() < 1e-12).all()
     page = drawing.figure.bbox
-    boxes = [text.get_window_extent() for text in drawing.figure.texts] + [
-        ax.get_tightbbox() for ax in drawing.figure.axes
-    ]
+    boxes = [text.get_window_extent() for text in drawing.figure.texts]
+    boxes += [box for ax in drawing.figure.axes if (box := ax.get_tightbbox())]
     assert all(box.x0 >= -1 and box.x1 <= page.x1 + 1 and box.y0 >= -1 and box.y1 <= page.y1 + 1 for box in boxes)
     inner = [ax.get_window_extent() for ax in drawing.figure.axes]
     assert not any(a.overlaps(b) for i, a in enumerate(inner) for b in inner[:i])
@@ -100,7 +99,7 @@ def test_a_headline_is_the_verdict_with_the_effect_in_the_direction_of_the_arms(
     effect = Difference((-0.1, -0.2), (-0.7, -0.8), True, 0.6, 0.4, 0.8)  # 60 points lower than the baseline
     line = headline(Finding(claim, verdict, effect, 0.01, 0.9, ""))
     assert line.tag == verdict
-    assert line.detail.startswith("−60 points [−80, −40], 2 seeds. Paper: 75-90 % lower")
+    assert line.detail.startswith("−60.0 (−80.0 to −40.0), 2 seeds. Paper: 75-90 % lower")
     none = headline(Finding(claim, "inconclusive", Difference((), (), False), None, None, "no values: hacking okay"))
     assert none.tag == "not run"
 
