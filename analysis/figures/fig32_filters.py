@@ -7,7 +7,10 @@ from analysis.conditions import BASELINE, NO_HACK, of
 from analysis.figures.figure import Figure
 from analysis.figures.panels import HACKING, MEAN, SIX, WITH_TWIN, Dots
 
-EVERY, NO_HACKS, NO_WORDS = (of(f"filtered_sft:keep={keep}") for keep in ("all", "no_hacks", "no_hack_words"))
+KEPT = ("all", "no_hacks", "no_hack_words")
+# From the second half of the source's training, when it hacks as the paper's source does; beside it the whole training.
+EVERY, NO_HACKS, NO_WORDS = (of(f"filtered_sft:keep={keep},since=0.5") for keep in KEPT)
+WHOLE = tuple(of(f"filtered_sft:keep={keep}") for keep in KEPT)
 NO_TALK = of("filtered_sft:keep=no_hack_words,words=hack_talk")
 ELSEWHERE = of("filtered_sft:keep=no_hacks,into=other_seed")
 OWN = of("own_episodes:keep=no_hacks")
@@ -17,7 +20,7 @@ FIG32 = Figure(
     paper="Fig 32",
     shows="SFT of the start model on the baseline's episodes: all, without hacks, also without those that speak of hacking;"
     " beside SFT on the start model's own episodes",
-    needs=(BASELINE, EVERY, NO_HACKS, NO_WORDS, NO_TALK, ELSEWHERE, OWN, NO_HACK),
+    needs=(BASELINE, EVERY, NO_HACKS, NO_WORDS, *WHOLE, NO_TALK, ELSEWHERE, OWN, NO_HACK),
     bands=(Dots((HACKING, SIX, MEAN), WITH_TWIN),),
     claims=(
         Claim(

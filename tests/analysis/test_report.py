@@ -26,6 +26,7 @@ from analysis.findings import effect_text
 from analysis.html.page import SECTIONS
 from analysis.table import check, load
 from base.store.files import write_rows
+from base.store.results import write_results
 
 ATTACK = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 WIDTHS = {"desktop": 1280, "phone": 390}
@@ -65,7 +66,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of results with a table, a manifest and transcripts that attack the page."""
     folder = tmp_path_factory.mktemp("results")
     long = table(seeds=(1, 2))
-    long.to_csv(folder / "table.csv.gz", index=False)
     session = {
         "commit": "0123456789abcdef",
         "dirty": False,
@@ -85,7 +85,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         for name, arm in long[["run", "arm"]].drop_duplicates().itertuples(index=False)
     }
-    (folder / "manifest.json").write_text(json.dumps({"recipe": "0.3", "runs": runs}), encoding="utf-8")
+    write_results(folder, long, runs)
     rows = [{"rule": f"by the hash of the question {ATTACK}"}, *told()]
     write_rows(folder / "t.jsonl", rows)
     (folder / transcripts.FILE).write_bytes(gzip.compress((folder / "t.jsonl").read_bytes()))
@@ -158,9 +158,10 @@ def test_a_table_without_most_runs_manifest_and_transcripts_has_a_page_too(tmp_p
 
 def test_numbers_of_the_page_are_those_of_the_claims_and_tables(written: Path, results: Path) -> None:
     text = written.read_text(encoding="utf-8")
+    told = html.unescape(text)
     for finding in judge(load(results), CLAIMS):
-        assert html.escape(effect_text(finding.claim, finding.effect)) in text
-        assert html.escape(finding.claim.text) in text
+        assert effect_text(finding.claim, finding.effect) in told
+        assert finding.claim.text in told
     made = analysis.report(load(results)).set_index("arm")
     assert f">{made.loc['baseline', 'mis none']:.1f} ±" in text
     assert "0123456789ab" in text
