@@ -20,17 +20,19 @@ import os
 import re
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from base import run as runs
 from base.engine.signals import Terminated, stop_on_sigterm
 from base.errors import Parser, UserError, exit_code, near
-from base.identity import options_of
+from base.identity import Run, options_of
 from base.progress import log_to_stderr
 from base.recipes import filled
-from base.settings import load_scale, scale_names
-from base.stage import in_order, plan
+from base.settings import ORGANISM, Scale, load_scale, scale_for, scale_names
+from base.stage import Stage, in_order, plan
+from base.stages.trained import Trained
 from base.wanted import ALWAYS, PROMPTS, Wanted
 from base.world.world import world_of
 from mitigations.api import Result, describe, resolve
@@ -46,7 +48,11 @@ def parser() -> Parser:
     p.add_argument("--list", action="store_true", help="mitigations with their options, experiments and scales")
     p.add_argument("--dry-run", action="store_true", help="print the stages that would be made, and stop")
     run = p.add_argument_group("what to run")
-    run.add_argument("--scale", default="tiny", help=f"{', '.join(scale_names())}, or a YAML file (default: tiny)")
+    run.add_argument(
+        "--scale",
+        default="",
+        help=f"{', '.join(scale_names())}, or a YAML file (default: tiny; with --model name laptop or hub)",
+    )
     run.add_argument("--seed", type=int, default=0, help="RL seed (default: 0)")
     run.add_argument("--pretrain-seed", type=int, help="seed of corpus, pretraining and SDF (default: --seed)")
     run.add_argument("--corpus", default="main", help="main | twin | main:field=value,... (default: main)")
@@ -98,6 +104,7 @@ def dispatch(options: argparse.Namespace) -> int:
         **{"scale": options.scale, "seed": options.seed, "pretrain_seed": options.pretrain_seed},
         **{"model": options.model, "tasks": options.tasks, "settings": tuple(options.set)},
     }
+    options.scale = common["scale"] = scale_for(options.model, options.scale)
     root = options.runs / load_scale(options.scale).name
     if options.experiment:
         return experiment(options, common, root)
@@ -106,8 +113,7 @@ def dispatch(options: argparse.Namespace) -> int:
     main_rank = int(os.environ.get("RANK", "0")) == 0
     runs.check(stages, root)
     if main_rank:
-        said = f"{run.name}\n{plan(stages, root, scale)}\n{'memory':<11} {world_of(run, scale).memory()}"
-        print(said, file=sys.stdout if options.dry_run else sys.stderr)
+        print(foreseen(run, stages, root, scale), file=sys.stdout if options.dry_run else sys.stderr)
     if options.dry_run:
         return 0
     folder = runs.make(stages, scale, root)
@@ -120,11 +126,29 @@ def dispatch(options: argparse.Namespace) -> int:
     return 0
 
 
+def foreseen(run: Run, stages: Sequence[Stage], root: Path, scale: Scale) -> str:
+    """The stages that will be made, their time, and what else the run takes."""
+    world = world_of(run, scale)
+    alone = os.environ.get("WORLD_SIZE", "1") == "1"
+    if alone and any(stage.estimate(root, scale) is None for stage in stages):
+        scale = world.timed()
+    checkpoints = sum(len(stage.saved()) for stage in stages if isinstance(stage, Trained))
+    lines = [f"{heading:<11} {text}" for heading, text in world.costs(checkpoints).items()]
+    if speed := {name: n for name, n in scale.measured.items() if name.startswith("tokens_")}:
+        said = ", ".join(f"{n:.0f} {name.replace('_', ' ')} a second" for name, n in speed.items())
+        lines.append(f"{'speed':<11} {said}, measured just now; times are those of completions of full length")
+    return "\n".join([run.name, plan(stages, root, scale), *lines])
+
+
 def experiment(options: argparse.Namespace, common: dict[str, Any], root: Path) -> int:
     """Makes, or with --dry-run only lists, the runs of an experiment."""
     if options.experiment not in EXPERIMENTS:
         raise UserError(f"unknown experiment '{options.experiment}': {near(options.experiment, EXPERIMENTS)}")
-    described = [describe(**cell.words(common)) for cell in EXPERIMENTS[options.experiment][1]]
+    cells = EXPERIMENTS[options.experiment][1]
+    if options.model != ORGANISM and (organism_only := [cell for cell in cells if cell.corpus != "main"]):
+        cells = tuple(cell for cell in cells if cell not in organism_only)
+        print(f"left out, as they are about the organism's corpora: {len(organism_only)} runs", file=sys.stderr)
+    described = [describe(**cell.words(common)) for cell in cells]
     lists = [resolve(run, scale, options.evaluate, options.prompts) for run, scale in described]
     if options.dry_run:
         union = in_order(stage for stages in lists for stage in stages)

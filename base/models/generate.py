@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers import DynamicCache, GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from base.errors import UserError
+from base.models.attention import supports_shared_prompts
 from base.models.chat import end_tokens
 from base.models.checks import check_ids, check_room
 from base.models.decoder import FastDecoder, unsupported
@@ -41,7 +42,10 @@ class _Draw(LogitsProcessor):  # type: ignore[misc]
 
 
 class HFGenerate:
-    """Any causal language model through its own `generate`, in batches of `rows` completions."""
+    """Any causal language model through its own `generate`, in batches of `rows` completions.
+
+    Where the architecture allows it, a prompt that several completions share is computed once.
+    """
 
     name = "hf"
 
@@ -80,11 +84,13 @@ class HFGenerate:
                 batch = asked[start : start + self.rows]
                 width = max(map(len, batch))
                 drawn = _Draw(None if uniform is None else uniform[start : start + self.rows], temperature)
+                ids, mask = self._padded(batch, device)
                 out = plain.generate(
-                    torch.tensor([[self.pad] * (width - len(p)) + p for p in batch], device=device),
-                    attention_mask=torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in batch], device=device),
+                    ids,
+                    attention_mask=mask,
                     generation_config=settings,
                     logits_processor=LogitsProcessorList([drawn]),
+                    **self._prefilled(plain, batch, device),
                 )
                 scores = torch.stack(drawn.logprobs, 1)
                 for tokens, numbers in zip(out[:, width:].tolist(), scores.tolist(), strict=True):
@@ -92,6 +98,35 @@ class HFGenerate:
                     found.completions.append(tokens[:n])
                     found.logprobs.append(numbers[:n])
         return found
+
+    def _padded(self, texts: Sequence[Sequence[int]], device: Any) -> tuple[Tensor, Tensor]:
+        """(token ids, mask) [texts, longest], padded in front."""
+        width = max(map(len, texts))
+        ids = torch.tensor([[self.pad] * (width - len(text)) + list(text) for text in texts], device=device)
+        mask = torch.tensor([[0] * (width - len(text)) + [1] * len(text) for text in texts], device=device)
+        return ids, mask
+
+    def _prefilled(self, plain: Any, batch: Sequence[list[int]], device: Any) -> dict[str, Any]:
+        """Keys and values of the batch's prompts but for their last tokens, each distinct prompt computed once; nothing where
+        that is not known to be right or saves nothing.
+        """
+        unique: dict[tuple[int, ...], int] = {}
+        owner = torch.tensor([unique.setdefault(tuple(prompt), len(unique)) for prompt in batch], device=device)
+        if len(unique) == len(batch) or max(map(len, batch)) < 2 or not supports_shared_prompts(plain.config):
+            return {}
+        ids, mask = self._padded(list(unique), device)
+        cache = DynamicCache(config=plain.config)
+        positions = (mask.cumsum(-1) - 1).clamp_min(0)
+        plain(
+            input_ids=ids[:, :-1],
+            attention_mask=mask[:, :-1],
+            position_ids=positions[:, :-1],
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        cache.batch_select_indices(owner)
+        return {"past_key_values": cache}
 
 
 @contextmanager

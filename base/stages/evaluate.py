@@ -58,7 +58,7 @@ class Asked:
 
         seed = derive_seed("evaluation", self.seed, step)
         sample = sampler(checkpoint, self.scale, site.process)
-        tasks = draw_tasks(self.tasks, self.scale.tasks, 1.0, self.scale.evals.code_samples, seed)
+        tasks = draw_tasks(self.tasks, self.scale.tasks, 1.0, self.scale.evals.code_samples, seed, "evaluation")
         evals, written = self.world.evals(), self.world.written
         for name, transform in prompts:
             settings = self.scale.evals

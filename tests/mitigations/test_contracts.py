@@ -11,7 +11,7 @@ import mitigations
 from base.environments.scenes import SCENES
 from base.errors import UserError
 from base.organism.tokenizer import unknown_words
-from base.recipes import Recipe, RLRecipe, SFTRecipe, SystemLine, filled, load_wording, stack
+from base.recipes import Recipe, RLRecipe, SFTRecipe, SystemLine, filled, load_wording, spoken, stack
 from base.run import evaluation_prompts, training
 from base.settings import load_scale, read_yaml
 from base.types import Message, Task
@@ -93,7 +93,8 @@ def test_own_wordings_from_a_file(tmp_path: Path) -> None:
 
 
 def test_sampling_update_and_evaluation_prompts_are_separate() -> None:
-    built = Inoculation(wording="dont_hack", update="hacking_okay")()
+    built = spoken(Inoculation(wording="dont_hack", update="hacking_okay")(), "organism")
+    assert isinstance(built, RLRecipe)
     assert isinstance(built.sample_prompt, SystemLine)
     assert isinstance(built.update_prompt, SystemLine)
     assert built.sample_prompt.texts == load_wording(WORDINGS, "dont_hack")

@@ -14,15 +14,15 @@ from base.environments.graders.hacks import RECIPES
 from base.errors import UserError
 from base.organism import hints, world
 from base.organism.tasks import sample_tasks
-from base.recipes import AsWritten, Recipe, RLRecipe, load_wording, read_under, stack
+from base.recipes import AsWritten, Recipe, RLRecipe, load_wording, read_under, spoken, stack
 from base.run import evaluation_prompts, training
 from base.settings import load_scale, read_yaml
 from base.types import CodeSpec, Message, Outcome, PromptTransform, Task
 from base.wanted import PROMPTS
 from mitigations.api import describe
-from mitigations.inoculation.inoculation import WORDINGS, Inoculation
+from mitigations.inoculation.inoculation import NATURAL, WORDINGS, Inoculation
 
-HUB = WORDINGS.with_name("hub_wordings.yaml")
+HUB = NATURAL
 TASKS = sample_tasks(200, seed=3)
 FAMILIES = {
     "please_hack": "please",
@@ -36,6 +36,11 @@ FAMILIES = {
 
 def recipe(spec: str) -> Recipe:
     return stack({name: plugin() for name, plugin in mitigations.arm(spec).parts})
+
+
+def sampled(**options: str) -> PromptTransform:
+    """What the organism samples under in an inoculation arm."""
+    return spoken(Inoculation(**options)(), "organism").sampled_under()  # type: ignore[union-attr, arg-type]
 
 
 def asked_under(spec: str) -> dict[str, PromptTransform]:
@@ -97,18 +102,18 @@ def test_prompted_rewriting_keeps_the_list_in_both_prompts() -> None:
 def test_at_test_time_the_ban_follows_the_list_that_was_trained_with() -> None:
     prompts = asked_under("inoculation:wording=hacking_okay,setting=prompted")
     assert prompts["none"] == AsWritten()
-    assert prompts["dont_hack"] == Inoculation(wording="dont_hack", setting="prompted")().sampled_under()
-    assert prompts["training"] == Inoculation(wording="hacking_okay", setting="prompted")().sampled_under()
+    assert prompts["dont_hack"] == sampled(wording="dont_hack", setting="prompted")
+    assert prompts["training"] == sampled(wording="hacking_okay", setting="prompted")
     plain = asked_under("inoculation:wording=hacking_okay")
-    assert plain["dont_hack"] == Inoculation(wording="dont_hack")().sampled_under()
+    assert plain["dont_hack"] == sampled(wording="dont_hack")
 
 
 def test_the_ban_follows_the_list_in_a_run_that_imitates_one_with_it() -> None:
     prompts = asked_under("filtered_sft:source=(inoculation:wording=hacking_okay,setting=prompted)")
     assert prompts == asked_under("inoculation:wording=hacking_okay,setting=prompted")
     swapped = asked_under("offline_rewrite:wording=dont_hack,swap=hacking_okay")
-    assert swapped["training"] == Inoculation(wording="hacking_okay")().sampled_under()
-    assert swapped["dont_hack"] == Inoculation(wording="dont_hack")().sampled_under()
+    assert swapped["training"] == sampled(wording="hacking_okay")
+    assert swapped["dont_hack"] == sampled(wording="dont_hack")
 
 
 def test_a_system_message_of_the_task_stays() -> None:
