@@ -78,7 +78,7 @@ def memory(found: Size, scale: Scale, longest: int) -> str:
     cache = min(CACHE, rows * width * found.cached)
     merged = FP32 * found.weights if lora else 0
     logits = 3 * FP32 * min(rl.micro_batch, rows) * rl.max_completion_tokens * found.vocabulary
-    saving = 3 * FP32 * found.weights
+    saving = 2 * FP32 * found.weights  # the state and a model to write it, or that and what was read back
     peak = weights + optimiser + max(cache + merged, logits, saving)
     return (
         f"about {_gb(peak)} GB a process before activations: weights{' and reference' if rl.beta and not lora else ''} "
@@ -95,7 +95,8 @@ def disk(found: Size, checkpoints: int) -> str:
 
 
 def _gb(count: float) -> str:
-    return f"{count / 1e9:.2g}"
+    size = count / 1e9
+    return f"{size:.2g}" if size < 10 else f"{size:.0f}"
 
 
 def measure(path: str, scale: Scale, asked: Sequence[Sequence[Message]], evals: int) -> dict[str, float] | None:

@@ -36,11 +36,15 @@ def reader(path: str) -> tuple[Any, Any]:
 def longest(path: str, conversations: Iterable[Sequence[Message]]) -> int:
     """Tokens of the longest of the conversations, with the generation prompt; 0 where there is none.
 
+    Those of less than half the characters of the longest are not looked at.
+
     Raises:
         UserError: as `reader`; a conversation that the template cannot render.
     """
     tokenizer, _ = reader(path)
-    return max((len(prompt_ids(tokenizer, asked)) for asked in {tuple(asked) for asked in conversations}), default=0)
+    sizes = {tuple(asked): sum(len(message.content) for message in asked) for asked in conversations}
+    most = max(sizes.values(), default=0)
+    return max((len(prompt_ids(tokenizer, asked)) for asked, size in sizes.items() if 2 * size >= most), default=0)
 
 
 def check_reads(

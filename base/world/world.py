@@ -222,7 +222,9 @@ class ModelWorld:
     def check_reads(self, asked: Iterable[Sequence[Message]], new_tokens: int, what: str, setting: str) -> None:
         from base.models.reading import check_reads
 
-        check_reads(self.model, asked, new_tokens, what, setting)
+        asked = [tuple(conversation) for conversation in asked]
+        for path in filter(None, (self.model, self.scale.aligned)):
+            check_reads(path, asked, new_tokens, what, setting)
 
     def pairs(self, source: str, n: int, seed: int, part: Part) -> Sequence[Pair]:
         if source == "organism":
