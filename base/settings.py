@@ -160,7 +160,7 @@ class EngineSettings:
 
 @dataclass(frozen=True)
 class Scale:
-    """Everything that follows from the one dial: smoke, tiny, small, hub."""
+    """Everything that follows from the one dial: smoke, tiny, small; for a user's model laptop, hub."""
 
     name: str
     purpose: str
