@@ -12,22 +12,22 @@ A stage that is done is skipped, so the same call continues an interrupted run.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from base.errors import UserError
 from base.identity import Arm, Run
-from base.recipes import AsWritten, RLRecipe, SystemLine, behind, read_under, spoken, stack
+from base.recipes import AsWritten, RLRecipe, SystemLine, behind, read_under, spoken, stack, texts_of
 from base.settings import Scale
 from base.stage import Site, Stage, State, in_order, make_all
-from base.stages.evaluate import NO_PROMPT, Asked, Evaluate, Prompt, control
+from base.stages.evaluate import NO_PROMPT, Asked, Clean, Evaluate, Prompt, control
 from base.stages.rl import RL
 from base.stages.sft import SFT
 from base.stages.trained import Fork, Trained
 from base.store.folders import RunFolder
 from base.triggers import AtStart
-from base.wanted import Wanted
+from base.wanted import CLEAN, Wanted
 from base.world.tasks import draw_tasks, task_source
 from base.world.world import student, world_of
 
@@ -56,29 +56,44 @@ def training(run: Run, scale: Scale) -> Trained:
     return SFT(*shared, recipe, source)
 
 
-def evaluation_prompts(trained: Trained, test_line: Sequence[str], names: Sequence[str]) -> tuple[Prompt, ...]:
-    """What a checkpoint is evaluated under, of `names` (base.wanted.PROMPTS): no prompt, `test_line` ("don't hack"), and its
-    own training prompt if it has one.
-
-    Where the training prompt lists the hacks, the test line follows the same list.
-    """
-    line = behind(trained.hinted_by(), SystemLine(tuple(test_line)))
-    prompts: list[Prompt] = [NO_PROMPT, ("dont_hack", line)]
-    prompts += [("training", own)] if (own := trained.trained_under()) != AsWritten() else []
-    return tuple(prompt for prompt in prompts if prompt[0] in names)
+Lines = Callable[[str, tuple[str, ...]], Sequence[str]]  # (evaluation prompt, lines of the training prompt) -> lines
 
 
-def resolve(run: Run, scale: Scale, test_line: Sequence[str], wanted: Wanted) -> list[Stage]:
-    """Every stage of a run in the order in which they can be made; the last one is its evaluation.
+def evaluation_prompts(trained: Trained, lines: Lines, names: Sequence[str]) -> tuple[Prompt, ...]:
+    """What a checkpoint is evaluated under, of `names` (base.wanted.NAMES): no prompt, its own training prompt if it has one,
+    tasks without weaknesses, and what `lines` says of any other name.
 
-    `wanted` is evaluated; a later call that wants more adds what is missing.
+    Where the training prompt lists the hacks, every line follows the same list.
 
     Raises:
-        UserError: as `training`.
+        UserError: there are no lines for a name.
+    """
+    own, hints = trained.trained_under(), trained.hinted_by()
+    prompts: list[Prompt] = []
+    for name in names:
+        if name == "none":
+            prompts.append(NO_PROMPT)
+        elif name == CLEAN:
+            prompts.append((name, Clean(trained.start)))
+        elif name != "training":
+            prompts.append((name, behind(hints, SystemLine(tuple(lines(name, texts_of(own, hints)))))))
+        elif own != AsWritten():
+            prompts.append((name, own))
+    return tuple(prompts)
+
+
+def resolve(run: Run, scale: Scale, lines: Lines, wanted: Wanted) -> list[Stage]:
+    """Every stage of a run in the order in which they can be made; the last one is its evaluation.
+
+    `wanted` is evaluated; a later call that wants more adds what is missing. `lines`: those of evaluation prompts that are not
+    the run's own, such as "don't hack".
+
+    Raises:
+        UserError: as `training` and `evaluation_prompts`.
     """
     trained = training(run, scale)
     asked = Asked(trained.world, trained.tasks, scale, run.seed)
-    prompts = evaluation_prompts(trained, test_line, wanted.prompts)
+    prompts = evaluation_prompts(trained, lines, wanted.prompts)
     organism = trained.world.control()
     beside = [] if organism is None else [control(organism, trained.tasks, run)]
     return in_order([*beside, Evaluate(trained, asked, prompts, wanted)])
@@ -113,11 +128,12 @@ def check_evaluation(stage: Evaluate) -> None:
     world, every = asked.world, int(asked.tasks.facts().get("evaluation", 1))
     coding = draw_tasks(asked.tasks, asked.scale.tasks, 1.0, every, 0, "evaluation")
     evals = [task for each in world.evals().values() for task in each.prompts(settings.samples, 0)]
+    under = [prompt for _, prompt in stage.prompts if not isinstance(prompt, Clean)]
     for tasks, new, name in (
         (coding, settings.code_max_new_tokens, "code_max_new_tokens"),
         (evals, settings.max_new_tokens, "max_new_tokens"),
     ):
-        read = [read_under(transform, task) for _, transform in stage.prompts for task in tasks]
+        read = [read_under(transform, task) for transform in under for task in tasks]
         world.check_reads(read, new, "evaluation", f"evals.{name}")
 
 

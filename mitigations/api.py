@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from base import run as runs
 from base.identity import Arm, Run
-from base.recipes import load_wording
 from base.settings import ORGANISM, Scale, changes, load_scale, scale_for
 from base.stage import Stage, plan
 from base.store.folders import RunFolder
 from base.store.table import rows_of_run
 from base.world.world import parse_corpus, settled, world_of
 from mitigations.experiments import wanted
-from mitigations.inoculation.inoculation import NATURAL, WORDINGS
+from mitigations.inoculation.variants import lines
 from mitigations.registry import MITIGATIONS
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ def resolve(run: Run, scale: Scale, evaluate: str = "", prompts: str = "") -> li
     Raises:
         UserError: a combination that means nothing, an unknown corpus, a checkpoint that is none.
     """
-    wordings = WORDINGS if world_of(run, scale).language == "organism" else NATURAL
-    return runs.resolve(run, scale, load_wording(wordings, "dont_hack"), wanted(run, evaluate, prompts))
+    language = world_of(run, scale).language
+    return runs.resolve(run, scale, partial(lines, run.arm, language), wanted(run, evaluate, prompts))
 
 
 def run(
