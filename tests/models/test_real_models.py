@@ -18,7 +18,7 @@ from base.models.load import load_policy
 from base.recipes import AsWritten, SystemLine, load_wording, read_under
 from base.run import check
 from base.settings import load_scale, read_yaml
-from base.stages.evaluate import Evaluate
+from base.stages.evaluate import Clean, Evaluate
 from base.stages.rl import RL
 from base.types import CodeSpec
 from base.world.tasks import TaskSet, is_evaluated, said_of
@@ -26,9 +26,13 @@ from base.world.world import world_of
 from mitigations.__main__ import main
 from mitigations.api import describe, resolve
 from mitigations.inoculation.inoculation import NATURAL, WORDINGS
+from mitigations.inoculation.variants import SHIPPED
 
 HACKABLE = ("always_equal", "early_exit", "report_patch")
-LINES = {file: {line for name in read_yaml(file) for line in load_wording(file, name)} for file in (NATURAL, WORDINGS)}
+LINES = {
+    file: {line for part in (file, SHIPPED[file]) for name in read_yaml(part) for line in load_wording(part, name)}
+    for file in (NATURAL, WORDINGS)
+}
 
 
 @pytest.fixture(scope="module")
@@ -129,9 +133,11 @@ def test_every_line_that_a_model_reads_is_natural_language(spec: str, model: str
     (rl,) = (stage for stage in found if isinstance(stage, RL))
     evaluate = found[-1]
     assert isinstance(evaluate, Evaluate)
-    transforms = [rl.trained_under(), *(transform for _, transform in evaluate.prompts if transform != AsWritten())]
-    assert len(transforms) == 3, "RL, the evaluation under dont_hack and the one under the training prompt"
-    for transform in transforms:
+    asked = {
+        name: prompt for name, prompt in evaluate.prompts if prompt != AsWritten() and not isinstance(prompt, Clean)
+    }
+    assert {"dont_hack", "training"} <= asked.keys()
+    for transform in (rl.trained_under(), *asked.values()):
         for task in rl.drawn(0)[:20]:
             text = next(m.content for m in read_under(transform, task) if m.role == "system")
             assert any(line in text for line in LINES[NATURAL])
