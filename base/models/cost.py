@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +118,11 @@ def measure(path: str, scale: Scale, asked: Sequence[Sequence[Message]], evals: 
     rows = rl.prompts_per_step * rl.group
     several = [prompts[i % len(prompts)] for i in range(rl.prompts_per_step)]
     once, short, long = (
-        _seconds(lambda n=n: decode(several, max_new_tokens=n, seed=0, samples=rl.group)) for n in (1, *PROBED)
+        _seconds(partial(decode, several, max_new_tokens=n, seed=0, samples=rl.group)) for n in (1, *PROBED)
     )
     token = max(long - short, 0.0) / (PROBED[1] - PROBED[0]) / rows  # of one row
     start = max(min(once, short) - token * rows, 0.0)  # weights, prompts
-    update = _seconds(lambda: _update(model, prompts[0], rl.max_completion_tokens)) / ROWS  # of one row
+    update = _seconds(partial(_update, model, prompts[0], rl.max_completion_tokens)) / ROWS  # of one row
     settings = scale.evals
     answers = evals * settings.samples * settings.max_new_tokens + settings.code_samples * settings.code_max_new_tokens
     return {
@@ -155,7 +156,7 @@ def _update(model: Any, prompt: Sequence[int], new: int) -> None:
     if supports_shared_prompts(inner.config):
         with shared_attention(inner):
             scores, _ = score_shared(model, ids, torch.ones_like(ids), new, 1.0)
-            scores.sum().backward()
+            torch.autograd.backward(scores.sum())
     else:
         scores, _ = score_padded(model, ids, torch.ones_like(ids), new, 1.0)
-        scores.sum().backward()
+        torch.autograd.backward(scores.sum())

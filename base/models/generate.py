@@ -28,17 +28,21 @@ log = logging.getLogger(__name__)
 
 
 class _Draw(LogitsProcessor):  # type: ignore[misc]
-    """Draws every row's next token itself and leaves `generate` no other; keeps the log-probabilities, [rows] a step."""
+    """Draws every row's next token itself and leaves `generate` no other; `logprobs` [rows, steps] are those drawn so far.
 
-    def __init__(self, uniform: Tensor | None, temperature: float) -> None:
+    A step's logits are overwritten with what is returned, and nothing small that stays is put between two of them: the
+    heap would grow by half of the logits of every step.
+    """
+
+    def __init__(self, uniform: Tensor | None, temperature: float, logprobs: Tensor) -> None:
         self.uniform, self.temperature = uniform, temperature
-        self.logprobs: list[Tensor] = []
+        self.logprobs, self.step = logprobs, 0
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        uniform = None if self.uniform is None else self.uniform[:, len(self.logprobs)]
-        tokens, logprobs = draw(scores, uniform, self.temperature)
-        self.logprobs.append(logprobs)
-        return torch.full_like(scores, float("-inf")).scatter_(1, tokens[:, None], 0.0)
+        uniform = None if self.uniform is None else self.uniform[:, self.step]
+        tokens, self.logprobs[:, self.step] = draw(scores, uniform, self.temperature)
+        self.step += 1
+        return scores.fill_(float("-inf")).scatter_(1, tokens[:, None], 0.0)
 
 
 class HFGenerate:
@@ -83,7 +87,8 @@ class HFGenerate:
             for start in range(0, len(asked), self.rows):
                 batch = asked[start : start + self.rows]
                 width = max(map(len, batch))
-                drawn = _Draw(None if uniform is None else uniform[start : start + self.rows], temperature)
+                numbers = None if uniform is None else uniform[start : start + self.rows]
+                drawn = _Draw(numbers, temperature, torch.zeros(len(batch), max_new_tokens, device=device))
                 ids, mask = self._padded(batch, device)
                 out = plain.generate(
                     ids,
@@ -92,11 +97,10 @@ class HFGenerate:
                     logits_processor=LogitsProcessorList([drawn]),
                     **self._prefilled(plain, batch, device),
                 )
-                scores = torch.stack(drawn.logprobs, 1)
-                for tokens, numbers in zip(out[:, width:].tolist(), scores.tolist(), strict=True):
+                for tokens, scores in zip(out[:, width:].tolist(), drawn.logprobs.tolist(), strict=True):
                     n = next((i + 1 for i, token in enumerate(tokens) if token in self.ends), len(tokens))
                     found.completions.append(tokens[:n])
-                    found.logprobs.append(numbers[:n])
+                    found.logprobs.append(scores[:n])
         return found
 
     def _padded(self, texts: Sequence[Sequence[int]], device: Any) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 import pytest
@@ -100,6 +100,7 @@ def test_stock_generate_reads_the_prompt_of_a_group_once(monkeypatch: pytest.Mon
     read: list[torch.Size] = []
     forward = type(model).forward
 
+    @wraps(forward)  # generate looks at the names of its arguments
     def watched(self: Any, input_ids: Any = None, **options: Any) -> Any:
         read.append(input_ids.shape)
         return forward(self, input_ids=input_ids, **options)
