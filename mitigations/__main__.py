@@ -136,7 +136,8 @@ def foreseen(run: Run, stages: Sequence[Stage], root: Path, scale: Scale) -> str
     lines = [f"{heading:<11} {text}" for heading, text in world.costs(checkpoints).items()]
     if speed := {name: n for name, n in scale.measured.items() if name.startswith("tokens_")}:
         said = ", ".join(f"{n:.0f} {name.replace('_', ' ')} a second" for name, n in speed.items())
-        lines.append(f"{'speed':<11} {said}, measured just now; times are those of completions of full length")
+        load = f"at a load of {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "here"
+        lines.append(f"{'speed':<11} {said}, measured just now {load}; times are those of completions of full length")
     return "\n".join([run.name, plan(stages, root, scale), *lines])
 
 
