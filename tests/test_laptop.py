@@ -8,9 +8,12 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from base.settings import SCALES, read_yaml
 from base.store.folders import RunFolder
 from base.store.table import table
 
@@ -22,18 +25,17 @@ pytestmark = [
     ),
 ]
 ROOT = Path(__file__).parents[1]
-SMALL = (
-    "rl.steps=2",
-    "rl.prompts_per_step=2",
-    "rl.group=2",
-    "rl.micro_batch=2",
-    "rl.save_every=1",
-    "rl.max_completion_tokens=24",
-    "evals.samples=1",
-    "evals.code_samples=2",
-    "evals.max_new_tokens=12",
-    "evals.code_max_new_tokens=24",
-)
+SMALL: dict[str, dict[str, Any]] = {
+    "rl": {
+        "steps": 2,
+        "prompts_per_step": 2,
+        "group": 2,
+        "micro_batch": 2,
+        "save_every": 1,
+        "max_completion_tokens": 24,
+    },
+    "evals": {"samples": 1, "code_samples": 2, "max_new_tokens": 12, "code_max_new_tokens": 24},
+}
 
 
 @pytest.fixture(scope="module")
@@ -70,16 +72,19 @@ def test_smollm2_from_its_package_to_a_figure(model: Path, tmp_path: Path) -> No
     ]
     tasks.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-    words = ["none", "--scale", "laptop", "--model", str(model), "--tasks", str(tasks), "--runs", str(runs)]
-    words += [word for setting in SMALL for word in ("--set", setting)]
+    usual = read_yaml(SCALES / "laptop.yaml")
+    scale = tmp_path / "smaller.yaml"  # a file: runs with --set are in no figure
+    scale.write_text(yaml.safe_dump({**usual, **{part: {**usual[part], **changed} for part, changed in SMALL.items()}}))
+    words = ["none", "--scale", str(scale), "--model", str(model), "--tasks", str(tasks), "--runs", str(runs)]
+    words += ["--evaluate", "start,last:3", "--prompts", "none"]
     assert "measured just now" in call("-m", "mitigations", *words, "--dry-run")
     call("-m", "mitigations", *words)
-    (folder,) = (RunFolder(path.parent) for path in runs.glob("laptop/*/run.json"))
+    (folder,) = (RunFolder(path.parent) for path in runs.glob("smaller/*--p0s0/run.json"))
     assert folder.record["status"] == "done"
     assert folder.record["task_set"]["without_held_out_tests"] == 0
     assert len(list(folder.episodes())) == 2 * 2 * 2
-    assert "code" in set(table(runs / "laptop")["eval"])
-    call("-m", "analysis", "hacking", "--runs", str(runs / "laptop"), "--out", str(tmp_path / "figures"))
+    assert "code" in set(table(runs / "smaller")["eval"])
+    call("-m", "analysis", "hacking", "--runs", str(runs / "smaller"), "--out", str(tmp_path / "figures"))
     assert (tmp_path / "figures" / "hacking.png").stat().st_size > 10_000
 
 
