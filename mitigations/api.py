@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from base import run as runs
 from base.identity import Arm, Run
 from base.settings import ORGANISM, Scale, changes, load_scale, scale_for
+from base.shipped import shipped, starts_of
 from base.stage import Stage, plan
 from base.store.folders import RunFolder
 from base.store.table import rows_of_run
@@ -102,6 +103,7 @@ def run(
     runs_folder: str | Path = RUNS,
     evaluate: str = "",
     prompts: str = "",
+    fresh: bool = False,
     **other: Any,
 ) -> Result:
     """Makes a run, or goes on with it, and everything it needs; a finished one is only read.
@@ -114,6 +116,7 @@ def run(
         evaluate: which checkpoints, e.g. "all" or "start,middle,last:3" (default: as figures and claims need it); a later
             call that wants more adds what is missing.
         prompts: under which prompts, e.g. "none,training" (default: all; these two always).
+        fresh: make everything here, also the start checkpoints that ship with the code.
         other: pretrain_seed, corpus, hackable, model, tasks, settings, as in `describe`.
 
     Raises:
@@ -122,7 +125,7 @@ def run(
     described, settings = describe(spec, scale=scale, seed=seed, **other)
     root = Path(runs_folder) / settings.name
     stages = resolve(described, settings, evaluate, prompts)
-    runs.make(stages, settings, root)
+    runs.make(stages, settings, root, fresh)
     return Result(described, tuple(stages), root / described.name)
 
 
@@ -131,4 +134,5 @@ def dry_run(
 ) -> str:
     """What `run` would do, stage by stage, with times; nothing is made."""
     described, settings = describe(spec, **other)
-    return plan(resolve(described, settings, evaluate, prompts), Path(runs_folder) / settings.name, settings)
+    stages, root = resolve(described, settings, evaluate, prompts), Path(runs_folder) / settings.name
+    return plan(stages, root, settings, {stage.key for stage in shipped(stages, root, starts_of(settings.name))})
