@@ -37,7 +37,7 @@ from base.progress import log_to_stderr
 from base.recipes import filled
 from base.settings import ORGANISM, Scale, load_scale, scale_for, scale_names
 from base.shipped import shipped, starts_of
-from base.stage import Stage, in_order, plan
+from base.stage import Pace, Stage, in_order, plan
 from base.stages.trained import Trained
 from base.wanted import ALWAYS, PROMPTS, Wanted
 from base.workers import Workers
@@ -185,8 +185,8 @@ def one(options: argparse.Namespace, arm: str, common: dict[str, Any], root: Pat
 def foreseen(run: Run, stages: Sequence[Stage], root: Path, scale: Scale, ships: set[str]) -> str:
     """The stages that will be made, their time, and what else the run takes."""
     world = world_of(run, scale)
-    alone = os.environ.get("WORLD_SIZE", "1") == "1"
-    if alone and any(stage.estimate(root, scale) is None for stage in stages):
+    alone, pace = os.environ.get("WORLD_SIZE", "1") == "1", Pace(root, scale)
+    if alone and any(stage.estimate(root, pace) is None for stage in stages):
         scale = world.timed()
     checkpoints = sum(len(stage.saved()) for stage in stages if isinstance(stage, Trained))
     lines = [f"{heading:<11} {text}" for heading, text in world.costs(checkpoints).items()]
