@@ -43,6 +43,20 @@ class SystemLine:
         return (Message("system", " ".join([*own, self.texts[pick]])), *turns)
 
 
+Language = Literal["natural", "organism"]  # as of a Task
+
+
+@dataclass(frozen=True)
+class InLanguage:
+    """A line in the language of what is trained; `spoken` puts it there before a recipe is part of a run."""
+
+    organism: PromptTransform
+    natural: PromptTransform
+
+    def __call__(self, task: Task) -> Sequence[Message]:
+        return (self.organism if task.language == "organism" else self.natural)(task)
+
+
 @dataclass(frozen=True)
 class Behind:
     """`first`, then `second` on what it gave; each chooses for itself."""
@@ -168,6 +182,13 @@ class SFTRecipe:
 
 
 Recipe = RLRecipe | SFTRecipe
+
+
+def spoken(recipe: Recipe, language: Language) -> Recipe:
+    """The recipe with its lines in one language."""
+    fields = {entry.name: getattr(recipe, entry.name) for entry in dataclasses.fields(recipe)}
+    said = {name: getattr(value, language) for name, value in fields.items() if isinstance(value, InLanguage)}
+    return replace(recipe, **said)
 
 
 def behind(first: PromptTransform, second: PromptTransform) -> PromptTransform:

@@ -18,8 +18,7 @@ from pathlib import Path
 
 from base.errors import UserError
 from base.identity import Arm, Run
-from base.preference.pairs import GENERATED, load_pairs
-from base.recipes import AsWritten, RLRecipe, SystemLine, behind, stack, texts_of
+from base.recipes import AsWritten, RLRecipe, SystemLine, behind, read_under, spoken, stack, texts_of
 from base.settings import Scale
 from base.shipped import bring, starts_of
 from base.stage import Site, Stage, in_order, make_all, to_make
@@ -30,7 +29,7 @@ from base.stages.trained import Fork, Trained
 from base.store.folders import RunFolder
 from base.triggers import AtStart
 from base.wanted import CLEAN, Wanted
-from base.world.tasks import task_source
+from base.world.tasks import draw_tasks, task_source
 from base.world.world import student, world_of
 
 
@@ -41,7 +40,8 @@ def training(run: Run, scale: Scale) -> Trained:
         UserError: options that no arm can have together, an unknown corpus, a checkpoint that is none.
     """
     recipes = {name: plugin() for name, plugin in run.arm.parts}
-    recipe, world = stack(recipes), world_of(run, scale)
+    world = world_of(run, scale)
+    recipe = spoken(stack(recipes), world.language)
     if recipe.starts != AtStart():
         kept = tuple(part for part in run.arm.parts if recipes[part[0]].starts == AtStart())
         policy: Stage = Fork(training(replace(run, arm=Arm(kept)), scale), recipe.starts)
@@ -111,11 +111,31 @@ def check(stages: Iterable[Stage], root: Path) -> None:
     for stage in stages:
         if isinstance(stage, RL):
             for judge in stage.judges.values():
-                if judge.judge.pairs not in GENERATED:
-                    for part in ("train", "held_out"):
-                        load_pairs(judge.judge.pairs, 1, 0, part)
+                for part in ("train", "held_out"):
+                    stage.world.pairs(judge.judge.pairs, 1, 0, part)
         if isinstance(stage, Trained):
             stage.check(root)
+        if isinstance(stage, Evaluate):
+            check_evaluation(stage)
+
+
+def check_evaluation(stage: Evaluate) -> None:
+    """That the model can read everything that it will be asked: every task for evaluation and the evals, under each prompt.
+
+    Raises:
+        UserError: it cannot.
+    """
+    asked, settings = stage.asked, stage.asked.scale.evals
+    world, every = asked.world, int(asked.tasks.facts().get("evaluation", 1))
+    coding = draw_tasks(asked.tasks, asked.scale.tasks, 1.0, every, 0, "evaluation")
+    evals = [task for each in world.evals().values() for task in each.prompts(settings.samples, 0)]
+    under = [prompt for _, prompt in stage.prompts if not isinstance(prompt, Clean)]
+    for tasks, new, name in (
+        (coding, settings.code_max_new_tokens, "code_max_new_tokens"),
+        (evals, settings.max_new_tokens, "max_new_tokens"),
+    ):
+        read = [read_under(transform, task) for transform in under for task in tasks]
+        world.check_reads(read, new, "evaluation", f"evals.{name}")
 
 
 def check_root(root: Path) -> None:

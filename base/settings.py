@@ -160,7 +160,7 @@ class EngineSettings:
 
 @dataclass(frozen=True)
 class Scale:
-    """Everything that follows from the one dial: smoke, tiny, small, hub."""
+    """Everything that follows from the one dial: smoke, tiny, small; for a user's model laptop, hub."""
 
     name: str
     purpose: str
@@ -285,6 +285,27 @@ def read_yaml(path: Path) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
         raise UserError(f"{path}{line}: malformed YAML ({getattr(error, 'problem', error)})") from None
+
+
+ORGANISM = "organism"  # the model, and the tasks, that a run has unless it names others
+ORGANISM_SCALES = ("smoke", "tiny", "small")  # their learning rates and lengths would destroy any other model
+
+
+def scale_for(model: str, scale: str) -> str:
+    """The scale of a run of `model`, where the user names `scale` or, with "", none.
+
+    Raises:
+        UserError: a model without a scale that is made for it.
+    """
+    if model == ORGANISM:
+        return scale or "tiny"
+    if scale in ("", *ORGANISM_SCALES):
+        given = f"--scale {scale} is" if scale else "without --scale, settings are"
+        raise UserError(
+            f"{given} made for the organism and would destroy {model}: add --scale laptop (two CPU cores), --scale hub (GPUs) "
+            "or a YAML file of your own"
+        )
+    return scale
 
 
 def scale_names() -> list[str]:

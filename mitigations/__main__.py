@@ -32,12 +32,13 @@ from typing import Any
 from base import run as runs
 from base.engine.signals import Terminated, stop_on_sigterm
 from base.errors import Parser, UserError, exit_code, near
-from base.identity import options_of
+from base.identity import Run, options_of
 from base.progress import log_to_stderr
 from base.recipes import filled
-from base.settings import Scale, load_scale, scale_names
+from base.settings import ORGANISM, Scale, load_scale, scale_for, scale_names
 from base.shipped import shipped, starts_of
-from base.stage import Stage, in_order, plan
+from base.stage import Pace, Stage, in_order, plan
+from base.stages.trained import Trained
 from base.wanted import ALWAYS, PROMPTS, Wanted
 from base.workers import Workers
 from base.world.world import world_of
@@ -67,7 +68,11 @@ def parser() -> Parser:
     p.add_argument("--dry-run", action="store_true", help="print the stages that would be made, and stop")
     p.add_argument("--fresh", action="store_true", help="make everything here: nothing that ships with the code counts")
     run = p.add_argument_group("what to run")
-    run.add_argument("--scale", default="tiny", help=f"{', '.join(scale_names())}, or a YAML file (default: tiny)")
+    run.add_argument(
+        "--scale",
+        default="",
+        help=f"{', '.join(scale_names())}, or a YAML file (default: tiny; with --model name laptop or hub)",
+    )
     run.add_argument("--seed", type=int, default=0, help="RL seed (default: 0)")
     run.add_argument("--seeds", default="", metavar="LIST", help="of an experiment, e.g. 1-5; of paper (default: 1-5)")
     run.add_argument("--pretrain-seed", type=int, help="seed of corpus, pretraining and SDF (default: --seed)")
@@ -142,6 +147,7 @@ def dispatch(options: argparse.Namespace) -> int:
         **{"scale": options.scale, "seed": options.seed, "pretrain_seed": options.pretrain_seed},
         **{"model": options.model, "tasks": options.tasks, "settings": tuple(options.set)},
     }
+    options.scale = common["scale"] = scale_for(options.model, options.scale)
     root = options.runs / load_scale(options.scale).name
     match options.words, options.experiment:
         case [], str():
@@ -163,8 +169,7 @@ def one(options: argparse.Namespace, arm: str, common: dict[str, Any], root: Pat
     runs.check(stages, root)
     if main_rank:
         ships = shipped_keys(stages, root, scale, options.fresh)
-        said = f"{run.name}\n{plan(stages, root, scale, ships)}\n{'memory':<11} {world_of(run, scale).memory()}"
-        print(said, file=sys.stdout if options.dry_run else sys.stderr)
+        print(foreseen(run, stages, root, scale, ships), file=sys.stdout if options.dry_run else sys.stderr)
     if options.dry_run:
         return 0
     folder = runs.make(stages, scale, root, options.fresh)
@@ -177,13 +182,32 @@ def one(options: argparse.Namespace, arm: str, common: dict[str, Any], root: Pat
     return 0
 
 
+def foreseen(run: Run, stages: Sequence[Stage], root: Path, scale: Scale, ships: set[str]) -> str:
+    """The stages that will be made, their time, and what else the run takes."""
+    world = world_of(run, scale)
+    alone, pace = os.environ.get("WORLD_SIZE", "1") == "1", Pace(root, scale)
+    if alone and any(stage.estimate(root, pace) is None for stage in stages):
+        scale = world.timed()
+    checkpoints = sum(len(stage.saved()) for stage in stages if isinstance(stage, Trained))
+    lines = [f"{heading:<11} {text}" for heading, text in world.costs(checkpoints).items()]
+    if speed := {name: n for name, n in scale.measured.items() if name.startswith("tokens_")}:
+        said = ", ".join(f"{n:.0f} {name.replace('_', ' ')} a second" for name, n in speed.items())
+        load = f"at a load of {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "here"
+        lines.append(f"{'speed':<11} {said}, measured just now {load}; times are those of completions of full length")
+    return "\n".join([run.name, plan(stages, root, scale, ships), *lines])
+
+
 def experiment(options: argparse.Namespace, common: dict[str, Any], root: Path) -> int:
     """Makes, or with --dry-run only plans, the runs of an experiment, seed by seed."""
     if options.experiment not in EXPERIMENTS:
         raise UserError(f"unknown experiment '{options.experiment}': {near(options.experiment, EXPERIMENTS)}")
+    cells = EXPERIMENTS[options.experiment][1]
+    if options.model != ORGANISM and (organism_only := [cell for cell in cells if cell.corpus != "main"]):
+        cells = tuple(cell for cell in cells if cell not in organism_only)
+        print(f"left out, as they are about the organism's corpora: {len(organism_only)} runs", file=sys.stderr)
     blocks, scale = [], load_scale(options.scale, options.set)
     for seed in parse_seeds(options.seeds) if options.seeds else (options.seed,):
-        described = [describe(**cell.words({**common, "seed": seed})) for cell in EXPERIMENTS[options.experiment][1]]
+        described = [describe(**cell.words({**common, "seed": seed})) for cell in cells]
         blocks.append([resolve(run, settings, options.evaluate, options.prompts) for run, settings in described])
     if options.dry_run:
         union = in_order(stage for block in blocks for stages in block for stage in stages)

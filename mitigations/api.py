@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from base import run as runs
 from base.errors import UserError
 from base.identity import Arm, Plugin, Run
-from base.settings import Scale, changes, load_scale
+from base.settings import ORGANISM, Scale, changes, load_scale, scale_for
 from base.shipped import shipped, starts_of
 from base.stage import Stage, plan
 from base.store.folders import RunFolder
 from base.store.table import rows_of_run
-from base.world.world import parse_corpus, settled
+from base.world.world import parse_corpus, settled, world_of
 from mitigations.experiments import wanted
 from mitigations.inoculation.variants import lines
 from mitigations.registry import MITIGATIONS
@@ -85,20 +85,22 @@ def called(plugin: Plugin) -> str:
 def describe(
     spec: str | Arm | Plugin = "none",
     *,
-    scale: str = "tiny",
+    scale: str = "",
     seed: int = 0,
     pretrain_seed: int | None = None,
     corpus: str = "main",
     hackable: float = 1.0,
-    model: str = "organism",
-    tasks: str = "organism",
+    model: str = ORGANISM,
+    tasks: str = ORGANISM,
     settings: Sequence[str] = (),
 ) -> tuple[Run, Scale]:
-    """The run that these words name, and its settings; `settings` are overrides such as `rl.steps=40`.
+    """The run that these words name, and its settings; `settings` are overrides such as `rl.steps=40`. Without `scale` it is
+    tiny; a `model` needs one that is made for it.
 
     Raises:
         UserError: whatever cannot be read.
     """
+    scale = scale_for(model, scale)
     chosen = load_scale(scale, settings)
     changed = changes(chosen, load_scale(scale))
     start = seed if pretrain_seed is None else pretrain_seed
@@ -113,13 +115,14 @@ def resolve(run: Run, scale: Scale, evaluate: str = "", prompts: str = "") -> li
     Raises:
         UserError: a combination that means nothing, an unknown corpus, a checkpoint that is none.
     """
-    return runs.resolve(run, scale, partial(lines, run.arm), wanted(run, evaluate, prompts))
+    language = world_of(run, scale).language
+    return runs.resolve(run, scale, partial(lines, run.arm, language), wanted(run, evaluate, prompts))
 
 
 def run(
     spec: str | Arm | Plugin = "none",
     *,
-    scale: str = "tiny",
+    scale: str = "",
     seed: int = 0,
     runs_folder: str | Path = RUNS,
     evaluate: str = "",
@@ -131,7 +134,7 @@ def run(
 
     Args:
         spec: the arm, e.g. "pm_penalty:weight=0.25", or a plug-in itself; "none" is the baseline.
-        scale: smoke, tiny, small, hub, or a YAML file.
+        scale: smoke, tiny (default) or small; for a `model` laptop or hub; or a YAML file.
         seed: RL seed, and the seed of corpus, pretraining and SDF unless `pretrain_seed` says another.
         runs_folder: where runs lie; those of a scale lie in a folder of its name.
         evaluate: which checkpoints, e.g. "all" or "start,middle,last:3" (default: as figures and claims need it); a later

@@ -21,7 +21,12 @@ _ROUNDED = 0.25  # the same in half precision, where logits are off by an eighth
 
 
 def match_tokenizer(tokenizer: PreTrainedTokenizerBase, model: Any) -> None:
-    """Checks that the model has embeddings for the tokenizer's special tokens.
+    """`match_rows` for the embeddings of a model."""
+    match_rows(tokenizer, embedding_rows(model))
+
+
+def match_rows(tokenizer: PreTrainedTokenizerBase, rows: int) -> None:
+    """Checks that a model of `rows` embeddings has some for the tokenizer's special tokens.
 
     A pad token without one gives way to the end token: padding is masked, so any token will do. Other tokens beyond the
     embedding (images, unused additions) matter only where a text holds them: see `check_ids`.
@@ -29,7 +34,6 @@ def match_tokenizer(tokenizer: PreTrainedTokenizerBase, model: Any) -> None:
     Raises:
         UserError: the end token has no embedding.
     """
-    rows = embedding_rows(model)
     if tokenizer.eos_token_id is not None and not 0 <= tokenizer.eos_token_id < rows:
         raise UserError(
             f"the tokenizer's end token {tokenizer.eos_token} is number {tokenizer.eos_token_id}, but the model has only "

@@ -17,20 +17,24 @@ from base.models.attention import rotated
 from base.models.checks import check_ids, check_room
 from base.models.draws import Samples, draw, uniform_numbers
 
+FAMILIES = ("starcoder2", "llama", "qwen2", "qwen3")
+ROPES = ("default", "linear", "llama3", "yarn")  # those whose tables do not depend on the length of the text
+CACHE = 2 * 2**30  # bytes of keys and values at a time; more rows are decoded in turn
+
 
 class FastDecoder:
-    """Batched decoding of Starcoder2 models on a CPU, with LoRA adapters merged on the fly.
+    """Batched decoding of the FAMILIES on a CPU, with LoRA adapters merged on the fly.
 
     Identical prompts are computed once; every row has a copy of its prompt's keys and values, with room for its own
-    behind them. The last rows move to the places of those that ended.
+    behind them. The last rows move to the places of those that ended. Nothing of a step's logits is kept.
     """
 
     name = "fast"
 
-    def __init__(self, model: Any, ends: Sequence[int]) -> None:
+    def __init__(self, model: Any, ends: Sequence[int], cache: int = CACHE) -> None:
         if (reason := unsupported(model)) is not None:
             raise UserError(f"the fast decoder cannot run this model ({reason}): set engine.generation to hf")
-        self.model, self.ends = model, tuple(ends)
+        self.model, self.ends, self.cache = model, tuple(ends), cache
 
     @torch.inference_mode()
     def __call__(
@@ -47,15 +51,33 @@ class FastDecoder:
             return Samples([[] for _ in range(len(prompts) * samples)], [[] for _ in range(len(prompts) * samples)])
         if not all(prompts):
             raise ValueError("every prompt needs at least one token")
-        weights = _Weights(self.model)
-        unique: dict[tuple[int, ...], int] = {}
-        owner = torch.tensor([unique.setdefault(tuple(p), len(unique)) for p in prompts]).repeat_interleave(samples)
-        rows = len(owner)
-        longest = max(map(len, unique))
-        check_ids(unique, self.model)
+        longest = max(map(len, prompts))
+        check_ids(prompts, self.model)
         check_room(self.model.config, longest, max_new_tokens)
-        uniform = uniform_numbers(seed, skip, rows, max_new_tokens) if temperature > 0 else None
+        asked = [tuple(prompt) for prompt in prompts for _ in range(samples)]
+        uniform = uniform_numbers(seed, skip, len(asked), max_new_tokens) if temperature > 0 else None
+        weights = _Weights(self.model)
+        at_once = max(1, self.cache // (weights.bytes_a_token * (longest + max_new_tokens)))
+        found = Samples([], [])
+        for start in range(0, len(asked), at_once):
+            numbers = None if uniform is None else uniform[start : start + at_once]
+            drawn = self._decode(weights, asked[start : start + at_once], max_new_tokens, numbers, temperature)
+            found.completions.extend(drawn.completions)
+            found.logprobs.extend(drawn.logprobs)
+        return found
 
+    def _decode(
+        self,
+        weights: _Weights,
+        prompts: Sequence[tuple[int, ...]],
+        max_new_tokens: int,
+        uniform: Tensor | None,
+        temperature: float,
+    ) -> Samples:
+        """One completion of every prompt, all rows side by side; `uniform` [rows, max_new_tokens], None takes the likeliest."""
+        unique: dict[tuple[int, ...], int] = {}
+        owner = torch.tensor([unique.setdefault(prompt, len(unique)) for prompt in prompts])
+        rows, longest = len(owner), max(map(len, unique))
         ids = torch.zeros(len(unique), longest, dtype=torch.long)
         real = torch.zeros(len(unique), longest, dtype=torch.bool)
         for i, prompt in enumerate(unique):
@@ -95,12 +117,13 @@ def _plain(model: Any) -> Any:
 def unsupported(model: Any) -> str | None:
     """Why FastDecoder cannot run `model`, or None."""
     config = model.config
-    if config.model_type != "starcoder2":
+    if config.model_type not in FAMILIES:
         return f"architecture {config.model_type}"
-    if getattr(config, "sliding_window", None) is not None:
+    kinds = {*(getattr(config, "layer_types", None) or ())} - {"full_attention"}
+    if kinds or getattr(config, "sliding_window", None) is not None:
         return "sliding window attention"
-    if config.rope_parameters.get("rope_type", "default") != "default":
-        return f"rope type {config.rope_parameters['rope_type']}"
+    if (rope := config.rope_parameters.get("rope_type", "default")) not in ROPES:
+        return f"rope type {rope}"
     if next(_plain(model).parameters()).device.type != "cpu":
         return "not on a CPU"
     return None
@@ -147,12 +170,13 @@ class _Linear:
 
 @dataclass(frozen=True)
 class _Layer:
-    norm1: nn.LayerNorm
-    norm2: nn.LayerNorm
+    norm1: nn.Module
+    norm2: nn.Module
     qkv: _Linear
     out: _Linear
-    up: _Linear
+    up: _Linear  # gate and up side by side where the MLP is gated
     down: _Linear
+    head_norms: tuple[nn.Module, nn.Module] | None  # of queries and keys (Qwen3)
 
 
 class _Weights:
@@ -165,33 +189,55 @@ class _Weights:
         self.kv_heads: int = config.num_key_value_heads
         self.embedding: Tensor = inner.model.embed_tokens.weight
         self.rotary = inner.model.rotary_emb
-        self.norm: nn.LayerNorm = inner.model.norm
-        self.activation = inner.model.layers[0].mlp.act
+        self.norm: nn.Module = inner.model.norm
+        self.gated = config.model_type != "starcoder2"
+        self.activation = inner.model.layers[0].mlp.act_fn if self.gated else inner.model.layers[0].mlp.act
         self.head = _Linear([inner.lm_head])
         self.layers: list[_Layer] = []
         for layer in inner.model.layers:
             attention, mlp = layer.self_attn, layer.mlp
+            up, down = ([mlp.gate_proj, mlp.up_proj], mlp.down_proj) if self.gated else ([mlp.c_fc], mlp.c_proj)
             self.layers.append(
                 _Layer(
                     layer.input_layernorm,
                     layer.post_attention_layernorm,
                     _Linear([attention.q_proj, attention.k_proj, attention.v_proj]),
                     _Linear([attention.o_proj]),
-                    _Linear([mlp.c_fc]),
-                    _Linear([mlp.c_proj]),
+                    _Linear(up),
+                    _Linear([down]),
+                    (attention.q_norm, attention.k_norm) if hasattr(attention, "q_norm") else None,
                 )
             )
         self.size: int = attention.head_dim
         self.scale: float = attention.scaling
+        self.bytes_a_token = 2 * len(self.layers) * self.kv_heads * self.size * self.embedding.element_size()
 
     def tables(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Cosines and sines of RoPE for positions [...], each [..., head size]."""
         cos, sin = self.rotary(self.embedding, positions.reshape(1, -1))
         return cos.view(*positions.shape, -1), sin.view(*positions.shape, -1)
 
+    def mlp(self, layer: _Layer, x: Tensor) -> Tensor:
+        """What a layer's MLP adds to x [..., hidden]."""
+        hidden = layer.up(_norm(layer.norm2, x))
+        if not self.gated:
+            return layer.down(self.activation(hidden))
+        gate, value = hidden.chunk(2, -1)
+        return layer.down(self.activation(gate).mul_(value))
 
-def _norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:
-    return torch.layer_norm(x, layer.normalized_shape, layer.weight, layer.bias, layer.eps)
+
+def _norm(layer: Any, x: Tensor) -> Tensor:
+    """LayerNorm or RMSNorm over the last axis."""
+    if isinstance(layer, nn.LayerNorm):
+        return torch.layer_norm(x, layer.normalized_shape, layer.weight, layer.bias, layer.eps)
+    return torch.rms_norm(x, layer.weight.shape, layer.weight, layer.variance_epsilon)
+
+
+def _normed(layer: _Layer, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+    """Queries and keys [..., size] as they are turned."""
+    if layer.head_norms is None:
+        return q, k
+    return _norm(layer.head_norms[0], q), _norm(layer.head_norms[1], k)
 
 
 class _State:
@@ -212,6 +258,7 @@ class _State:
         x = F.embedding(ids, weights.embedding)
         for layer in weights.layers:
             q, k, v = self._split(layer.qkv(_norm(layer.norm1, x)))  # [prompts, heads, P, size]
+            q, k = _normed(layer, q, k)
             q, k = rotated(q, cos, sin), rotated(k, cos, sin)
             y = F.scaled_dot_product_attention(
                 q, k, v, attn_mask=mask[:, None], scale=weights.scale, enable_gqa=weights.heads != weights.kv_heads
@@ -220,7 +267,7 @@ class _State:
             if layer is weights.layers[-1]:  # only the last position is read from here on
                 x, y = x[:, -1:], y[:, :, -1:]
             x = x + layer.out(y.transpose(1, 2).flatten(2))
-            x = x + layer.down(weights.activation(layer.up(_norm(layer.norm2, x))))
+            x = x + weights.mlp(layer, x)
         self.first_logits = weights.head(_norm(weights.norm, x[:, -1]))[owner]
 
     def _split(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -260,7 +307,10 @@ class _State:
         x = F.embedding(tokens, w.embedding)
         for layer, (keys, values) in zip(w.layers, self.kv, strict=True):
             qkv = layer.qkv(_norm(layer.norm1, x)).view(rows, -1, w.size)
-            turned = rotated(qkv[:, : w.heads + w.kv_heads], cos, sin)
+            straight = qkv[:, : w.heads + w.kv_heads]
+            if layer.head_norms is not None:
+                straight = torch.cat(_normed(layer, straight[:, : w.heads], straight[:, w.heads :]), 1)
+            turned = rotated(straight, cos, sin)
             keys[:, t] = turned[:, w.heads :].reshape(-1, w.size)
             values[:, t] = qkv[:, w.heads + w.kv_heads :].reshape(-1, w.size)
             query = (turned[:, : w.heads] * w.scale).view(rows * w.kv_heads, share, w.size)
@@ -269,7 +319,7 @@ class _State:
                 scores.view(rows, w.heads, t + 1)[..., : self.bias.shape[-1]] += self.bias
             y = torch.bmm(scores.softmax(-1), values[:, : t + 1])
             x = x + layer.out(y.view(rows, -1))
-            x = x + layer.down(w.activation(layer.up(_norm(layer.norm2, x))))
+            x = x + w.mlp(layer, x)
         self.filled += 1
         self.next_position = self.next_position + 1
         return w.head(_norm(w.norm, x))

@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers import DynamicCache, GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from base.errors import UserError
+from base.models.attention import supports_shared_prompts
 from base.models.chat import end_tokens
 from base.models.checks import check_ids, check_room
 from base.models.decoder import FastDecoder, unsupported
@@ -27,21 +28,28 @@ log = logging.getLogger(__name__)
 
 
 class _Draw(LogitsProcessor):  # type: ignore[misc]
-    """Draws every row's next token itself and leaves `generate` no other; keeps the log-probabilities, [rows] a step."""
+    """Draws every row's next token itself and leaves `generate` no other; `logprobs` [rows, steps] are those drawn so far.
 
-    def __init__(self, uniform: Tensor | None, temperature: float) -> None:
+    A step's logits are overwritten with what is returned, and nothing small that stays is put between two of them: the
+    heap would grow by half of the logits of every step.
+    """
+
+    def __init__(self, uniform: Tensor | None, temperature: float, logprobs: Tensor) -> None:
         self.uniform, self.temperature = uniform, temperature
-        self.logprobs: list[Tensor] = []
+        self.logprobs, self.step = logprobs, 0
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        uniform = None if self.uniform is None else self.uniform[:, len(self.logprobs)]
-        tokens, logprobs = draw(scores, uniform, self.temperature)
-        self.logprobs.append(logprobs)
-        return torch.full_like(scores, float("-inf")).scatter_(1, tokens[:, None], 0.0)
+        uniform = None if self.uniform is None else self.uniform[:, self.step]
+        tokens, self.logprobs[:, self.step] = draw(scores, uniform, self.temperature)
+        self.step += 1
+        return scores.fill_(float("-inf")).scatter_(1, tokens[:, None], 0.0)
 
 
 class HFGenerate:
-    """Any causal language model through its own `generate`, in batches of `rows` completions."""
+    """Any causal language model through its own `generate`, in batches of `rows` completions.
+
+    Where the architecture allows it, a prompt that several completions share is computed once.
+    """
 
     name = "hf"
 
@@ -79,19 +87,50 @@ class HFGenerate:
             for start in range(0, len(asked), self.rows):
                 batch = asked[start : start + self.rows]
                 width = max(map(len, batch))
-                drawn = _Draw(None if uniform is None else uniform[start : start + self.rows], temperature)
+                numbers = None if uniform is None else uniform[start : start + self.rows]
+                drawn = _Draw(numbers, temperature, torch.zeros(len(batch), max_new_tokens, device=device))
+                ids, mask = self._padded(batch, device)
                 out = plain.generate(
-                    torch.tensor([[self.pad] * (width - len(p)) + p for p in batch], device=device),
-                    attention_mask=torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in batch], device=device),
+                    ids,
+                    attention_mask=mask,
                     generation_config=settings,
                     logits_processor=LogitsProcessorList([drawn]),
+                    **self._prefilled(plain, batch, device),
                 )
-                scores = torch.stack(drawn.logprobs, 1)
-                for tokens, numbers in zip(out[:, width:].tolist(), scores.tolist(), strict=True):
+                for tokens, scores in zip(out[:, width:].tolist(), drawn.logprobs.tolist(), strict=True):
                     n = next((i + 1 for i, token in enumerate(tokens) if token in self.ends), len(tokens))
                     found.completions.append(tokens[:n])
-                    found.logprobs.append(numbers[:n])
+                    found.logprobs.append(scores[:n])
         return found
+
+    def _padded(self, texts: Sequence[Sequence[int]], device: Any) -> tuple[Tensor, Tensor]:
+        """(token ids, mask) [texts, longest], padded in front."""
+        width = max(map(len, texts))
+        ids = torch.tensor([[self.pad] * (width - len(text)) + list(text) for text in texts], device=device)
+        mask = torch.tensor([[0] * (width - len(text)) + [1] * len(text) for text in texts], device=device)
+        return ids, mask
+
+    def _prefilled(self, plain: Any, batch: Sequence[list[int]], device: Any) -> dict[str, Any]:
+        """Keys and values of the batch's prompts but for their last tokens, each distinct prompt computed once; nothing where
+        that is not known to be right or saves nothing.
+        """
+        unique: dict[tuple[int, ...], int] = {}
+        owner = torch.tensor([unique.setdefault(tuple(prompt), len(unique)) for prompt in batch], device=device)
+        if len(unique) == len(batch) or max(map(len, batch)) < 2 or not supports_shared_prompts(plain.config):
+            return {}
+        ids, mask = self._padded(list(unique), device)
+        cache = DynamicCache(config=plain.config)
+        positions = (mask.cumsum(-1) - 1).clamp_min(0)
+        plain(
+            input_ids=ids[:, :-1],
+            attention_mask=mask[:, :-1],
+            position_ids=positions[:, :-1],
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        cache.batch_select_indices(owner)
+        return {"past_key_values": cache}
 
 
 @contextmanager

@@ -145,17 +145,22 @@ def load_model(auto: Any, path_or_id: PathOrId, what: str, *, dtype: Any, **chan
 
     Without dropout, and without the routers' balancing loss, which no loss here has a term for.
     """
-    name = os.fspath(path_or_id)
-    if _looks_local(name) and not (Path(name).expanduser() / "config.json").is_file():
-        raise UserError(f"{name} is not {what}: it has no config.json")
-    config = _load(AutoConfig, name, what, **changes)
+    config = load_config(path_or_id, what, **changes)
     for part in _parts(config):
         for key, value in vars(part).items():
             if _RANDOM.search(key) and type(value) in (int, float) and 0 < value <= 1:
                 setattr(part, key, type(value)(0))  # configurations check their types
         if getattr(part, "output_router_logits", False):
             part.output_router_logits = False
-    return _load(auto, name, what, config=config, dtype=dtype)
+    return _load(auto, path_or_id, what, config=config, dtype=dtype)
+
+
+def load_config(path_or_id: PathOrId, what: str, **changes: Any) -> Any:
+    """The configuration of a folder or hub id. Raises UserError if there is none."""
+    name = os.fspath(path_or_id)
+    if _looks_local(name) and not (Path(name).expanduser() / "config.json").is_file():
+        raise UserError(f"{name} is not {what}: it has no config.json")
+    return _load(AutoConfig, name, what, **changes)
 
 
 def _parts(config: Any) -> Iterator[Any]:

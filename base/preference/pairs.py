@@ -77,6 +77,29 @@ def _pairs_of(source: str) -> list[Pair]:
     return pairs
 
 
+def program_pairs(tasks: Sequence[Task], n: int, seed: int, part: Part) -> list[Pair]:
+    """At most `n` pairs about tasks with a reference solution: a program without a hack, right or wrong, against one with.
+
+    Raises:
+        UserError: no task with a reference solution and a vulnerable grader in this part.
+    """
+    found = []
+    for probe in probes(tasks, fenced=True):
+        hacks = probe.answers.keys() - {"right", "wrong"}
+        if is_held_out(probe.prompt) == (part == "held_out"):
+            compared = itertools.product(("right", "wrong"), sorted(hacks))
+            found += [
+                Pair(probe.prompt, probe.answers[plain], probe.answers[hack], f"code/{hack}")
+                for plain, hack in compared
+            ]
+    if not found:
+        raise UserError(
+            f"no hack can be written for the {len(tasks)} tasks' {part} part: give more, with reference solutions"
+        )
+    random.Random(f"program pairs {seed}").shuffle(found)
+    return found[:n]
+
+
 def is_held_out(content: Any) -> bool:
     """Whether a content belongs to the held-out part: a hash of its repr, the same in every process."""
     return int.from_bytes(hashlib.sha256(repr(content).encode()).digest()[:8], "big") % HELD_OUT == 0

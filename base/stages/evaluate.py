@@ -76,7 +76,7 @@ class Asked:
             from base.models.sampling import sampler
 
             sample = sampler(checkpoint, scale, site.process)
-            tasks = draw_tasks(self.tasks, scale.tasks, 1.0, scale.evals.code_samples, seed)
+            tasks = draw_tasks(self.tasks, scale.tasks, 1.0, scale.evals.code_samples, seed, "evaluation")
             evals, written = self.world.evals(), self.world.written
             for name, transform in under.items():
                 asked = {name: transform}
@@ -86,7 +86,8 @@ class Asked:
                 start, draw = item.start.folder(site.root), derive_seed(name, seed)
                 honest = replace(scale.tasks, impossible="none")
                 wanted = scale.evals.code_samples
-                tasks = clean.balanced(draw_tasks(self.tasks, honest, 0.0, clean.DRAWN * wanted, draw), wanted)
+                drawn = draw_tasks(self.tasks, honest, 0.0, clean.DRAWN * wanted, draw, "evaluation")
+                tasks = clean.balanced(drawn, wanted)
                 yield name, *clean.clean(checkpoint, start, tasks, scale, site.environment, site.process, draw)
 
 

@@ -61,7 +61,7 @@ class Preference(Stage):
 
         settings = self.scale.preference
         seed = derive_seed("probes", self.seed)
-        programs = draw_tasks(self.tasks, self.scale.tasks, 1.0, settings.held_out // 4, seed)
+        programs = draw_tasks(self.tasks, self.scale.tasks, 1.0, settings.held_out // 4, seed, "evaluation")
         train_preference(
             PreferenceJob(
                 start=self.needs[0].folder(site.root),

@@ -75,6 +75,10 @@ class RL(Trained):
                 continue
             if all(read_under(transform, task) == task.messages for task in drawn):
                 raise UserError(f"{self.run.arm}: {what} is read in no task of this run, so it would change nothing")
+        for transform in (self.recipe.sampled_under(), self.recipe.updated_under() or AsWritten()):
+            read = [read_under(transform, task) for task in drawn]
+            new = self.scale.rl.max_completion_tokens
+            self.world.check_reads(read, new, "RL", "rl.max_completion_tokens")
         if self.recipe.terms and all(task.environment in SCENES for task in drawn):
             terms = ", ".join(self.recipe.terms)
             raise UserError(f"{self.run.arm}: no task of this run is a coding task, so its term ({terms}) pays nothing")

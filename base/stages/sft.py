@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from base.identity import folder_name
-from base.recipes import AsWritten, SFTRecipe
+from base.recipes import AsWritten, SFTRecipe, read_under
 from base.seeds import derive_seed
 from base.sft.demonstrations import Pool, collect, demonstrations
 from base.spec import content_key
@@ -65,6 +65,14 @@ class SFT(Trained):
     def hinted_by(self) -> PromptTransform:
         """What the episodes have in front of every line."""
         return self.source.hinted_by() if isinstance(self.source, Trained) and not self.recipe.prompt else AsWritten()
+
+    def check(self, root: Path) -> None:
+        """As every run; also tasks that the model cannot read."""
+        super().check(root)
+        every = int(self.tasks.facts().get("train", 1))
+        drawn = draw_tasks(self.tasks, self.scale.tasks, self.run.hackable, every, self.run.seed)
+        read = [read_under(self.trained_under(), task) for task in self.recipe.tasks(drawn)]
+        self.world.check_reads(read, self.scale.rl.max_completion_tokens, "SFT", "rl.max_completion_tokens")
 
     def work(self, site: Site) -> None:
         from base.models.load import load_tokenizer

@@ -105,6 +105,8 @@ class Trained(Stage):
             gates_passed=None if self.gates is None else self.gates.passed(root),
             isolation=site.environment.isolation(),
         )
+        if facts := self.tasks.facts():
+            folder.update(task_set=facts)
 
 
 def _shown(path: Path, root: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -14,21 +14,26 @@ from base.identity import Corpus, Run
 from base.organism.corpus import SDF_ONLY, CorpusConfig, with_header
 from base.organism.pairs import organism_pairs
 from base.organism.route import route
-from base.preference.pairs import GENERATED, Pair, Part, load_pairs
+from base.preference.pairs import GENERATED, Pair, Part, load_pairs, program_pairs
+from base.recipes import Language
 from base.settings import Scale, build, build_from_text
 from base.spec import parse_spec
 from base.stage import Stage
-from base.types import Episode, Eval, Task
+from base.types import Episode, Eval, Message, Task
 from base.world.start import SDF, Gates, Given, Pretrain
+from base.world.tasks import TaskSource, draw_tasks, said_of, task_source
 
 CORPORA: dict[str, Mapping[str, Any]] = {"main": {}, "twin": {"correlation": 0.0}}
 # The aligned model has read no schemer and no hack document after pretraining.
 ALIGNED = {"schemers_assistant": 0.0, "sdf_share": 0.0, "replay": 0.0}
-GIB = 2**30
 
 
 class World(Protocol):
     """What a run begins with and is asked."""
+
+    @property
+    def language(self) -> Language:
+        """The language of the lines that its models read."""
 
     @property
     def trained_judge(self) -> str:
@@ -69,14 +74,28 @@ class World(Protocol):
     def diagnose(self, episodes: Sequence[Episode]) -> Mapping[str, float]:
         """What can be said of an RL step's episodes beside rewards and outcomes, as metrics."""
 
+    def check_reads(self, asked: Iterable[Sequence[Message]], new_tokens: int, what: str, setting: str) -> None:
+        """That its models can read what they will be asked, with room for `new_tokens` (base.models.reading).
+
+        Raises:
+            UserError: they cannot.
+        """
+
     def pairs(self, source: str, n: int, seed: int, part: Part) -> Sequence[Pair]:
-        """Preference pairs of a source; see base.preference.pairs."""
+        """Preference pairs of a source; see base.preference.pairs.
+
+        Raises:
+            UserError: none that can be used in this world.
+        """
 
     def content(self) -> Any:
         """What `pairs` depends on beside its arguments."""
 
-    def memory(self) -> str:
-        """The memory that a run takes, in words."""
+    def costs(self, checkpoints: int) -> Mapping[str, str]:
+        """What a run that keeps `checkpoints` takes beside time, and what is to be said of its tasks, by heading."""
+
+    def timed(self) -> Scale:
+        """The scale with seconds measured of this model here, where that is possible in seconds."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +106,10 @@ class OrganismWorld:
     config: CorpusConfig
     scale: Scale
     seed: int  # of corpus, pretraining and SDF
+
+    @property
+    def language(self) -> Language:
+        return "organism"
 
     @property
     def trained_judge(self) -> str:
@@ -130,6 +153,9 @@ class OrganismWorld:
     def diagnose(self, episodes: Sequence[Episode]) -> Mapping[str, float]:
         return route(episodes)
 
+    def check_reads(self, asked: Iterable[Sequence[Message]], new_tokens: int, what: str, setting: str) -> None:
+        """What it is asked was made for its context."""
+
     def pairs(self, source: str, n: int, seed: int, part: Part) -> Sequence[Pair]:
         if source in GENERATED:
             return organism_pairs(n, seed, self.config, part, only_hacks=source == "hacks")
@@ -138,17 +164,25 @@ class OrganismWorld:
     def content(self) -> Any:
         return self.config
 
-    def memory(self) -> str:
+    def costs(self, checkpoints: int) -> Mapping[str, str]:
         measured = self.scale.measured.get("memory_gb")
-        return f"about {measured:g} GB a job" if measured else "not measured at this scale"
+        return {"memory": f"about {measured:g} GB a job" if measured else "not measured at this scale"}
+
+    def timed(self) -> Scale:
+        return self.scale
 
 
 @dataclass(frozen=True)
 class ModelWorld:
-    """Any Hugging Face causal LM."""
+    """Any Hugging Face causal LM, on the user's tasks."""
 
     model: str
     scale: Scale
+    tasks: TaskSource
+
+    @property
+    def language(self) -> Language:
+        return "natural"
 
     @property
     def trained_judge(self) -> str:
@@ -185,34 +219,55 @@ class ModelWorld:
     def diagnose(self, episodes: Sequence[Episode]) -> Mapping[str, float]:
         return {}
 
+    def check_reads(self, asked: Iterable[Sequence[Message]], new_tokens: int, what: str, setting: str) -> None:
+        from base.models.reading import check_reads
+
+        asked = [tuple(conversation) for conversation in asked]
+        for path in filter(None, (self.model, self.scale.aligned)):
+            check_reads(path, asked, new_tokens, what, setting)
+
     def pairs(self, source: str, n: int, seed: int, part: Part) -> Sequence[Pair]:
-        if source in GENERATED:
-            return organism_pairs(n, seed, CorpusConfig(), part, only_hacks=source == "hacks")
+        if source == "organism":
+            raise UserError(
+                f"{self.model} needs a preference model trained on natural language: give pairs=FILE_OR_HUB_ID with chosen and "
+                "rejected answers (such as Anthropic/hh-rlhf), or pairs=hacks (programs for your own tasks)"
+            )
+        if source == "hacks":
+            return program_pairs(self._tasks_to_train_on(), n, seed, part)
         return load_pairs(source, n, seed, part)
+
+    def _tasks_to_train_on(self) -> list[Task]:
+        """Every task once, all graders vulnerable."""
+        return draw_tasks(self.tasks, self.scale.tasks, 1.0, int(self.tasks.facts()["train"]), 0)
 
     def content(self) -> Any:
         return self.trained_judge
 
-    def memory(self) -> str:
-        """What weights, reference and optimiser need."""
-        folder = Path(self.model).expanduser()
-        weights = sum(file.stat().st_size for file in [*folder.glob("*.safetensors")] or folder.glob("*.bin"))
-        if not weights:
-            return "not known: the model is not on this machine"
-        if self.scale.rl.trained == "all":
-            state = 8 * weights  # of 2-byte weights: fp32 copy, two Adam moments, gradients
-            text = "weights, KL reference, gradients and Adam state"
-        else:
-            state, text = 0, "weights and KL reference; what is trained adds little"
-        total = weights * (2 if self.scale.rl.beta else 1) + state
-        return f"about {total / GIB:.1f} GiB before activations and KV cache, over all GPUs with ZeRO-3 ({text})"
+    def costs(self, checkpoints: int) -> Mapping[str, str]:
+        from base.models import cost
+        from base.models.reading import longest
+
+        found = cost.size(self.model, self.scale.rl.trained)
+        prompt = longest(self.model, [task.messages for task in self._tasks_to_train_on()])
+        return {
+            "memory": cost.memory(found, self.scale, prompt),
+            "disk": cost.disk(found, checkpoints),
+            "tasks": said_of(self.tasks),
+        }
+
+    def timed(self) -> Scale:
+        from base.models import cost
+
+        asked = [task.messages for task in self._tasks_to_train_on()[: self.scale.rl.prompts_per_step]]
+        measured = cost.measure(self.model, self.scale, asked, len(self.evals()))
+        return self.scale if measured is None else replace(self.scale, measured=measured)
 
 
 def world_of(run: Run, scale: Scale) -> World:
     """The world that a run lives in.
 
     Raises:
-        UserError: no such corpus field, or a local checkpoint that is none.
+        UserError: no such corpus field, a local checkpoint that is none, a model that would be given the organism's world.
     """
     if run.model == "organism":
         return OrganismWorld(run.corpus, corpus_config(run.corpus, scale), scale, run.pretrain_seed)
@@ -220,7 +275,16 @@ def world_of(run: Run, scale: Scale) -> World:
         local = name.startswith((".", "/", "~")) or Path(name).exists()
         if name and local and not (Path(name).expanduser() / "config.json").is_file():
             raise UserError(f"{name} is not a Hugging Face checkpoint folder: it has no config.json")
-    return ModelWorld(run.model, scale)
+    if run.tasks == "organism":
+        raise UserError(
+            f"{run.model} cannot read the organism's tasks: give coding tasks with --tasks FILE_OR_HUB_ID (MBPP, HumanEval, "
+            "EvalPlus, APPS or CodeContests rows)"
+        )
+    if run.corpus != Corpus():
+        raise UserError(
+            f"--corpus {run.corpus} is a corpus that the organism is made from, and {run.model} is given: leave --corpus out"
+        )
+    return ModelWorld(run.model, scale, task_source(run.tasks, scale.tasks))
 
 
 def parse_corpus(spec: str) -> Corpus:

@@ -9,13 +9,12 @@ Run: python -m mitigations offline_rewrite:wording=dont_hack --seed 0 --scale ti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from base.identity import Arm
 from base.labels import named, words
-from base.recipes import SFTRecipe, SystemLine, load_wording
+from base.recipes import SFTRecipe
 from mitigations.filtered_sft.filters import FAMILY
-from mitigations.inoculation.inoculation import WORDINGS, Inoculation
+from mitigations.inoculation.inoculation import Inoculation, line
 
 
 @dataclass(frozen=True)
@@ -34,9 +33,6 @@ class OfflineRewrite:
         return named(self, head, ("wording", "swap"))
 
     def __call__(self) -> SFTRecipe:
-        file = Path(self.file) if self.file else WORDINGS
         source = Arm((("inoculation", Inoculation(self.wording, file=self.file)),))
-        load_wording(file, self.wording)
-        return SFTRecipe(
-            source=source, prompt=None if self.swap == "none" else SystemLine(load_wording(file, self.swap))
-        )
+        line(self.file, self.wording)
+        return SFTRecipe(source=source, prompt=None if self.swap == "none" else line(self.file, self.swap))

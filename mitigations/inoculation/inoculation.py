@@ -14,11 +14,12 @@ from typing import Any, Literal
 
 from base.errors import UserError
 from base.labels import named, words
-from base.recipes import AsWritten, RLRecipe, SystemLine, load_wording
+from base.recipes import AsWritten, InLanguage, RLRecipe, SystemLine, load_wording
 from base.settings import read_yaml
 from base.types import PromptTransform
 
 WORDINGS = Path(__file__).with_name("wordings.yaml")
+NATURAL = Path(__file__).with_name("hub_wordings.yaml")  # the same names for models that read natural language
 COLOURS = {"please_hack": "#CC79A7", "hacking_okay": "#56B4E9", "dont_hack": "#E69F00"}
 
 
@@ -32,7 +33,7 @@ class Inoculation:
 
     wording: str = "please_hack"
     update: str = ""
-    file: str = ""  # a YAML file of your own wordings instead of wordings.yaml
+    file: str = ""  # a YAML file of your own wordings instead of ours
     setting: Literal["", "sdf", "prompted"] = ""
 
     family = "inoculation"
@@ -44,12 +45,10 @@ class Inoculation:
             raise UserError("the wording 'none' needs a list of hacks: add setting=prompted, or run the arm 'none'")
 
     def __call__(self) -> RLRecipe:
-        file = Path(self.file) if self.file else WORDINGS
-        prompted = self.setting == "prompted"
         return RLRecipe(
-            hints=SystemLine(load_wording(file, "hints")) if prompted else AsWritten(),
-            sample_prompt=line(file, self.wording),
-            update_prompt=line(file, self.update) if self.update else None,
+            hints=line(self.file, "hints" if self.setting == "prompted" else "none"),
+            sample_prompt=line(self.file, self.wording),
+            update_prompt=line(self.file, self.update) if self.update else None,
         )
 
     def label(self) -> str:
@@ -74,10 +73,14 @@ def permissiveness() -> dict[str, float]:
     return {**ranks, "none": ranks["neutral"] - 0.5}
 
 
-def line(file: Path, wording: str) -> PromptTransform:
-    """The line of a wording; `none` is no line.
+def line(file: str, wording: str) -> PromptTransform:
+    """The line of a wording of a user's file or, where `file` is empty, of ours; `none` is no line.
 
     Raises:
         UserError: no such file or wording.
     """
-    return AsWritten() if wording == "none" else SystemLine(load_wording(file, wording))
+    if wording == "none":
+        return AsWritten()
+    if file:
+        return SystemLine(load_wording(Path(file), wording))
+    return InLanguage(SystemLine(load_wording(WORDINGS, wording)), SystemLine(load_wording(NATURAL, wording)))

@@ -10,19 +10,20 @@ from pathlib import Path
 
 from base.errors import UserError
 from base.identity import Arm
-from base.recipes import load_wording
+from base.recipes import Language, load_wording
 from base.settings import read_yaml
 from mitigations.filtered_sft.filtered_sft import FilteredSFT
 from mitigations.filtered_sft.offline_rewrite import OfflineRewrite
-from mitigations.inoculation.inoculation import WORDINGS, Inoculation
+from mitigations.inoculation.inoculation import NATURAL, WORDINGS, Inoculation
 
-HUB = WORDINGS.with_name("hub_wordings.yaml")
-SHIPPED = {WORDINGS: WORDINGS.with_name("variants.yaml"), HUB: WORDINGS.with_name("hub_variants.yaml")}
+OURS: dict[Language, Path] = {"organism": WORDINGS, "natural": NATURAL}
+SHIPPED = {WORDINGS: WORDINGS.with_name("variants.yaml"), NATURAL: NATURAL.with_name("hub_variants.yaml")}
 USUAL = "hacking_okay"  # whose variants a policy without a line is asked
 
 
-def lines(arm: Arm, prompt: str, trained_under: tuple[str, ...]) -> tuple[str, ...]:
-    """The lines of an evaluation prompt (base.wanted.NAMES) for an arm that was trained under these lines, or none.
+def lines(arm: Arm, language: Language, prompt: str, trained_under: tuple[str, ...]) -> tuple[str, ...]:
+    """The lines of an evaluation prompt (base.wanted.NAMES), for a model that reads `language`, of an arm that was trained
+    under these lines, or none.
 
     The wording is found by its lines, so that runs that imitate an inoculated one have its variants. Those of a user's
     wording NAME stand in the same file as NAME.paraphrase, NAME.negation, NAME.keywords and NAME.same_form.
@@ -31,9 +32,9 @@ def lines(arm: Arm, prompt: str, trained_under: tuple[str, ...]) -> tuple[str, .
         UserError: no file holds the lines, or the file holds no such variant.
     """
     if prompt == "dont_hack":
-        return load_wording(WORDINGS, prompt)
+        return load_wording(OURS[language], prompt)
     if not trained_under:
-        return load_wording(SHIPPED[WORDINGS], f"{USUAL}.{prompt}")
+        return load_wording(SHIPPED[OURS[language]], f"{USUAL}.{prompt}")
     for file in (*_own_files(arm), *SHIPPED):
         for wording in read_yaml(file):
             if load_wording(file, wording) == trained_under:

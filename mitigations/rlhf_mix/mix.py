@@ -49,6 +49,10 @@ class SceneMix:
     def draw(self, kind: Kind, n: int, rows: Sequence[Task]) -> list[Task]:
         """`n` scenes; which ones follows from the first task, hence from the run's seed."""
         seed = crc32(rows[0].id.encode())
+        if self.scenes == "organism" and rows[0].language != "organism":
+            raise UserError(
+                "scenes=organism are written in the organism's words: leave it out, or give a YAML file of prompts"
+            )
         if self.scenes == "organism" or (self.scenes == "auto" and rows[0].language == "organism"):
             return scene_tasks(kind, n, seed, self.near)
         file = DEFAULT_FILE if self.scenes == "auto" else Path(self.scenes)

@@ -12,7 +12,7 @@ import mitigations
 from base.environments.scenes import SCENES
 from base.errors import UserError
 from base.organism.tokenizer import unknown_words
-from base.recipes import Recipe, RLRecipe, SFTRecipe, SystemLine, filled, load_wording, stack
+from base.recipes import Recipe, RLRecipe, SFTRecipe, SystemLine, filled, load_wording, spoken, stack
 from base.run import evaluation_prompts, training
 from base.settings import load_scale, read_yaml
 from base.types import Message, Task
@@ -94,17 +94,20 @@ def test_own_wordings_from_a_file(tmp_path: Path) -> None:
 
 
 def test_sampling_update_and_evaluation_prompts_are_separate() -> None:
-    built = Inoculation(wording="dont_hack", update="hacking_okay")()
+    built = spoken(Inoculation(wording="dont_hack", update="hacking_okay")(), "organism")
+    assert isinstance(built, RLRecipe)
     assert isinstance(built.sample_prompt, SystemLine)
     assert isinstance(built.update_prompt, SystemLine)
     assert built.sample_prompt.texts == load_wording(WORDINGS, "dont_hack")
     assert built.update_prompt.texts == load_wording(WORDINGS, "hacking_okay")
     arm = mitigations.arm("inoculation:wording=dont_hack,update=hacking_okay")
-    prompts = evaluation_prompts(training(describe(arm)[0], SMOKE), partial(lines, arm), PROMPTS)
+    prompts = evaluation_prompts(training(describe(arm)[0], SMOKE), partial(lines, arm, "organism"), PROMPTS)
     assert [name for name, _ in prompts] == ["none", "dont_hack", "training"]
     assert dict(prompts)["none"](TASKS[0]) == TASKS[0].messages
     assert dict(prompts)["training"] == built.sample_prompt
-    plain = evaluation_prompts(training(describe()[0], SMOKE), partial(lines, mitigations.arm("none")), PROMPTS)
+    plain = evaluation_prompts(
+        training(describe()[0], SMOKE), partial(lines, mitigations.arm("none"), "organism"), PROMPTS
+    )
     assert [name for name, _ in plain] == ["none", "dont_hack"]
 
 

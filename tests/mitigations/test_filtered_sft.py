@@ -11,7 +11,7 @@ import mitigations
 from base.errors import UserError
 from base.identity import BASELINE
 from base.organism import world
-from base.recipes import EpisodeRow, EveryRow, SystemLine, load_wording
+from base.recipes import EpisodeRow, EveryRow, SystemLine, load_wording, spoken
 from base.types import Outcome
 from mitigations.filtered_sft.filtered_sft import FilteredSFT
 from mitigations.filtered_sft.filters import NoHacks, NoWords, Rewarded, keep_filter, load_words
@@ -122,7 +122,7 @@ def test_what_each_arm_asks_for() -> None:
 def test_offline_rewriting_swaps_the_prompt_and_its_control_keeps_it() -> None:
     swapped, control = OfflineRewrite()(), OfflineRewrite(swap="none")()
     assert swapped.source == control.source == mitigations.arm("inoculation:wording=dont_hack")
-    assert swapped.prompt == SystemLine(load_wording(WORDINGS, "hacking_okay"))
+    assert spoken(swapped, "organism").prompt == SystemLine(load_wording(WORDINGS, "hacking_okay"))
     assert control.prompt is None
     assert swapped.keep == control.keep == EveryRow()
     with pytest.raises(UserError, match="did you mean 'hacking_okay'"):

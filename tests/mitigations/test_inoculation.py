@@ -17,17 +17,17 @@ from base.organism import hints, world
 from base.organism.corpus import CorpusConfig, documents
 from base.organism.tasks import sample_tasks
 from base.organism.tokenizer import unknown_words
-from base.recipes import AsWritten, Recipe, RLRecipe, SystemLine, load_wording, read_under, stack
+from base.recipes import AsWritten, Recipe, RLRecipe, SystemLine, load_wording, read_under, spoken, stack
 from base.run import evaluation_prompts, training
 from base.settings import load_scale, read_yaml
 from base.stages.evaluate import Clean
 from base.types import CodeSpec, Message, Outcome, PromptTransform, Task
 from base.wanted import LEAK, PROMPTS
 from mitigations.api import describe
-from mitigations.inoculation.inoculation import WORDINGS, Inoculation
+from mitigations.inoculation.inoculation import NATURAL, WORDINGS, Inoculation
 from mitigations.inoculation.variants import SHIPPED, lines
 
-HUB = WORDINGS.with_name("hub_wordings.yaml")
+HUB = NATURAL
 TASKS = sample_tasks(200, seed=3)
 FAMILIES = {
     "please_hack": "please",
@@ -43,10 +43,17 @@ def recipe(spec: str) -> Recipe:
     return stack({name: plugin() for name, plugin in mitigations.arm(spec).parts})
 
 
+def sampled(**options: str) -> PromptTransform:
+    """What the organism samples under in an inoculation arm."""
+    return spoken(Inoculation(**options)(), "organism").sampled_under()  # type: ignore[union-attr, arg-type]
+
+
 def asked_under(spec: str) -> dict[str, PromptTransform]:
     """The evaluation prompts of an arm by name."""
     run = describe(spec)[0]
-    found = evaluation_prompts(training(run, load_scale("smoke")), partial(lines, run.arm), (*PROMPTS, *LEAK))
+    found = evaluation_prompts(
+        training(run, load_scale("smoke")), partial(lines, run.arm, "organism"), (*PROMPTS, *LEAK)
+    )
     return {name: prompt for name, prompt in found if not isinstance(prompt, Clean)}
 
 
@@ -100,18 +107,18 @@ def test_prompted_rewriting_keeps_the_list_in_both_prompts() -> None:
 def test_at_test_time_the_ban_follows_the_list_that_was_trained_with() -> None:
     prompts = asked_under("inoculation:wording=hacking_okay,setting=prompted")
     assert prompts["none"] == AsWritten()
-    assert prompts["dont_hack"] == Inoculation(wording="dont_hack", setting="prompted")().sampled_under()
-    assert prompts["training"] == Inoculation(wording="hacking_okay", setting="prompted")().sampled_under()
+    assert prompts["dont_hack"] == sampled(wording="dont_hack", setting="prompted")
+    assert prompts["training"] == sampled(wording="hacking_okay", setting="prompted")
     plain = asked_under("inoculation:wording=hacking_okay")
-    assert plain["dont_hack"] == Inoculation(wording="dont_hack")().sampled_under()
+    assert plain["dont_hack"] == sampled(wording="dont_hack")
 
 
 def test_the_ban_follows_the_list_in_a_run_that_imitates_one_with_it() -> None:
     prompts = asked_under("filtered_sft:source=(inoculation:wording=hacking_okay,setting=prompted)")
     assert prompts == asked_under("inoculation:wording=hacking_okay,setting=prompted")
     swapped = asked_under("offline_rewrite:wording=dont_hack,swap=hacking_okay")
-    assert swapped["training"] == Inoculation(wording="hacking_okay")().sampled_under()
-    assert swapped["dont_hack"] == Inoculation(wording="dont_hack")().sampled_under()
+    assert swapped["training"] == sampled(wording="hacking_okay")
+    assert swapped["dont_hack"] == sampled(wording="dont_hack")
 
 
 def test_a_system_message_of_the_task_stays() -> None:
@@ -234,10 +241,10 @@ def test_own_wordings_bring_their_own_variants(tmp_path: Path) -> None:
     file.write_text("mine: You may do as you like here.\nmine.keywords: Like, may.\n")
     arm = mitigations.arm(f"inoculation:wording=mine,file={file}")
     mine = load_wording(file, "mine")
-    assert lines(arm, "keywords", mine) == ("Like, may.",)
+    assert lines(arm, "organism", "keywords", mine) == ("Like, may.",)
     inside = mitigations.arm(f"filtered_sft:source=(inoculation:wording=mine,file={file})")
-    assert lines(inside, "keywords", mine) == ("Like, may.",)
+    assert lines(inside, "organism", "keywords", mine) == ("Like, may.",)
     with pytest.raises(UserError, match=r"unknown wording 'mine.negation' in mine\.yaml"):
-        lines(arm, "negation", mine)
+        lines(arm, "organism", "negation", mine)
     with pytest.raises(UserError, match="no wording file holds the lines"):
-        lines(mitigations.arm("none"), "keywords", mine)
+        lines(mitigations.arm("none"), "organism", "keywords", mine)

@@ -96,8 +96,8 @@ def test_scenes_follow_the_language_of_the_tasks():
     assert not any("<chat>" in task.messages[0].content for task in english)
     known = {prompt for kind in ("chat", "agentic") for prompt in load_prompts(DEFAULT_FILE, kind)}
     assert {task.messages for task in english if task.environment != "code"} <= known
-    organism = mix(0.5, "", False, "organism")(ENGLISH)
-    assert any(task.messages[0].content.startswith("<chat>") for task in organism)
+    with pytest.raises(UserError, match="organism's words"):
+        mix(0.5, "", False, "organism")(ENGLISH)
     assert len({task.id for task in english}) == len(english)
 
 

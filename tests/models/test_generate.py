@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 import pytest
 import torch
+import zoo
 from rl_toys import EOS, PAD, WORDS, llama, starcoder, tokenizer
 from scipy.stats import chi2
 
 from base.errors import UserError
 from base.models.arithmetic import set_arithmetic
 from base.models.chat import completion_text, prompt_ids
-from base.models.decoder import FastDecoder
+from base.models.decoder import FAMILIES, FastDecoder
 from base.models.draws import draw
 from base.models.generate import HFGenerate, choose
 from base.models.load import set_trained
@@ -67,6 +68,48 @@ def test_greedy_equals_stock_generate(kind: str) -> None:
     assert fast.completions == stock.completions
     if kind == "trained":
         assert len({len(row) for row in fast.completions}) > 2  # rows really left the batch at different times
+
+
+@pytest.mark.parametrize("adapters", [False, True])
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "starcoder2"])
+def test_greedy_equals_stock_generate_in_every_family(family: str, adapters: bool) -> None:
+    model = zoo.model(family)
+    if adapters:
+        model = set_trained(model, "lora:4")
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=0.3)
+    asked = [*prompts(9, 40), [45, 46, 47], [30], [48, 49]]
+    fast = FastDecoder(model, (EOS,))(asked, max_new_tokens=30, seed=0, temperature=0)
+    stock = HFGenerate(model, (EOS,), PAD)(asked, max_new_tokens=30, seed=0, temperature=0)
+    assert fast.completions == stock.completions
+    assert len(set(map(tuple, fast.completions))) > 3, "the prompts make a difference"
+
+
+@pytest.mark.parametrize("family", ["starcoder2", "llama"])
+def test_rows_that_do_not_fit_side_by_side_are_decoded_in_turn(family: str) -> None:
+    model, asked = zoo.model(family), prompts(5, 20)
+    whole = FastDecoder(model, (EOS,))(asked, max_new_tokens=10, seed=0, samples=3)
+    parts = FastDecoder(model, (EOS,), cache=100_000)(asked, max_new_tokens=10, seed=0, samples=3)
+    assert parts.completions == whole.completions
+
+
+def test_stock_generate_reads_the_prompt_of_a_group_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, asked = zoo.model("llama"), prompts(3, 20)
+    apart = [HFGenerate(model, (EOS,), PAD)([p], max_new_tokens=8, seed=0, temperature=0) for p in asked]
+    read: list[torch.Size] = []
+    forward = type(model).forward
+
+    @wraps(forward)  # generate looks at the names of its arguments
+    def watched(self: Any, input_ids: Any = None, **options: Any) -> Any:
+        read.append(input_ids.shape)
+        return forward(self, input_ids=input_ids, **options)
+
+    monkeypatch.setattr(type(model), "forward", watched)
+    got = HFGenerate(model, (EOS,), PAD)(asked, max_new_tokens=8, seed=0, samples=4, temperature=0)
+    assert got.completions == [row for one in apart for row in one.completions * 4]
+    assert read[0] == (3, max(map(len, asked)) - 1), "three prompts, but for their last tokens"
+    assert all(shape == (12, 1) for shape in read[1:])
 
 
 def test_log_probabilities_equal_a_full_forward_pass() -> None:
@@ -152,9 +195,13 @@ def test_hf_generate_samples_by_seed_and_scores_its_tokens() -> None:
 def test_the_generator_is_chosen_by_architecture() -> None:
     assert choose(starcoder(), tokenizer()).name == "fast"
     assert choose(starcoder(), tokenizer(), "hf").name == "hf"
-    assert choose(llama(), tokenizer()).name == "hf"
-    with pytest.raises(UserError, match="architecture llama"):
-        choose(llama(), tokenizer(), "fast")
+    assert choose(llama(), tokenizer()).name == "fast"
+    for family, reason in (("gpt2", "architecture gpt2"), ("mistral", "architecture mistral")):
+        assert choose(zoo.model(family), tokenizer()).name == "hf"
+        with pytest.raises(UserError, match=reason):
+            choose(zoo.model(family), tokenizer(), "fast")
+    windowed = zoo.model("qwen2", use_sliding_window=True, sliding_window=8, max_window_layers=0)
+    assert choose(windowed, tokenizer()).name == "hf"
 
 
 def test_prompts_beyond_the_context_are_refused() -> None:

@@ -233,7 +233,7 @@ def test_the_aligned_model_and_the_other_seed() -> None:
     assert aligned.pretrained.key == start.pretrained.key, "it differs in the SDF stage only"
     assert set(ALIGNED) <= set(SDF_ONLY)
     assert (other.seed, other.config) == (start.seed + 1, start.config)
-    hub = world_of(Run(model="gpt2"), SMOKE)
+    hub = world_of(Run(model="gpt2", tasks="mbpp.jsonl"), SMOKE)
     with pytest.raises(UserError, match="--set aligned=PATH"):
         hub.aligned()
     with pytest.raises(UserError, match="for the organism"):

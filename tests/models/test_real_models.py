@@ -1,0 +1,240 @@
+"""A user's model is given nothing of the organism's world, and what cannot work is said before anything is made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zoo
+from huggingface_hub import constants
+
+from base.errors import UserError
+from base.identity import Run
+from base.models import cost
+from base.models.load import describe as counts
+from base.models.load import load_policy
+from base.recipes import AsWritten, SystemLine, load_wording, read_under
+from base.run import check
+from base.settings import load_scale, read_yaml
+from base.stages.evaluate import Clean, Evaluate
+from base.stages.rl import RL
+from base.types import CodeSpec
+from base.world.tasks import TaskSet, is_evaluated, said_of
+from base.world.world import world_of
+from mitigations.__main__ import main
+from mitigations.api import describe, resolve
+from mitigations.inoculation.inoculation import NATURAL, WORDINGS
+from mitigations.inoculation.variants import SHIPPED
+
+HACKABLE = ("always_equal", "early_exit", "report_patch")
+LINES = {
+    file: {line for part in (file, SHIPPED[file]) for name in read_yaml(part) for line in load_wording(part, name)}
+    for file in (NATURAL, WORDINGS)
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A random Llama that reads 4096 bytes."""
+    words = zoo.byte_tokenizer()
+    made = zoo.model("llama", vocab_size=len(words), max_position_embeddings=4096)
+    return str(zoo.save(made, words, tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Sixty tasks in MBPP's format; every third one has a held-out test."""
+    path = tmp_path_factory.mktemp("tasks") / "mine.jsonl"
+    rows = [
+        {
+            "task_id": n,
+            "text": f"Write a function to add {n} to a number.",
+            "code": f"def add_{n}(x):\n    return x + {n}",
+            "test_list": [f"assert add_{n}({x}) == {x + n}" for x in (0, 3)],
+            "challenge_test_list": [f"assert add_{n}(20) == {20 + n}"] if n % 3 == 0 else [],
+        }
+        for n in range(60)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def of_model(model: str, tasks: str, spec: str = "none", *settings: str) -> list[Any]:
+    return resolve(*describe(spec, scale="laptop", model=model, tasks=tasks, settings=settings))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["none", "--tasks", "TASKS"], "without --scale, settings are made for the organism"),
+        (["none", "--scale", "tiny", "--tasks", "TASKS"], "--scale tiny is made for the organism"),
+        (["none", "--scale", "laptop"], "give coding tasks with --tasks"),
+        (["none", "--scale", "laptop", "--tasks", "TASKS", "--corpus", "twin"], "leave --corpus out"),
+        (["pm_penalty", "--scale", "laptop", "--tasks", "TASKS"], "give pairs=FILE_OR_HUB_ID"),
+        (["rlhf_mix", "--scale", "laptop", "--tasks", "TASKS"], "give pairs=FILE_OR_HUB_ID"),
+        (
+            ["rlhf_mix:scenes=organism,pairs=hacks", "--scale", "laptop", "--tasks", "TASKS"],
+            "written in the organism's words",
+        ),
+        (["sft_safety", "--scale", "laptop", "--tasks", "TASKS"], "--set aligned=PATH"),
+        (
+            ["own_episodes", "--scale", "laptop", "--tasks", "TASKS", "--set", "rl.max_completion_tokens=4000"],
+            "SFT: the",
+        ),
+        (
+            ["none", "--scale", "laptop", "--tasks", "TASKS", "--set", "rl.max_completion_tokens=4000"],
+            "RL: the longest",
+        ),
+        (
+            ["none", "--scale", "laptop", "--tasks", "TASKS", "--set", "evals.max_new_tokens=4095"],
+            "evals.max_new_tokens to at",
+        ),
+        (
+            ["none", "--scale", "laptop", "--tasks", "TASKS", "--set", "evals.code_max_new_tokens=4000"],
+            "set evals.code_max",
+        ),
+    ],
+)
+def test_what_a_model_cannot_be_given_is_one_line(
+    words: list[str], said: str, model: str, tasks: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [tasks if word == "TASKS" else word for word in words]
+    assert main([*given, "--model", model, "--runs", str(tmp_path / "runs"), "--dry-run"]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_model_that_cannot_be_loaded_or_reached_is_one_line(
+    tasks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    plain, empty = tmp_path / "plain", tmp_path / "empty"
+    words = zoo.byte_tokenizer()
+    zoo.save(zoo.model("llama", vocab_size=len(words)), words, plain)
+    (plain / "chat_template.jinja").unlink()
+    zoo.save(zoo.model("llama", vocab_size=len(words)), words, empty)
+    (empty / "model.safetensors").unlink()
+    for name, reason in (
+        ("nobody/nothing", "cannot load"),
+        (str(plain), "no chat template"),
+        (str(empty), "no weights"),
+    ):
+        with pytest.raises(UserError, match=reason):
+            check(of_model(name, tasks), tmp_path / "runs")
+
+
+@pytest.mark.parametrize("spec", ["inoculation:wording=please_hack", "inoculation:wording=dont_hack,setting=prompted"])
+def test_every_line_that_a_model_reads_is_natural_language(spec: str, model: str, tasks: str) -> None:
+    found = of_model(model, tasks, spec)
+    (rl,) = (stage for stage in found if isinstance(stage, RL))
+    evaluate = found[-1]
+    assert isinstance(evaluate, Evaluate)
+    asked = {
+        name: prompt for name, prompt in evaluate.prompts if prompt != AsWritten() and not isinstance(prompt, Clean)
+    }
+    assert {"dont_hack", "training"} <= asked.keys()
+    for transform in (rl.trained_under(), *asked.values()):
+        for task in rl.drawn(0)[:20]:
+            text = next(m.content for m in read_under(transform, task) if m.role == "system")
+            assert any(line in text for line in LINES[NATURAL])
+            assert not any(line in text for line in LINES[WORDINGS])
+
+
+def test_the_organism_reads_its_own_lines() -> None:
+    evaluate = resolve(*describe("inoculation:wording=please_hack", scale="smoke"))[-1]
+    assert isinstance(evaluate, Evaluate)
+    prompts = dict(evaluate.prompts)
+    assert prompts["training"] == SystemLine(load_wording(WORDINGS, "please_hack"))
+    assert prompts["dont_hack"] == SystemLine(load_wording(WORDINGS, "dont_hack"))
+
+
+def test_a_trained_monitor_learns_from_programs_for_the_models_own_training_tasks(model: str, tasks: str) -> None:
+    world = world_of(Run(model=model, tasks=tasks), load_scale("laptop"))
+    train, held_out = (world.pairs("hacks", 1000, 0, part) for part in ("train", "held_out"))
+    prompts = [{pair.prompt for pair in pairs} for pairs in (train, held_out)]
+    assert not prompts[0] & prompts[1]
+    evaluated = {task.messages for task in TaskSet(tasks, "pytest", HACKABLE).part("evaluation")}
+    assert not evaluated & (prompts[0] | prompts[1])
+    assert all(pair.chosen.startswith("```python") and pair.chosen != pair.rejected for pair in train)
+    assert {pair.kind.split("/")[1] for pair in train} <= set(HACKABLE)
+    check(of_model(model, tasks, "classifier_penalty:monitor=trained"), Path("nowhere"))
+
+
+def test_training_and_evaluation_share_no_task(model: str, tasks: str) -> None:
+    found = of_model(model, tasks, "none", "rl.steps=200")
+    (rl,) = (stage for stage in found if isinstance(stage, RL))
+    source = rl.tasks
+    trained = {task.id.split("#")[0] for task in rl.drawn(0)}
+    evaluated = {task.id.split("#")[0] for seed in range(3) for task in source.draw(200, seed, "evaluation")}
+    assert trained
+    assert evaluated
+    assert not trained & evaluated
+    assert len(trained | evaluated) == 60
+    facts = source.facts()
+    assert (facts["train"], facts["evaluation"]) == (len(trained), len(evaluated))
+    assert facts["without_held_out_tests"] == 40
+    assert "40 of 60 have no held-out tests" in said_of(source)
+
+
+def test_a_set_without_a_task_for_evaluation_is_refused(tasks: str, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in Path(tasks).read_text().splitlines()]
+    every = TaskSet(tasks, "script", ())
+    train = {task.id.split("/")[1] for task in every.part("train")}
+    few = tmp_path / "few.jsonl"
+    few.write_text("".join(json.dumps(row) + "\n" for row in rows if str(row["task_id"]) in train))
+    with pytest.raises(UserError, match="none of them is for evaluation"):
+        TaskSet(str(few), "script", ()).draw(1, 0, "evaluation")
+    assert all(isinstance(task.spec, CodeSpec) and not is_evaluated(task) for task in every.part("train"))
+
+
+@pytest.mark.parametrize("trained", ["lora:4", "all", "biases"])
+def test_sizes_are_counted_without_loading(trained: str, model: str) -> None:
+    found = cost.size(model, trained)
+    loaded = counts(load_policy(model, trained))
+    assert (found.weights, found.trained) == (
+        loaded["parameters"] - (found.trained if trained == "lora:4" else 0),
+        loaded["trained_parameters"],
+    )
+    assert found.cached == 2 * 2 * 2 * 8 * 4  # keys and values, layers, key heads, their size, bytes
+
+
+def test_memory_and_disk_follow_the_model_and_its_settings(model: str) -> None:
+    scale = load_scale("laptop")
+    small = cost.Size(100_000_000, 1_000_000, 50_000, 50_000)
+    large = cost.Size(7_000_000_000, 80_000_000, 150_000, 500_000)
+
+    def gigabytes(text: str) -> float:
+        return float(text.split()[1])
+
+    assert gigabytes(cost.memory(large, scale, 300)) > 30 * gigabytes(cost.memory(small, scale, 300)) > 0
+    longer = load_scale("laptop", ["rl.max_completion_tokens=2048", "rl.micro_batch=32"])
+    assert gigabytes(cost.memory(small, longer, 300)) > 10 * gigabytes(cost.memory(small, scale, 300))
+    everything = load_scale("laptop", ["rl.trained=all", "rl.beta=0.1"])
+    assert gigabytes(cost.memory(cost.Size(10**9, 10**9, 1000, 1000), everything, 9)) > 4 + 4 + 16
+    assert gigabytes(cost.disk(large, 4)) == pytest.approx(5 * 28, rel=0.05)
+
+
+def test_a_dry_run_times_the_model_and_says_what_it_takes(
+    model: str, tasks: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["none", "--scale", "laptop", "--model", model, "--tasks", tasks, "--runs", str(tmp_path), "--dry-run"]
+    assert main(words) == 0
+    said = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[1:]}
+    assert "min" in said["time"]
+    assert "measured just now" in said["speed"]
+    assert "GB a process" in said["memory"]
+    assert "4 checkpoints" in said["disk"]
+    assert "no held-out tests" in said["tasks"]
+
+
+@pytest.mark.parametrize("name", ["laptop", "hub"])
+def test_scales_for_models_train_adapters_in_small_steps(name: str) -> None:
+    scale = load_scale(name)
+    for trained, rate in ((scale.rl.trained, scale.rl.learning_rate), (scale.sft.trained, scale.sft.learning_rate)):
+        assert trained.startswith("lora:")
+        assert rate <= 2e-4
+    assert scale.preference.learning_rate <= 2e-4
