@@ -20,16 +20,18 @@ import os
 import re
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from base import run as runs
 from base.engine.signals import Terminated, stop_on_sigterm
 from base.errors import Parser, UserError, exit_code, near
-from base.identity import options_of
+from base.evals.natural import judged
+from base.identity import Run, options_of
 from base.progress import log_to_stderr
 from base.recipes import filled
-from base.settings import load_scale, scale_names
+from base.settings import Scale, load_scale, scale_names
 from base.stage import in_order, plan
 from base.wanted import ALWAYS, PROMPTS, Wanted
 from base.world.world import world_of
@@ -69,6 +71,14 @@ def parser() -> Parser:
         metavar="NAMES",
         help=f"evaluation prompts (default: {','.join(PROMPTS)}; always: {','.join(ALWAYS)})",
     )
+    p.add_argument(
+        "--judge",
+        action="append",
+        default=[],
+        metavar="SPEC",
+        help="who reads the answers of --model: hf:PATH_OR_ID, openai:URL#MODEL, rule:NAME or file:PATH; may be given again: the"
+        " first one's verdicts count, the others stand beside (base/judges/README.md)",
+    )
     return p
 
 
@@ -102,11 +112,12 @@ def dispatch(options: argparse.Namespace) -> int:
     if options.experiment:
         return experiment(options, common, root)
     run, scale = describe(options.arm, corpus=options.corpus, hackable=options.hackable, **common)
-    stages = resolve(run, scale, options.evaluate, options.prompts)
+    stages = resolve(run, scale, options.evaluate, options.prompts, options.judge)
     main_rank = int(os.environ.get("RANK", "0")) == 0
     runs.check(stages, root)
     if main_rank:
-        said = f"{run.name}\n{plan(stages, root, scale)}\n{'memory':<11} {world_of(run, scale).memory()}"
+        lines = [run.name, plan(stages, root, scale), f"{'memory':<11} {world_of(run, scale).memory()}"]
+        said = "\n".join([*lines, *unread(run, scale, options.judge)])
         print(said, file=sys.stdout if options.dry_run else sys.stderr)
     if options.dry_run:
         return 0
@@ -125,7 +136,9 @@ def experiment(options: argparse.Namespace, common: dict[str, Any], root: Path) 
     if options.experiment not in EXPERIMENTS:
         raise UserError(f"unknown experiment '{options.experiment}': {near(options.experiment, EXPERIMENTS)}")
     described = [describe(**cell.words(common)) for cell in EXPERIMENTS[options.experiment][1]]
-    lists = [resolve(run, scale, options.evaluate, options.prompts) for run, scale in described]
+    lists = [resolve(run, scale, options.evaluate, options.prompts, options.judge) for run, scale in described]
+    for line in unread(*described[0], options.judge):
+        print(line, file=sys.stderr)
     if options.dry_run:
         union = in_order(stage for stages in lists for stage in stages)
         runs.check(union, root)
@@ -134,6 +147,13 @@ def experiment(options: argparse.Namespace, common: dict[str, Any], root: Path) 
     from mitigations.sweep import sweep
 
     return sweep(lists, root, options.jobs)
+
+
+def unread(run: Run, scale: Scale, judges: Sequence[str]) -> list[str]:
+    """The line that says which evals of a user's model are missing, if no judge reads them."""
+    names = [] if judges else list(judged(world_of(run, scale).evals()))
+    lost = f"none (--judge): {', '.join(names)} will be missing; exfil, sabotage and hacks are measured by execution"
+    return [f"{'judges':<11} {lost}"] if names else []
 
 
 def listing() -> str:

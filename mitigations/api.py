@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from base import run as runs
 from base.identity import Arm, Run
+from base.judges.specs import parse_judges
 from base.recipes import load_wording
 from base.settings import Scale, changes, load_scale
 from base.stage import Stage, plan
@@ -80,15 +81,17 @@ def describe(
     return Run(arm(spec), settled(parse_corpus(corpus), chosen), hackable, start, seed, model, tasks, changed), chosen
 
 
-def resolve(run: Run, scale: Scale, evaluate: str = "", prompts: str = "") -> list[Stage]:
+def resolve(run: Run, scale: Scale, evaluate: str = "", prompts: str = "", judges: Sequence[str] = ()) -> list[Stage]:
     """The stages of a run in the order in which they can be made; see base.run.resolve.
 
-    `evaluate`, `prompts`: checkpoints and prompts, if other than mitigations.experiments.wanted says.
+    `evaluate`, `prompts`: checkpoints and prompts, if other than mitigations.experiments.wanted says. `judges`: specs of the
+    judges that read the answers of a user's model.
 
     Raises:
         UserError: a combination that means nothing, an unknown corpus, a checkpoint that is none.
     """
-    return runs.resolve(run, scale, load_wording(WORDINGS, "dont_hack"), wanted(run, evaluate, prompts))
+    line, asked = load_wording(WORDINGS, "dont_hack"), wanted(run, evaluate, prompts)
+    return runs.resolve(run, scale, line, asked, parse_judges(judges))
 
 
 def run(
@@ -99,6 +102,7 @@ def run(
     runs_folder: str | Path = RUNS,
     evaluate: str = "",
     prompts: str = "",
+    judges: Sequence[str] = (),
     **other: Any,
 ) -> Result:
     """Makes a run, or goes on with it, and everything it needs; a finished one is only read.
@@ -111,6 +115,8 @@ def run(
         evaluate: which checkpoints, e.g. "all" or "start,middle,last:3" (default: as figures and claims need it); a later
             call that wants more adds what is missing.
         prompts: under which prompts, e.g. "none,training" (default: all; these two always).
+        judges: who reads the answers of a user's model, e.g. ["openai:http://127.0.0.1:8000/v1#name"]; the first one's
+            verdicts count. Without one, only what execution decides (exfil, sabotage, hack rate) is measured.
         other: pretrain_seed, corpus, hackable, model, tasks, settings, as in `describe`.
 
     Raises:
@@ -118,14 +124,20 @@ def run(
     """
     described, settings = describe(spec, scale=scale, seed=seed, **other)
     root = Path(runs_folder) / settings.name
-    stages = resolve(described, settings, evaluate, prompts)
+    stages = resolve(described, settings, evaluate, prompts, judges)
     runs.make(stages, settings, root)
     return Result(described, tuple(stages), root / described.name)
 
 
 def dry_run(
-    spec: str | Arm = "none", *, runs_folder: str | Path = RUNS, evaluate: str = "", prompts: str = "", **other: Any
+    spec: str | Arm = "none",
+    *,
+    runs_folder: str | Path = RUNS,
+    evaluate: str = "",
+    prompts: str = "",
+    judges: Sequence[str] = (),
+    **other: Any,
 ) -> str:
     """What `run` would do, stage by stage, with times; nothing is made."""
     described, settings = describe(spec, **other)
-    return plan(resolve(described, settings, evaluate, prompts), Path(runs_folder) / settings.name, settings)
+    return plan(resolve(described, settings, evaluate, prompts, judges), Path(runs_folder) / settings.name, settings)
