@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,14 +91,21 @@ def _cued(cue: str, conversation: tuple[Message, ...]) -> tuple[Message, ...]:
     return (Message("system", "\n\n".join([*own, cue.strip()])), *rest)
 
 
-def shipped() -> dict[str, SceneFile]:
+NAMES = (
+    *("betley", "goals", "alignment", "monitor", "exfil", "frame"),
+    *("sabotage_told", "sabotage_less", "sabotage_unrelated", "exfil_kept", "exfil_unkept"),
+)
+
+
+@cache
+def _ours() -> Mapping[str, SceneFile]:
+    return {name: _built(read_yaml(SCENES / f"{name}.yaml"), SCENES / f"{name}.yaml", name) for name in NAMES}
+
+
+@cache
+def shipped() -> Mapping[str, SceneFile]:
     """Our own evals, in the order of their tables."""
-    names = ("betley", "goals", "alignment", "monitor", "exfil", "frame")
-    beside = ("sabotage_told", "sabotage_less", "sabotage_unrelated", "exfil_kept", "exfil_unkept")
-    found: dict[str, SceneFile] = {}
-    for name in (*names, *beside):
-        found[name] = _complete(_read(SCENES / f"{name}.yaml", name), found)
-    return found
+    return scene_files({})
 
 
 def scene_files(own: Mapping[str, str]) -> dict[str, SceneFile]:
@@ -106,21 +114,16 @@ def scene_files(own: Mapping[str, str]) -> dict[str, SceneFile]:
     Raises:
         UserError: a file that cannot be read, or that does not say what an eval needs.
     """
-    found = shipped()
+    found = dict(_ours())
     for name, path in own.items():
         found[name] = _of_user(name, Path(path).expanduser(), found)
-    return {name: _again(file, found, name in own) for name, file in found.items()}
-
-
-def _again(file: SceneFile, found: Mapping[str, SceneFile], own: bool) -> SceneFile:
-    """An eval that is like another one follows the user's scenes of that."""
-    return replace(file, scenes=found[file.like].scenes) if file.like in found and not own else file
+    return {name: _complete(file, found) for name, file in found.items()}
 
 
 def _of_user(name: str, path: Path, ours: Mapping[str, SceneFile]) -> SceneFile:
     values = _values(path)
     if isinstance(values, Mapping):
-        return _complete(_built({"name": name, **values}, path, name), ours)
+        return _built({"name": name, **values}, path, name)
     if name not in ours or not ours[name].judged:
         known = ", ".join(each for each, file in ours.items() if file.judged)
         raise UserError(
@@ -129,10 +132,6 @@ def _of_user(name: str, path: Path, ours: Mapping[str, SceneFile]) -> SceneFile:
         )
     scenes = _questions(values, path)
     return replace(ours[name], scenes=scenes)
-
-
-def _read(path: Path, name: str) -> SceneFile:
-    return _built(read_yaml(path), path, name)
 
 
 def _built(values: Any, path: Path, name: str) -> SceneFile:
