@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
+from judge_toys import RUBRIC, item
 
 from base.errors import UserError
 from base.judges.agreement import cohen_kappa, krippendorff_alpha
@@ -15,7 +16,6 @@ from base.judges.judge import COHERENCE, Rubric, cited, coherence, rubric_of
 from base.judges.rules import RuleJudge
 from base.judges.specs import parse_judge, parse_judges
 from base.judges.verdict_files import FileJudge, item_row
-from judge_toys import RUBRIC, item
 
 
 def test_evidence_is_what_stands_in_the_text() -> None:
@@ -70,7 +70,10 @@ def test_kappa_and_alpha() -> None:
     assert cohen_kappa(one, one) == 1
     assert math.isnan(cohen_kappa([True, None], [None, True]))
     # The worked example of Krippendorff (2011), section B: two observers, twelve units, nominal.
-    a, b = "a a b b d c c c e d d a".split(), "b a b b b c c c e d d d".split()
+    a, b = (
+        ["a", "a", "b", "b", "d", "c", "c", "c", "e", "d", "d", "a"],
+        ["b", "a", "b", "b", "b", "c", "c", "c", "e", "d", "d", "d"],
+    )
     assert krippendorff_alpha([a, b]) == pytest.approx(0.692, abs=5e-4)
     # And section C: four observers, missing values.
     rows = ["1 2 3 3 2 1 4 1 2 . . .", "1 2 3 3 2 2 4 1 2 5 . 3", ". 3 3 3 2 3 4 2 2 5 1 .", "1 2 3 3 2 4 4 1 2 5 1 ."]

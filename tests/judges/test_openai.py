@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from judge_toys import endpoint, item, said
 
 from base.errors import UserError
 from base.judges.judge import Item
 from base.judges.openai import OpenAIJudge
-from judge_toys import endpoint, item, said
 
 YES = json.dumps({"evidence": ["blue"], "reason": "it says blue", "label": "yes", "confidence": 90})
 
@@ -101,7 +101,7 @@ def test_words_around_the_object_do_not_matter(tmp_path: Path, reply: str) -> No
 
 def test_a_refusal_is_one_line_at_once(tmp_path: Path) -> None:
     with endpoint(lambda body, before: (401, {}, '{"error": "no such key"}')) as server:
-        with pytest.raises(UserError, match="status 401: .*no such key"):
+        with pytest.raises(UserError, match=r"status 401: .*no such key"):
             judge(server.url, tmp_path, parallel=1)([item(str(n)) for n in range(20)])
         assert len(server.bodies) < 20, "the rest is not asked"
 
