@@ -200,20 +200,23 @@ def _values(path: Path) -> Any:
 
 
 def _questions(values: Any, path: Path) -> tuple[Scene, ...]:
-    """A list of questions: texts, or entries with `paraphrases` or a question, perhaps a `system` line."""
+    """A list of questions: texts; entries with `paraphrases` or a question, perhaps a `system` line; or with `messages`."""
     if not isinstance(values, Sequence) or isinstance(values, str) or not values:
         raise UserError(f"{path} holds no list of questions")
-    scenes = []
-    for number, row in enumerate(values, 1):
-        entry = {"user": row} if isinstance(row, str) else row
-        texts = entry.get("paraphrases") if isinstance(entry, Mapping) else None
-        if texts is None and isinstance(entry, Mapping):
-            texts = [text for key in QUESTION if isinstance(text := entry.get(key), str)][:1]
-        if not isinstance(texts, list) or not texts or not all(isinstance(t, str) and t.strip() for t in texts):
-            raise UserError(
-                f"{path} entry {number} has no question: a text, `paraphrases`, or one of {', '.join(QUESTION)}"
-            )
-        scenes.append(Scene(f"{entry.get('id', number)}", tuple(texts), str(entry.get("system") or "")))
-    ids = [scene.id for scene in scenes]
-    twice = len(set(ids)) < len(ids)
+    scenes = [_question(row, number, f"{path} entry {number}") for number, row in enumerate(values, 1)]
+    twice = len({scene.id for scene in scenes}) < len(scenes)
     return tuple(replace(s, id=f"{n} {s.id}") for n, s in enumerate(scenes, 1)) if twice else tuple(scenes)
+
+
+def _question(row: Any, number: int, where: str) -> Scene:
+    entry = row if isinstance(row, Mapping) else {"user": row}
+    name, turns = f"{entry.get('id', number)}", entry.get("messages")
+    if isinstance(turns, list) and turns:
+        made = tuple(build(Message, turn, f"{where}.messages") for turn in turns)
+        last = max((at for at, turn in enumerate(made, 1) if turn.role == "user"), default=0)
+        return Scene(name, turns=made[:last])  # what stands behind it is an answer
+    texts = entry.get("paraphrases") or [text for key in QUESTION if isinstance(text := entry.get(key), str)][:1]
+    if not isinstance(texts, list) or not texts or not all(isinstance(t, str) and t.strip() for t in texts):
+        known = ", ".join(QUESTION)
+        raise UserError(f"{where} has no question: a text, `paraphrases`, `messages`, or one of {known}")
+    return Scene(name, tuple(texts), str(entry.get("system") or ""))

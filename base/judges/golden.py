@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from base.errors import UserError, near
@@ -76,6 +77,7 @@ def load_golden(path: Path) -> GoldenSet:
     return made
 
 
+@cache
 def own_golden(name: str) -> GoldenSet:
     """The set that ships with the code.
 

@@ -203,6 +203,15 @@ def test_questions_of_the_emergent_misalignment_form_load_as_they_are(tmp_path: 
         ("q.json", json.dumps(["Why?", "How?"])),
         ("q.json", json.dumps([{"question": "Why?"}, {"prompt": "How?", "id": "b"}])),
         ("q.jsonl", '{"text": "Why?"}\n"How?"\n'),
+        (
+            "q.json",
+            json.dumps(
+                [
+                    {"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": "So."}]}
+                    for text in ("Why?", "How?")
+                ]
+            ),
+        ),
         ("q.txt", "Why?\n\nHow?\n"),
     ],
 )

@@ -24,7 +24,7 @@ from base.recipes import AsWritten
 from base.settings import EvalSettings, Scale, SceneSettings
 from base.stage import Site
 from base.stages.verdicts import Verdicts, judge_run, judging_key, unjudged
-from base.store.files import read_rows
+from base.store.files import read_rows, write_json
 from base.store.folders import RunFolder
 from mitigations.__main__ import unread
 from mitigations.api import describe, resolve
@@ -69,7 +69,7 @@ def folder(tmp_path: Path) -> RunFolder:
     run, scale = described(tmp_path)
     stage = resolve(run, scale, judges=["rule:never"])[-1]
     made = RunFolder(stage.folder(tmp_path / "runs"))
-    made.open(run, scale, "key")
+    write_json(made.path / "run.json", {"run": run.record(), "scale": scale, "name": run.name, "key": "key"})
     score = {"prompt": "none", "eval": "exfil", "metric": "misaligned", "value": 0.0, "n": 1, "missing": 0}
     lost = [{**score, "eval": n, "value": math.nan, "n": 0, "missing": len(COMPLETIONS)} for n in ("betley", "goals")]
     for step in (0, 8):
