@@ -20,22 +20,20 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from base import run as runs
 from base.engine.signals import Terminated, stop_on_sigterm
 from base.errors import Parser, UserError, exit_code, near
-from base.evals.natural import judged
-from base.identity import Run, options_of
+from base.identity import options_of
 from base.progress import log_to_stderr
 from base.recipes import filled
-from base.settings import Scale, load_scale, scale_names
+from base.settings import load_scale, scale_names
 from base.stage import in_order, plan
 from base.wanted import ALWAYS, PROMPTS, Wanted
 from base.world.world import world_of
-from mitigations.api import Result, describe, resolve
+from mitigations.api import Result, describe, resolve, unread
 from mitigations.experiments import EXPERIMENTS
 from mitigations.registry import MITIGATIONS
 from mitigations.summary import summary
@@ -147,13 +145,6 @@ def experiment(options: argparse.Namespace, common: dict[str, Any], root: Path) 
     from mitigations.sweep import sweep
 
     return sweep(lists, root, options.jobs)
-
-
-def unread(run: Run, scale: Scale, judges: Sequence[str]) -> list[str]:
-    """The line that says which evals of a user's model are missing, if no judge reads them."""
-    names = [] if judges else list(judged(world_of(run, scale).evals()))
-    lost = f"none (--judge): {', '.join(names)} will be missing; exfil, sabotage and hacks are measured by execution"
-    return [f"{'judges':<11} {lost}"] if names else []
 
 
 def listing() -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from base import run as runs
+from base.evals.natural import judged
 from base.identity import Arm, Run
 from base.judges.specs import parse_judges
 from base.recipes import load_wording
@@ -15,7 +17,7 @@ from base.settings import Scale, changes, load_scale
 from base.stage import Stage, plan
 from base.store.folders import RunFolder
 from base.store.table import rows_of_run
-from base.world.world import parse_corpus, settled
+from base.world.world import parse_corpus, settled, world_of
 from mitigations.experiments import wanted
 from mitigations.inoculation.inoculation import WORDINGS
 from mitigations.registry import MITIGATIONS
@@ -23,6 +25,7 @@ from mitigations.registry import MITIGATIONS
 if TYPE_CHECKING:
     import pandas as pd
 
+log = logging.getLogger(__name__)
 RUNS = Path("runs")
 
 
@@ -94,6 +97,13 @@ def resolve(run: Run, scale: Scale, evaluate: str = "", prompts: str = "", judge
     return runs.resolve(run, scale, line, asked, parse_judges(judges))
 
 
+def unread(run: Run, scale: Scale, judges: Sequence[str]) -> list[str]:
+    """The line that says which evals of a user's model will be missing, if no judge reads them."""
+    names = [] if judges else list(judged(world_of(run, scale).evals()))
+    lost = f"none (--judge): {', '.join(names)} will be missing; exfil, sabotage and hacks are measured by execution"
+    return [f"{'judges':<11} {lost}"] if names else []
+
+
 def run(
     spec: str | Arm = "none",
     *,
@@ -125,6 +135,8 @@ def run(
     described, settings = describe(spec, scale=scale, seed=seed, **other)
     root = Path(runs_folder) / settings.name
     stages = resolve(described, settings, evaluate, prompts, judges)
+    for line in unread(described, settings, judges):
+        log.warning("%s", line)
     runs.make(stages, settings, root)
     return Result(described, tuple(stages), root / described.name)
 
@@ -140,4 +152,5 @@ def dry_run(
 ) -> str:
     """What `run` would do, stage by stage, with times; nothing is made."""
     described, settings = describe(spec, **other)
-    return plan(resolve(described, settings, evaluate, prompts, judges), Path(runs_folder) / settings.name, settings)
+    planned = plan(resolve(described, settings, evaluate, prompts, judges), Path(runs_folder) / settings.name, settings)
+    return "\n".join([planned, *unread(described, settings, judges)])

@@ -26,8 +26,7 @@ from base.stage import Site
 from base.stages.verdicts import Verdicts, judge_run, judging_key, unjudged
 from base.store.files import read_rows, write_json
 from base.store.folders import RunFolder
-from mitigations.__main__ import unread
-from mitigations.api import describe, resolve
+from mitigations.api import describe, resolve, unread
 
 EVALS = judged(natural_evals(SceneSettings()))
 BAD, WORSE = Known("first", ("rule",)), Known("second", ("rule", "cheat"))
