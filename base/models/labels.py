@@ -42,4 +42,4 @@ def _last_logprobs(model: Any, rows: Sequence[Sequence[int]], pad: int) -> Tenso
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
     positions = (mask.cumsum(-1) - 1).clamp_min(0)
     logits = model(input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=1, use_cache=False).logits
-    return logits[:, -1].float().log_softmax(-1)
+    return torch.log_softmax(logits[:, -1].float(), -1)

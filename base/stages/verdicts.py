@@ -6,7 +6,6 @@ base.stages.judge are preference models, which pay in RL.)
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -216,9 +215,4 @@ def _of_others(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]
 def _said_of(one: Used) -> dict[str, Any]:
     """A judge as the run's record has it."""
     hashes = {"model": model_key(one.judge), "config": config_key(one.judge)}
-    options = (
-        {k: v for k, v in dataclasses.asdict(one.judge).items() if k != "cache"}
-        if dataclasses.is_dataclass(one.judge)
-        else {}
-    )
-    return {"spec": one.judge.spec, "name": one.judge.name, **hashes, "options": options, "passed": sorted(one.passed)}
+    return {"spec": one.judge.spec, "name": one.judge.name, **hashes, "passed": sorted(one.passed)}
