@@ -164,6 +164,10 @@ class Verdicts(Stage):
         if site.process.is_main:
             used = [one.used(site.root) for one in self.checks]
             judge_run(RunFolder(self.folder(site.root)), self.evals(), used)
+            for one in used:
+                if refused := [name for name in self.evals() if name not in one.passed]:
+                    said = f"{one.judge.spec} failed its golden sets: no number of {', '.join(refused)} is shown"
+                    print(said, file=sys.stderr)
 
 
 def judging_key(judges: Sequence[Judge], evals: Evals) -> str:
