@@ -91,11 +91,17 @@ class HFJudge:
         loaded = _load(self.path, self.device)
         prompts = [loaded.tokens(item) for item in items]
         fits = [at for at, prompt in enumerate(prompts) if len(prompt) + loaded.longest <= loaded.context]
-        pad = loaded.tokenizer.pad_token_id
-        spelled = label_logprobs(loaded.model, [prompts[at] for at in fits], loaded.labels, self.batch, pad)
-        both = torch.stack([spelled[:, loaded.yes].logsumexp(1), spelled[:, loaded.no].logsumexp(1)], dim=1).exp()
-        known = dict(zip(fits, both.tolist(), strict=True))
-        return [(known[at][0], known[at][1]) if at in known else None for at in range(len(items))]
+        groups: dict[tuple[str, str], list[int]] = {}
+        for at in fits:  # those of one question begin alike
+            groups.setdefault((items[at].rubric.key, items[at].part), []).append(at)
+        found: list[tuple[float, float] | None] = [None] * len(items)
+        for group in groups.values():
+            asked, pad = [prompts[at] for at in group], loaded.tokenizer.pad_token_id
+            spelled = label_logprobs(loaded.model, asked, loaded.labels, self.batch, pad)
+            both = torch.stack([spelled[:, each].logsumexp(1) for each in (loaded.yes, loaded.no)], dim=1).exp()
+            for at, (yes, no) in zip(group, both.tolist(), strict=True):
+                found[at] = (yes, no)
+        return found
 
     def _judgement(self, yes: float, no: float) -> Judgement | None:
         mass = yes + no

@@ -13,7 +13,7 @@ from models.zoo import byte_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from base.judges.hf import HFJudge, _load
-from base.models.labels import label_logprobs
+from base.models.labels import _shared, label_logprobs
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +47,14 @@ def test_whole_labels_in_batches_of_any_size(folder: Path) -> None:
     prompts = [loaded.tokens(item(text)) for text in ("blue", "a much longer text about the red of evenings", "")]
     labels = [(4, 9, 11), (4, 9), (7,), (9, 9, 9, 9)]
     expected = [[alone(loaded.model, prompt, label) for label in labels] for prompt in prompts]
+    assert _shared(loaded.model, prompts)[0] > 100, "the question, which is computed once"
     for batch in (1, 2, 64):
         found = label_logprobs(loaded.model, prompts, labels, batch, 0)
         assert found.shape == (3, 4)
         torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), atol=1e-4, rtol=1e-4)
+    for prompt, row in zip(prompts, expected, strict=True):
+        found = label_logprobs(loaded.model, [prompt], labels, 2, 0)
+        torch.testing.assert_close(found, torch.tensor([row], dtype=torch.float64), atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
