@@ -42,7 +42,10 @@ def label_logprobs(
 
 def _shared(model: Any, prompts: Sequence[Sequence[int]]) -> tuple[int, Any]:
     """(tokens that all prompts begin with, their keys and values); (0, None) where that cannot be used."""
-    first, last = min(prompts), max(prompts)  # in the order of tokens: what these share, all share
+    first, last = (
+        min(map(tuple, prompts)),
+        max(map(tuple, prompts)),
+    )  # in the order of tokens: what these share, all share
     most = min(map(len, prompts)) - 1
     count = next((at for at in range(most) if first[at] != last[at]), most)
     if count < SHORTEST:
