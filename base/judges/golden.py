@@ -17,7 +17,6 @@ from base.errors import UserError, near
 from base.judges.agreement import cohen_kappa
 from base.judges.judge import COHERENCE, Item, Judge, Judgement, Rubric
 from base.settings import build, read_yaml
-from base.spec import content_key
 from base.types import Message
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -196,8 +195,3 @@ def golden_of(files: Mapping[str, str], names: Sequence[str]) -> dict[str, Golde
         if found[name].eval != name:
             raise UserError(f"{files.get(name, name)} is the golden set of {found[name].eval}, not of {name}")
     return found
-
-
-def golden_key(sets: Mapping[str, GoldenSet]) -> str:
-    """Hash of golden sets."""
-    return content_key(sets)
