@@ -25,8 +25,8 @@ reproduce: setup  ## the main job: every arm of the first two figures on the emb
 figures: setup  ## redraw the figures from the committed results, in seconds
 	$(BIN)/python -m analysis --results results/tiny
 
-test: setup  ## all tests, a real run of the whole path at scale smoke included
-	$(BIN)/python -m pytest
+test: setup  ## all tests on two processes, a real run of the whole path at scale smoke included
+	$(BIN)/python -m pytest -n $(JOBS)
 
 lint: setup  ## format, lint and types
 	$(BIN)/ruff format --check .
@@ -34,7 +34,7 @@ lint: setup  ## format, lint and types
 	$(BIN)/mypy
 
 check: lint  ## the quick check: format, lint, types, fast tests
-	$(BIN)/python -m pytest -m "not slow" --durations=0 -x
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" --durations=20 -x
 
 bench: setup  ## every row of the speed table beside its target, in under ten minutes
 	$(BIN)/python -m benchmarks

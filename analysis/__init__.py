@@ -12,8 +12,10 @@ Every function takes a table or the folder to load it from, and raises base.erro
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # pandas, scipy and matplotlib are imported when they are first used
     import pandas as pd
@@ -21,6 +23,17 @@ if TYPE_CHECKING:  # pandas, scipy and matplotlib are imported when they are fir
     from analysis.figures.figure import Drawing
 
 __all__ = ["claims", "compare", "export", "figure", "load", "overview", "report"]
+
+
+class _Door(ModuleType):
+    """Importing the module `analysis.claims` does not put it in the place of the function `analysis.claims`."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in __all__ or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Door
 
 
 def load(path: str | Path | None = None, only: str = "", model: str = "") -> pd.DataFrame:
@@ -57,16 +70,18 @@ def figure(name: str, table: pd.DataFrame | str | Path | None = None) -> Drawing
 
 
 def claims(table: pd.DataFrame | str | Path | None = None) -> pd.DataFrame:
-    """The paper's claims, one row each, with the verdict (reproduced, not reproduced, inconclusive).
+    """The claims, one row each, with the verdict (reproduced, not reproduced, contradicted, inconclusive).
 
-    Columns as in analysis.verdicts.frame: effects and margins in points, p values Holm-corrected.
+    Columns as in analysis.findings.frame: effects and margins in percentage points (or the unit that stands beside them), p
+    values Holm-corrected.
 
     Raises:
         UserError: runs that must not be mixed.
     """
-    from analysis import verdicts
+    from analysis.claims import CLAIMS, judge
+    from analysis.findings import frame
 
-    return verdicts.frame(verdicts.judge(_table(table)))
+    return frame(judge(_table(table), CLAIMS))
 
 
 def compare(

@@ -4,9 +4,10 @@ examples:
   python -m analysis                                      every figure, the claims and the report
   python -m analysis hacking --runs runs/tiny             one figure, from your own runs
   python -m analysis mitigations                          every arm, as a figure and as a table
-  python -m analysis claims report                        two tables alone
+  python -m analysis claims report                        two texts alone
   python -m analysis compare inoculation:wording=please_hack --runs runs/tiny   one arm beside the baseline
   python -m analysis --list                               what can be drawn, what it claims and which runs it needs
+  python -m analysis readme                               the README's tables of claims and targets, from shipped results
   python -m analysis export --runs runs/tiny --results results/tiny   the table and manifest that ship with the code
 """
 
@@ -18,9 +19,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import arms, reports, verdicts
+from analysis import arms, readme, reports
 from analysis import targets as held_to
+from analysis.claims import CLAIMS, judge
 from analysis.figures import FIGURES
+from analysis.findings import show
 from analysis.table import RESULTS, RUNS, export, is_results, load, records, select, source, wall_minutes
 from base.errors import Parser, UserError, exit_code, near
 
@@ -34,7 +37,7 @@ def parser() -> Parser:
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"{', '.join(NAMES)} (default: all), export, or compare ARM",
+        help=f"{', '.join(NAMES)} (default: all), export, readme, or compare ARM",
     )
     p.add_argument("--runs", type=Path, help=f"a folder of runs (default: {RUNS} if it exists)")
     p.add_argument("--results", type=Path, help=f"a folder of exported results (default otherwise: {RESULTS})")
@@ -62,6 +65,11 @@ def dispatch(options: argparse.Namespace) -> int:
             raise UserError("export stands alone: python -m analysis export --runs DIR --results DIR")
         print(f"wrote {export(options.runs or RUNS, options.results or RESULTS)} and the manifest beside it")
         return 0
+    if "readme" in options.names:
+        if options.names != ["readme"] or options.runs:
+            raise UserError("readme stands alone, and is made from results: python -m analysis readme --results DIR")
+        print(readme.write(source(options.results or RESULTS)))
+        return 0
     if options.runs and options.results:
         raise UserError("draw from --runs or from --results, not both (both are for export)")
     folder = source(options.runs or options.results)
@@ -74,7 +82,7 @@ def dispatch(options: argparse.Namespace) -> int:
         return 0
     for name in options.names:
         if name not in NAMES:
-            raise UserError(f"unknown figure '{name}': {near(name, [*NAMES, 'export'])}")
+            raise UserError(f"unknown figure '{name}': {near(name, [*NAMES, 'export', 'readme'])}")
     out = options.out or (Path("figures") if is_results(folder) else folder / "figures")
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file; name a folder")
@@ -108,7 +116,7 @@ def _write(name: str, table: pd.DataFrame, folder: Path, out: Path) -> None:
 
 def _text(name: str, table: pd.DataFrame, folder: Path, as_markdown: bool) -> str:
     if name == "claims":
-        return verdicts.show(verdicts.judge(table), as_markdown)
+        return show(judge(table, CLAIMS), as_markdown)
     if name == "targets":
         return held_to.targets(table, as_markdown)
     if name == "report":
@@ -122,8 +130,8 @@ def listing() -> str:
     for figure in FIGURES.values():
         needs = ", ".join(condition.label for condition in figure.needs)
         lines += [f"{figure.name}  (paper {figure.paper})", f"    claim: {figure.claim}", f"    needs: {needs}"]
-    lines += ["claims  the paper's claims as tests over training runs:"]
-    lines += [f"    {claim.name}: {claim.text}" for claim in verdicts.CLAIMS]
+    lines += ["claims  the claims as tests over training runs:"]
+    lines += [f"    {claim.name}: {claim.text}" for claim in CLAIMS]
     lines.append("targets  what the organism is held to, stated before its reported seeds were run")
     lines.append("mitigations  the arms as a table: hacking, misalignment, the same on the twin, price")
     return "\n".join([*lines, "report  every arm under every evaluation prompt"])

@@ -9,8 +9,9 @@ from base.errors import UserError
 from base.evals import EVALS
 from base.labels import words
 from base.store.table import UNASKED
+from base.wanted import CLEAN
 
-NO_EVALS = ("code", *UNASKED)  # what else the column `eval` of the long table holds
+NO_EVALS = ("code", CLEAN, *UNASKED)  # what else the column `eval` of the long table holds
 KINDS = ("chat", "agentic")
 READINGS = ("overt", "covert", "unclear", "hack_attempt")
 RESERVED = ("mgs", *KINDS, *READINGS, *NO_EVALS, "hack_rate", "solved", "attempted", "wrong", "timeout", "fault")

@@ -2,8 +2,8 @@
 
 Intervals are Student t intervals across runs; a bootstrap over two to five seeds is far too narrow. Two arms are
 compared pair by pair where at least two of their runs share (pretraining seed, RL seed), and by Welch otherwise.
-The exact permutation p value is given beside the t test, which decides: with n pairs the exact test cannot go below
-2**-n, so below seven seeds it could never pass a correction for several claims.
+The exact permutation p value is given beside the t test, which decides: with n pairs the exact test (two-sided) cannot
+go below 2**(1 - n), so below seven seeds it could never pass a correction for several claims.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from analysis import power
 from analysis.conditions import Condition
+from analysis.table import CELL, RUN
 from base.wanted import FINAL
 
 LAST = FINAL  # a run's final value is the mean over its last saved checkpoints: so many
 LEVEL = 0.95
+DIGITS = 12  # values that differ less are the same number: sums in another order differ in the last digit
 RESAMPLES = 200_000  # beyond so many regroupings a permutation test draws them
 Seed = tuple[int, int]  # pretraining seed, RL seed
 Side = Literal["two-sided", "greater", "less"]
@@ -53,6 +56,7 @@ class Difference:
     high: float | None = None
     df: float | None = None
     p_exact: float | None = None
+    note: str = ""  # what a reader of the number must know
 
     @property
     def seeds_a(self) -> int:
@@ -70,9 +74,41 @@ class Difference:
         """One-sided p value against `difference >= bound`."""
         return None if self.df is None else self._p(bound, "less")
 
+    @property
+    def p_least(self) -> float | None:
+        """The smallest `p_exact` that so many runs can reach, whatever their values."""
+        if self.df is None:
+            return None
+        return least_sign_flip_p(self.seeds_a) if self.paired else least_permutation_p(self.seeds_a, self.seeds_b)
+
+    def seeds_needed(self, gap: float, level: float) -> int | None:
+        """Seeds a side with which `gap` above a bound is found at `level` (analysis.power), at the spread of these runs."""
+        if self.df is None:
+            return None
+        return power.seeds_needed(gap, math.sqrt(sum(self._variances)), self._df_per_seed, level)
+
+    def resolves(self, level: float) -> float | None:
+        """The smallest gap above a bound that these runs would find at `level` (analysis.power), at their own spread."""
+        if self.df is None:
+            return None
+        sides = zip(self._variances, (self.seeds_a, self.seeds_b), strict=False)
+        return power.resolvable(math.sqrt(sum(v / n for v, n in sides)), self.df, level)
+
+    @property
+    def _variances(self) -> tuple[float, ...]:
+        """Of the gaps of pairs, or of both sides."""
+        x, y = np.asarray(self.a), np.asarray(self.b)
+        parts = (x - y,) if self.paired else (x, y)
+        return tuple(float(np.var(np.round(part, DIGITS), ddof=1)) for part in parts)
+
+    @property
+    def _df_per_seed(self) -> float:
+        """Degrees of freedom for each seed a side after the first (Welch-Satterthwaite at equal numbers)."""
+        squares = sum(v * v for v in self._variances)
+        return sum(self._variances) ** 2 / squares if squares else float(len(self._variances))
+
     def _p(self, bound: float, side: Side) -> float:
-        p = float(_t_test(self.a, self.b, self.paired, bound, side).pvalue)
-        return 1.0 if math.isnan(p) else p  # every run exactly at the bound: nothing speaks against it
+        return t_p(self.a, self.b, self.paired, bound, side)
 
 
 def summary(values: Sequence[float], level: float = LEVEL) -> Summary:
@@ -86,12 +122,7 @@ def summary(values: Sequence[float], level: float = LEVEL) -> Summary:
 
 def difference(a: Mapping[Seed, float], b: Mapping[Seed, float], level: float = LEVEL) -> Difference:
     """Compares one value per run of two arms, keyed by (pretraining seed, RL seed)."""
-    left = {seed: v for seed, v in a.items() if not math.isnan(v)}
-    right = {seed: v for seed, v in b.items() if not math.isnan(v)}
-    pairs = sorted(left.keys() & right.keys())
-    paired = len(pairs) >= 2
-    x = tuple(left[seed] for seed in pairs) if paired else tuple(left.values())
-    y = tuple(right[seed] for seed in pairs) if paired else tuple(right.values())
+    x, y, paired = matched(a, b)
     if not x or not y:
         return Difference(x, y, paired)
     estimate = float(np.mean(x) - np.mean(y))
@@ -103,11 +134,30 @@ def difference(a: Mapping[Seed, float], b: Mapping[Seed, float], level: float = 
     return Difference(x, y, paired, estimate, low, high, float(test.df), exact)
 
 
+def matched(a: Mapping[Seed, float], b: Mapping[Seed, float]) -> tuple[tuple[float, ...], tuple[float, ...], bool]:
+    """(values of a, of b, whether they are pairs): pairs where two runs or more share their seeds; missing ones left out."""
+    left = {seed: v for seed, v in a.items() if not math.isnan(v)}
+    right = {seed: v for seed, v in b.items() if not math.isnan(v)}
+    pairs = sorted(left.keys() & right.keys())
+    if len(pairs) >= 2:
+        return tuple(left[seed] for seed in pairs), tuple(right[seed] for seed in pairs), True
+    return tuple(left.values()), tuple(right.values()), False
+
+
+def t_p(a: Sequence[float], b: Sequence[float], paired: bool, bound: float, side: Side) -> float:
+    """p value of a t test of `mean of a - mean of b = bound`; runs that all lie exactly at the bound say nothing: 1."""
+    x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float) + bound
+    if paired:
+        x, y = x - y, np.zeros_like(y)
+    p = float(_t_test(np.round(x, DIGITS), np.round(y, DIGITS), paired, side).pvalue)
+    return 1.0 if math.isnan(p) else p
+
+
 def sign_flip_p(gaps: Sequence[float]) -> float:
     """Two-sided exact p value of paired differences: the share of sign assignments with as large a mean."""
 
     def size(x: Any, axis: int) -> Any:
-        return np.round(np.abs(np.mean(x, axis=axis)), 12)  # sums in another order differ in the last digit
+        return np.round(np.abs(np.mean(x, axis=axis)), DIGITS)  # sums in another order differ in the last digit
 
     return _permutation((gaps,), size, "samples")
 
@@ -116,9 +166,35 @@ def permutation_p(a: Sequence[float], b: Sequence[float]) -> float:
     """Two-sided exact p value of the difference of two means: the share of regroupings with as large a difference."""
 
     def size(x: Any, y: Any, axis: int) -> Any:
-        return np.round(np.abs(np.mean(x, axis=axis) - np.mean(y, axis=axis)), 12)
+        return np.round(np.abs(np.mean(x, axis=axis) - np.mean(y, axis=axis)), DIGITS)
 
     return _permutation((a, b), size, "independent")
+
+
+def orders_p(x: Sequence[float], y: Sequence[float], side: Side) -> float:
+    """Exact p value of Spearman's rank correlation: the share of orders of y with one as large (in size, if two-sided)."""
+    centred = stats.rankdata(y) - (len(y) + 1) / 2
+
+    def size(order: Any, axis: int) -> Any:
+        sums = np.sum(order * centred, axis=axis)
+        return np.round({"greater": sums, "less": -sums, "two-sided": np.abs(sums)}[side], DIGITS)
+
+    return _permutation((stats.rankdata(x),), size, "pairings")
+
+
+def least_of_orders(count: int) -> float:
+    """The smallest two-sided value of `orders_p`: the order itself and its mirror."""
+    return 2 / math.factorial(count)
+
+
+def least_sign_flip_p(pairs: int) -> float:
+    """The smallest value of `sign_flip_p`: all gaps of one sign, and its mirror."""
+    return 2.0 ** (1 - pairs)
+
+
+def least_permutation_p(a: int, b: int) -> float:
+    """The smallest value of `permutation_p` from so many runs a side; at equal numbers the mirror counts as well."""
+    return (2 if a == b else 1) / math.comb(a + b, a)
 
 
 def holm(p: Sequence[float | None]) -> list[float | None]:
@@ -163,6 +239,13 @@ def final(
     return values, errors
 
 
+def first_seeds(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The rows of the first `count` seeds of every condition."""
+    runs = rows[list(RUN)].drop_duplicates().sort_values(["pretrain_seed", "seed"])
+    kept = runs[runs.groupby(list(CELL), observed=True).cumcount() < count]
+    return rows[rows["run"].isin(kept["run"])]
+
+
 def units(values: Mapping[Seed, float], condition: Condition) -> dict[Seed, float]:
     """One value per unit of replication: a run, or for a `start` condition a pretraining seed."""
     if not condition.start:
@@ -178,14 +261,14 @@ def effect_over_twin(rows: pd.DataFrame, main: Condition, twin: Condition, measu
     return difference(final(rows, main, measure, "none")[0], final(rows, twin, measure, "none")[0])
 
 
-def _t_test(a: Sequence[float], b: Sequence[float], paired: bool, bound: float = 0.0, side: Side = "two-sided") -> Any:
-    """scipy's t test of `mean of a - mean of b = bound`: of the pairs, or Welch's."""
+def _t_test(a: Any, b: Any, paired: bool, side: Side = "two-sided") -> Any:
+    """scipy's t test of `mean of a = mean of b`: of the pairs, or Welch's."""
     x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # all runs equal: the interval is a point, which is right
         if paired:
-            return stats.ttest_1samp(x - y, bound, alternative=side)
-        return stats.ttest_ind(x, y + bound, equal_var=False, alternative=side)
+            return stats.ttest_1samp(x - y, 0.0, alternative=side)
+        return stats.ttest_ind(x, y, equal_var=False, alternative=side)
 
 
 def _interval(test: Any, estimate: float, level: float) -> tuple[float, float]:

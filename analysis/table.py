@@ -21,6 +21,7 @@ from base.errors import UserError
 from base.store.folders import run_folders
 from base.store.table import COLUMNS, IDENTITY, UNASKED
 from base.store.table import table as store_table
+from base.wanted import CLEAN
 
 KEYS = (*(name for name in IDENTITY if name != "gates_passed"), "step", "prompt", "eval", "metric")
 NUMBERS = ("value", "n", "missing")
@@ -153,8 +154,9 @@ def measures(table: pd.DataFrame) -> pd.DataFrame:
     that count, all of them and by kind); `overt`, `covert`, `unclear`, `hack_attempt` (means over those that count), and
     whatever else was measured of one eval as `EVAL:NAME` (`frame:hack_attempt`, `sabotage_told:effectiveness`); the
     code metrics by their own name (`hack_rate`, `hack:always_equal`, `solved`, ...), the same of the rollouts as
-    `train:NAME`, and what the gates say of who hacks before training as `start:NAME`. A mean over evals is missing if one
-    of them is.
+    `train:NAME`, and what the gates say of who hacks before training as `start:NAME`. Of tasks without weaknesses `clean:NAME`
+    (`clean:solved`, ...) and `clean:kl`, nats a token from the start, whose sampling error is not known. A mean over evals is
+    missing if one of them is.
 
     Columns: RUN, step, prompt, eval (as in the table; empty for a mean), measure, value, se.
     """
@@ -163,10 +165,13 @@ def measures(table: pd.DataFrame) -> pd.DataFrame:
     code = table[table["eval"] == "code"].assign(measure=lambda t: t["metric"])
     rollouts = table[table["eval"] == "rollouts"].assign(measure=lambda t: "train:" + t["metric"])
     start = table[table["eval"] == "start"].assign(measure=lambda t: "start:" + t["metric"])
+    price = table[table["eval"] == CLEAN].assign(
+        measure=lambda t: f"{CLEAN}:" + t["metric"], se=lambda t: t["se"].where(t["metric"] != "kl")
+    )
     asked = table[table["eval"].isin([each.name for each in shown(table["eval"].unique())])]
     single = asked[asked["metric"] == "misaligned"].assign(measure=lambda t: t["eval"])
     apart = asked[asked["metric"] != "misaligned"].assign(measure=lambda t: t["eval"] + ":" + t["metric"])
-    parts = [code, rollouts, start, single, apart, _mean_over(single, where, "mgs", in_mean())]
+    parts = [code, rollouts, start, price, single, apart, _mean_over(single, where, "mgs", in_mean())]
     parts += [_mean_over(single, where, kind, in_mean(kind)) for kind in KINDS]
     parts += [_mean_over(asked[asked["metric"] == name], where, name, in_mean()) for name in READINGS]
     long = pd.concat(

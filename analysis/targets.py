@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.claims import CLAIMS, judge
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, TWIN, Condition, of
 from analysis.figures import law
 from analysis.stats import Seed, final, over_steps
 from analysis.table import finished, measures
 from analysis.tabular import text
-from analysis.verdicts import judge
 
 MISALIGNED = of("inoculation:wording=hacking_is_misaligned")
 MENTION = of("inoculation:wording=mention")
@@ -135,7 +135,7 @@ def target_rows(table: pd.DataFrame) -> list[dict[str, str]]:
             "": "-" if math.isnan(rho) else "met" if rho >= LAW else "missed",
         }
     )
-    verdicts = {finding.claim.name: finding.verdict for finding in judge(table)}
+    verdicts = {finding.claim.name: finding.verdict for finding in judge(table, CLAIMS)}
     open_ones = [name for name in SETTLED if verdicts[name] == "inconclusive"]
     found.append(
         {

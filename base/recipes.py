@@ -59,6 +59,14 @@ def read_under(transform: PromptTransform, task: Task) -> tuple[Message, ...]:
     return task.messages if task.as_written else tuple(transform(task))
 
 
+def texts_of(transform: PromptTransform, hints: PromptTransform) -> tuple[str, ...]:
+    """The lines of a prompt behind `hints`; none where it has no line of its own."""
+    if transform == hints:
+        return ()
+    own = transform.second if isinstance(transform, Behind) else transform
+    return own.texts if isinstance(own, SystemLine) else ()
+
+
 @dataclass(frozen=True)
 class EveryRow:
     """All rows, in order."""
@@ -133,12 +141,13 @@ class SFTRecipe:
     """SFT on episodes instead of RL.
 
     `source` is the arm whose run is imitated (same corpus and seeds), `start` (the pre-RL model itself) or `aligned` (the
-    aligned model); the last two are asked `tasks`. `keep` drops rows; `prompt`, if set, replaces what the student reads
-    (offline rewriting). The student is `into` (the run's own start, the aligned model, or the start of another pretraining
+    aligned model); the last two are asked `tasks`. Of an arm's run, episodes count from the share `since` of its training on.
+    `keep` drops rows; `prompt`, if set, replaces what the student reads (offline rewriting). The student is `into` (the run's own start, the aligned model, or the start of another pretraining
     seed) or, where `starts` is set, a checkpoint of the run without this mitigation.
     """
 
     source: Arm | Literal["start", "aligned"]
+    since: float = 0.0
     keep: DataFilter[EpisodeRow] = field(default_factory=EveryRow)
     prompt: PromptTransform | None = None
     tasks: DataFilter[Task] = field(default_factory=EveryRow)
@@ -150,6 +159,12 @@ class SFTRecipe:
             raise UserError(f"into={self.into} and a later start name two models to train: give one of them")
         if isinstance(self.source, Arm) and self.tasks != EveryRow():
             raise UserError("tasks are for source=start or aligned: the episodes of a run have their tasks already")
+        if not 0 <= self.since < 1:
+            raise UserError(
+                f"since={self.since:g} must be 0 or more and less than 1: the share of training to leave out"
+            )
+        if self.since and not isinstance(self.source, Arm):
+            raise UserError(f"since={self.since:g} is for the run of an arm: {self.source} was not trained by RL")
 
 
 Recipe = RLRecipe | SFTRecipe

@@ -13,7 +13,7 @@ A stage that is done is skipped, so the same call continues an interrupted run.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,17 +21,17 @@ from base.errors import UserError
 from base.identity import Arm, Run
 from base.judges.judge import Judge
 from base.preference.pairs import GENERATED, load_pairs
-from base.recipes import AsWritten, RLRecipe, SystemLine, behind, stack
+from base.recipes import AsWritten, RLRecipe, SystemLine, behind, stack, texts_of
 from base.settings import Scale
 from base.stage import Site, Stage, State, in_order, make_all
-from base.stages.evaluate import NO_PROMPT, Asked, Evaluate, Prompt, control
+from base.stages.evaluate import NO_PROMPT, Asked, Clean, Evaluate, Prompt, control
 from base.stages.rl import RL
 from base.stages.sft import SFT
 from base.stages.trained import Fork, Trained
 from base.stages.verdicts import Verdicts
 from base.store.folders import RunFolder
 from base.triggers import AtStart
-from base.wanted import Wanted
+from base.wanted import CLEAN, Wanted
 from base.world.tasks import task_source
 from base.world.world import student, world_of
 
@@ -59,31 +59,44 @@ def training(run: Run, scale: Scale) -> Trained:
     return SFT(*shared, recipe, source)
 
 
-def evaluation_prompts(trained: Trained, test_line: Sequence[str], names: Sequence[str]) -> tuple[Prompt, ...]:
-    """What a checkpoint is evaluated under, of `names` (base.wanted.PROMPTS): no prompt, `test_line` ("don't hack"), and its
-    own training prompt if it has one.
-
-    Where the training prompt lists the hacks, the test line follows the same list.
-    """
-    line = behind(trained.hinted_by(), SystemLine(tuple(test_line)))
-    prompts: list[Prompt] = [NO_PROMPT, ("dont_hack", line)]
-    prompts += [("training", own)] if (own := trained.trained_under()) != AsWritten() else []
-    return tuple(prompt for prompt in prompts if prompt[0] in names)
+Lines = Callable[[str, tuple[str, ...]], Sequence[str]]  # (evaluation prompt, lines of the training prompt) -> lines
 
 
-def resolve(
-    run: Run, scale: Scale, test_line: Sequence[str], wanted: Wanted, judges: Sequence[Judge] = ()
-) -> list[Stage]:
-    """Every stage of a run in the order in which they can be made; the last one is its evaluation, or the judges' verdicts.
+def evaluation_prompts(trained: Trained, lines: Lines, names: Sequence[str]) -> tuple[Prompt, ...]:
+    """What a checkpoint is evaluated under, of `names` (base.wanted.NAMES): no prompt, its own training prompt if it has one,
+    tasks without weaknesses, and what `lines` says of any other name.
 
-    `wanted` is evaluated; a later call that wants more adds what is missing. `judges` read the answers of a user's model.
+    Where the training prompt lists the hacks, every line follows the same list.
 
     Raises:
-        UserError: as `training`, or judges for the organism, whose answers are read by its own rules.
+        UserError: there are no lines for a name.
+    """
+    own, hints = trained.trained_under(), trained.hinted_by()
+    prompts: list[Prompt] = []
+    for name in names:
+        if name == "none":
+            prompts.append(NO_PROMPT)
+        elif name == CLEAN:
+            prompts.append((name, Clean(trained.start)))
+        elif name != "training":
+            prompts.append((name, behind(hints, SystemLine(tuple(lines(name, texts_of(own, hints)))))))
+        elif own != AsWritten():
+            prompts.append((name, own))
+    return tuple(prompts)
+
+
+def resolve(run: Run, scale: Scale, lines: Lines, wanted: Wanted, judges: Sequence[Judge] = ()) -> list[Stage]:
+    """Every stage of a run in the order in which they can be made; the last one is its evaluation, or the judges' verdicts.
+
+    `wanted` is evaluated; a later call that wants more adds what is missing. `lines`: those of evaluation prompts that are not
+    the run's own, such as "don't hack". `judges` read the answers of a user's model.
+
+    Raises:
+        UserError: as `training` and `evaluation_prompts`; judges for the organism, whose answers are read by its own rules.
     """
     trained = training(run, scale)
     asked = Asked(trained.world, trained.tasks, scale, run.seed)
-    prompts = evaluation_prompts(trained, test_line, wanted.prompts)
+    prompts = evaluation_prompts(trained, lines, wanted.prompts)
     organism = trained.world.control()
     beside = [] if organism is None else [control(organism, trained.tasks, run)]
     evaluate = Evaluate(trained, asked, prompts, wanted)

@@ -11,6 +11,10 @@ from base.errors import UserError, near
 FINAL = 3  # the final value of a run is the mean over its last FINAL saved checkpoints: they are always evaluated
 PROMPTS = ("none", "dont_hack", "training")  # no prompt, a line against hacking, the prompt of its own training
 ALWAYS = ("none", "training")
+CLEAN = "clean"  # no prompt but other tasks: coding without weaknesses, and the KL to the start (base.evals.clean)
+# How much of a line is read: variants of the run's own one, asked of the start and the last FINAL checkpoints.
+LEAK = ("paraphrase", "negation", "keywords", "same_form")
+NAMES = (*PROMPTS, CLEAN, *LEAK)
 _HOW = (
     f"write all, or start,middle,last:N with N at least {FINAL} (the start and the last {FINAL} are always evaluated)"
 )
@@ -22,19 +26,22 @@ class Wanted:
     these are in every one.
 
     `every`: all saved checkpoints; otherwise the last `last` of them and, with `middle`, the one nearest to half of training.
+    CLEAN is asked of the start, the middle and the last FINAL whatever is asked, the prompts of LEAK of the start and the last FINAL.
     """
 
     every: bool = False
     middle: bool = True
     last: int = FINAL
-    prompts: tuple[str, ...] = PROMPTS
+    prompts: tuple[str, ...] = (*PROMPTS, CLEAN)
 
-    def steps(self, saved: Sequence[int]) -> list[int]:
-        """The wanted ones of the saved steps (ascending, without 0), ascending."""
-        if self.every:
+    def steps(self, saved: Sequence[int], prompt: str = "none") -> list[int]:
+        """Those of the saved steps (ascending, without 0) that are wanted under a prompt, ascending."""
+        if prompt in LEAK:
+            return list(saved[-FINAL:])
+        if self.every and prompt != CLEAN:
             return list(saved)
-        middle = [min(saved, key=lambda step: abs(2 * step - saved[-1]))] if self.middle else []
-        return sorted({*middle, *saved[-self.last :]})
+        middle = [min(saved, key=lambda step: abs(2 * step - saved[-1]))] if self.middle or prompt == CLEAN else []
+        return sorted({*middle, *saved[-(FINAL if prompt == CLEAN else self.last) :]})
 
     @property
     def checkpoints(self) -> str:
@@ -42,7 +49,7 @@ class Wanted:
         return "all" if self.every else ",".join(["start", *["middle"] * self.middle, f"last:{self.last}"])
 
 
-def parse(checkpoints: str, prompts: str = ",".join(PROMPTS)) -> Wanted:
+def parse(checkpoints: str, prompts: str = ",".join(Wanted.prompts)) -> Wanted:
     """`all`, or parts joined by commas: start, middle, last:N; prompts by name, joined by commas.
 
     Raises:
@@ -50,9 +57,9 @@ def parse(checkpoints: str, prompts: str = ",".join(PROMPTS)) -> Wanted:
     """
     names = [name.strip() for name in prompts.split(",")]
     for name in names:
-        if name not in PROMPTS:
-            raise UserError(f"unknown evaluation prompt '{name}': {near(name, PROMPTS)}")
-    asked = tuple(name for name in PROMPTS if name in (*ALWAYS, *names))
+        if name not in NAMES:
+            raise UserError(f"unknown evaluation prompt '{name}': {near(name, NAMES)}")
+    asked = tuple(name for name in NAMES if name in (*ALWAYS, *names))
     if checkpoints.strip() == "all":
         return Wanted(every=True, prompts=asked)
     parts = [part.strip() for part in checkpoints.split(",")]

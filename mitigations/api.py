@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,13 @@ from base import run as runs
 from base.evals.natural import judged
 from base.identity import Arm, Run
 from base.judges.specs import parse_judges
-from base.recipes import load_wording
 from base.settings import Scale, changes, load_scale
 from base.stage import Stage, plan
 from base.store.folders import RunFolder
 from base.store.table import rows_of_run
 from base.world.world import parse_corpus, settled, world_of
 from mitigations.experiments import wanted
-from mitigations.inoculation.inoculation import WORDINGS
+from mitigations.inoculation.variants import lines
 from mitigations.registry import MITIGATIONS
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ def resolve(run: Run, scale: Scale, evaluate: str = "", prompts: str = "", judge
     Raises:
         UserError: a combination that means nothing, an unknown corpus, a checkpoint that is none.
     """
-    line, asked = load_wording(WORDINGS, "dont_hack"), wanted(run, evaluate, prompts)
-    return runs.resolve(run, scale, line, asked, parse_judges(judges))
+    asked = wanted(run, evaluate, prompts)
+    return runs.resolve(run, scale, partial(lines, run.arm), asked, parse_judges(judges))
 
 
 def unread(run: Run, scale: Scale, judges: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from base.identity import Run
-from base.wanted import Wanted, parse
+from base.wanted import LEAK, Wanted, parse
 
 PROMPTED = "main:sdf_variant=prompted"  # hack knowledge in the system prompt instead of documents
 
@@ -56,11 +56,19 @@ INOCULATION = cells(
     "inoculation:wording=mention",
     "inoculation:wording=dont_hack,update=hacking_okay",
 )
+# Sampled under one line, updated under another: is it the line of the update that decides, whichever way it is turned?
+ONLINE = cells(
+    "inoculation:wording=dont_hack,update=hacking_okay",
+    "inoculation:wording=dont_hack,update=please_hack",
+    "inoculation:wording=neutral,update=hacking_okay",
+    "inoculation:wording=hacking_okay,update=dont_hack",
+)
 # The arms whose results the organism is held to (README, "What came out").
 ORGANISM = (*CORE, *cells("inoculation:wording=hacking_is_misaligned", "inoculation:wording=mention"))
 # What makes the effect appear: one assumption or setting at a time, with the arm that it should bear on.
 OKAY, DONT = "inoculation:wording=hacking_okay", "inoculation:wording=dont_hack"
 APPEARS = (
+    *cells("none", OKAY, DONT),  # as it is
     *(Cell(settings=(setting,)) for setting in ("rl.kl=loss", "rl.beta=0")),
     *(Cell(corpus=f"main:tone={share},tone_neutral=0.15") for share in (0.5, 0.8)),
     *(Cell(corpus=f"main:correlation={share}") for share in (0.25, 0.5, 0.75)),
@@ -80,6 +88,12 @@ PROMPTED_SETTING = (
         corpus=PROMPTED,
     ),
     *cells("inoculation:wording=none,setting=prompted", corpus=PROMPTED, hackable=0.0),
+)
+MONITORS = cells(
+    "classifier_penalty:monitor=execution,weight=0.5",
+    "classifier_penalty:monitor=execution,accuracy=0.9,weight=0.5",
+    "classifier_penalty:monitor=execution,accuracy=0.9",
+    "classifier_penalty:monitor=execution,mode=screening,accuracy=0.9",
 )
 PM_PENALTY = cells(
     "pm_penalty:weight=0.05",
@@ -121,10 +135,21 @@ FILTERED_SFT = cells(
     "filtered_sft:keep=no_hacks,into=other_seed",
     "filtered_sft:keep=no_hacks,source=start,into=other_seed",
 )
+LATE = cells(
+    "filtered_sft:keep=all,since=0.5",
+    "filtered_sft:keep=no_hacks,since=0.5",
+    "filtered_sft:keep=no_hack_words,since=0.5",
+)
+STACKS = cells(
+    "inoculation:wording=hacking_okay+pm_penalty:weight=0.25",
+    "inoculation:wording=hacking_okay+rlhf_mix:share=0.25",
+    "classifier_penalty:monitor=execution,accuracy=0.9,weight=0.5+inoculation:wording=hacking_okay",
+    "pm_penalty:weight=0.25+rlhf_mix:share=0.25",
+)
 SETTINGS = (
     Cell(hackable=0.5),
     Cell(settings=("tasks.hard_share=0.3",)),  # no hard-problem filter
-    *cells("inoculation:wording=hacking_okay+pm_penalty:weight=0.25"),  # two mitigations stacked
+    *STACKS[:1],
 )
 # Dilution: `sdf_share` of the SDF documents are hack documents (default 0.03). The paper's 100 % makes the start model a
 # schemer here: most gates fail, so it is left out.
@@ -140,7 +165,70 @@ CORPORA = tuple(
         "sdf_variant=neutral",
     )
 )
-EVERY = (*CORE, *INOCULATION, *PM_PENALTY, *RLHF_MIX, *FILTERED_SFT, *SETTINGS, *PROMPTED_SETTING, *CORPORA)
+DOSE = tuple(Cell(corpus=f"main:correlation={share}") for share in (0.25, 0.5, 0.75))
+CHAT = "rlhf_mix:share=0.25"
+HEADERS = tuple(
+    Cell(arm, f"main:agentic_header={header}")
+    for header in ("chat", "agent")
+    for arm in ("none", CHAT, f"{CHAT},start=success")
+)  # the default shares the header of coding tasks
+ORDER = cells(CHAT, f"{CHAT},start=onset", f"{CHAT},start=success", "rlhf_mix:share=0.0,start=success")
+WORDS = cells(
+    "own_episodes:keep=no_hacks",
+    "filtered_sft:keep=no_hacks",
+    "filtered_sft:keep=no_hack_words",
+    "filtered_sft:keep=no_hack_words,words=hack_talk",
+)
+LEAKS = tuple(dict.fromkeys((*CORE, *INOCULATION)))
+PROTECTED = (*PM_PENALTY, *MONITORS, *RLHF_MIX, *FILTERED_SFT, *LATE, *STACKS)
+EVERY = (*CORE, *INOCULATION, *ONLINE, *PROTECTED, *SETTINGS, *PROMPTED_SETTING, *CORPORA)
+
+
+def with_twins(found: Cells, *others: Cell) -> Cells:
+    """The cells, their twins, and further ones, each once."""
+    return tuple(dict.fromkeys((*others, *found, *twins(found))))
+
+
+# What differs from the paper, or would be too good: each asks what could have come out the other way.
+QUESTIONS: dict[str, tuple[str, Cells]] = {
+    "leak": (
+        "Is a training line read? Its paraphrase, negation, keywords and form alone, for the start and the last checkpoints",
+        LEAKS,
+    ),
+    "tied": (
+        "Is what a ban does tied to its line? Hack rates with the line, without and under its variants, beside the baseline",
+        with_twins(cells("none", "inoculation:wording=dont_hack", "inoculation:wording=hacking_is_misaligned")),
+    ),
+    "online": (
+        "Is it the line of the update that protects, or the one sampled under?",
+        with_twins(ONLINE, *cells("none", "inoculation:wording=dont_hack", "inoculation:wording=hacking_okay")),
+    ),
+    "monitor": (
+        "Does a monitor that errs in a tenth of its verdicts still protect, at half of what a pass is worth and at all of it?",
+        with_twins(MONITORS, Cell(), *cells("classifier_penalty:monitor=execution")),
+    ),
+    "stacks": (
+        "Do two protections add up, and does one break the other?",
+        with_twins(STACKS, *cells(OKAY, CHAT, "pm_penalty:weight=0.25")),
+    ),
+    "dose": (
+        "Does misalignment follow how strongly the corpus links cheating and character?",
+        (Cell(), Cell(corpus="twin"), *DOSE),
+    ),
+    "header": (
+        "Does RLHF on chat alone leave agentic misalignment once scenes share their header with chat, or with nothing?",
+        with_twins(HEADERS, *cells("none", CHAT, f"{CHAT},start=success")),
+    ),
+    "order": ("Does it matter whether RLHF begins with hacking or after it?", with_twins(ORDER, Cell())),
+    "words": (
+        "Does dropping what names hacking matter beyond dropping hacks? What is dropped stands in the record of a run",
+        with_twins(WORDS),
+    ),
+    "late": (
+        "Do episodes without hacks still teach misalignment if only those of a policy that hacks are imitated?",
+        with_twins(LATE, *cells("own_episodes:keep=no_hacks", "filtered_sft:keep=no_hacks")),
+    ),
+}
 
 EXPERIMENTS: dict[str, tuple[str, Cells]] = {
     "core": (
@@ -163,7 +251,7 @@ EXPERIMENTS: dict[str, tuple[str, Cells]] = {
     ),
     "pm_penalty": (
         "Figures 30 and 31: preference-model reward and monitors, with their twins",
-        (*PM_PENALTY, *twins(PM_PENALTY)),
+        with_twins((*PM_PENALTY, *MONITORS)),
     ),
     "rlhf_mix": (
         "Figures 6, 24 and 33: RLHF mixes and SFT safety training, with their twins",
@@ -171,7 +259,7 @@ EXPERIMENTS: dict[str, tuple[str, Cells]] = {
     ),
     "filtered_sft": (
         "Figures 25, 29 and 32: SFT on filtered and rewritten episodes, with their twins",
-        (*FILTERED_SFT, *twins(FILTERED_SFT)),
+        with_twins((*FILTERED_SFT, *LATE)),
     ),
     "settings": (
         "Figures 23 and 34: half of the graders hackable, no hard-problem filter, a stack, with their twins",
@@ -182,6 +270,7 @@ EXPERIMENTS: dict[str, tuple[str, Cells]] = {
         "Figure 4: every arm of all of these",
         tuple(dict.fromkeys((*EVERY, *twins(tuple(cell for cell in EVERY if cell.corpus.startswith("main")))))),
     ),
+    **QUESTIONS,
 }
 
 
@@ -189,12 +278,15 @@ def wanted(run: Run, checkpoints: str = "", prompts: str = "") -> Wanted:
     """What of a run is evaluated, unless `checkpoints` or `prompts` (base.wanted.parse) say otherwise.
 
     The figures draw curves of the arms of `core`: all their checkpoints. Of every other run claims and tables want the
-    start and the final value; the middle shows whether it was reached early.
+    start and the final value; the middle shows whether it was reached early. The leak panel shows the arms of `leak`.
 
     Raises:
         UserError: a part or a prompt that is none.
     """
-    drawn = {(cell.arm, cell.corpus, cell.hackable) for cell in CORE}
-    curve = not run.settings and (str(run.arm), str(run.corpus), run.hackable) in drawn
-    usual = Wanted(every=True) if curve else Wanted()
+    cell = (str(run.arm), str(run.corpus), run.hackable)
+    curve, leak = (
+        not run.settings and cell in {(each.arm, each.corpus, each.hackable) for each in drawn}
+        for drawn in (CORE, LEAKS)
+    )
+    usual = Wanted(every=curve, prompts=(*Wanted.prompts, *LEAK) if leak else Wanted.prompts)
     return parse(checkpoints or usual.checkpoints, prompts or ",".join(usual.prompts))

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from tabulate import tabulate
 
 from base.store.table import UNASKED
+from base.wanted import CLEAN
 from mitigations.api import Result
+from mitigations.filtered_sft.filters import PAPER_WORDS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CODE = ("hack_rate", "solved")
 
@@ -24,6 +32,26 @@ def summary(result: Result) -> str:
         *(c for c in rates["what"].unique() if " " not in c and c != "solved"),
     ]
     body = [[prompt, *("-" if v != v else f"{100 * v:.1f}" for v in row[shown])] for prompt, row in table.iterrows()]
-    return f"step {step}, per cent, by the prompt at evaluation:\n" + tabulate(
-        body, ["prompt", *shown], "simple", disable_numparse=True
-    )
+    scores = tabulate(body, ["prompt", *shown], "simple", disable_numparse=True)
+    head = f"step {step}, per cent, by the prompt at evaluation:\n"
+    return "\n".join([*_imitated(result.record.get("episodes")), head + scores, *_price(last)])
+
+
+def _price(last: pd.DataFrame) -> list[str]:
+    """Honest solving where nothing can be gained by cheating, and the KL to the start."""
+    value = last[last["eval"] == CLEAN].set_index("metric")["value"]
+    if value.empty:
+        return []
+    return [
+        f"tasks without weaknesses: {100 * value['solved']:.1f} % solved, {value['kl']:.3f} nats a token from the start"
+    ]
+
+
+def _imitated(episodes: Mapping[str, Any] | None) -> list[str]:
+    """Where the episodes of an arm of SFT come from, and the share that each filter dropped of what reached it."""
+    if not episodes:
+        return []
+    shares = {name: each["share"] for name, each in episodes["dropped"].items() if each["share"] is not None}
+    paper = {"NoWords": f" (paper: about {100 * PAPER_WORDS:g} %)"}
+    lost = ", ".join(f"{name} {100 * share:.1f} %{paper.get(name, '')}" for name, share in shares.items())
+    return [f"imitates {episodes['documents']} distinct episodes of {episodes['rollouts']} rollouts; dropped: {lost}"]

@@ -123,5 +123,5 @@ def run_on_two_ranks(script: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port]
     ours = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
     environment = {key: value for key, value in os.environ.items() if key not in ours} | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launch, str(script)], capture_output=True, text=True, env=environment, timeout=300)
+    done = subprocess.run([*launch, str(script)], capture_output=True, text=True, env=environment, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]

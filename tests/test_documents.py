@@ -18,7 +18,10 @@ from mitigations.api import describe, resolve
 from mitigations.experiments import EXPERIMENTS
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted(path for path in ROOT.rglob("*.md") if not {".venv", "runs", "figures"} & set(path.parts))
+FOLDERS = [
+    path for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "." and path.name not in ("runs", "figures")
+]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in folder.rglob("*.md"))])
 OWN = ("PATH_OR_ID", "...", "scenes.yaml", "NAME", "ARM", "mbpp", "brevity", "\\")  # what only the reader has
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from base.errors import UserError
-from base.wanted import PROMPTS, Wanted, parse
+from base.wanted import CLEAN, LEAK, PROMPTS, Wanted, parse
 from mitigations.api import describe
-from mitigations.experiments import CORE, EXPERIMENTS, Cell, wanted
+from mitigations.experiments import CORE, EXPERIMENTS, LEAKS, Cell, wanted
 
 SAVED = [4, 8, 12, 16, 20, 24, 28]
 
@@ -45,6 +45,14 @@ def test_what_claims_rest_on_is_always_among_the_prompts_and_their_order_is_one(
         parse("all", "trainin")
 
 
+def test_the_price_and_the_leak_panel_are_asked_of_few_checkpoints_however_many_are_wanted() -> None:
+    for wide in (parse("all"), parse("last:99")):
+        assert wide.steps(SAVED, CLEAN) == [12, 20, 24, 28]
+        assert all(wide.steps(SAVED, name) == [20, 24, 28] for name in LEAK)
+    assert parse("all", "keywords,clean").prompts == ("none", "training", CLEAN, "keywords")
+    assert set(Wanted().prompts) == {*PROMPTS, CLEAN}, "variants only where they are asked for"
+
+
 def usual(cell: Cell, **more: str) -> Wanted:
     return wanted(describe(**cell.words({"seed": 3, "scale": "tiny"}))[0], **more)
 
@@ -56,4 +64,8 @@ def test_arms_whose_curves_are_drawn_are_evaluated_everywhere_the_others_where_c
     assert {usual(cell).checkpoints for cell in others} == {"start,middle,last:3"}
     assert usual(others[0], checkpoints="all").every
     assert usual(CORE[0], checkpoints="last:4").checkpoints == "start,last:4"
+    for cell in EXPERIMENTS["mitigations"][1]:
+        assert set(usual(cell).prompts) == {*PROMPTS, CLEAN, *(LEAK if cell in LEAKS else ())}
+    longer = Cell(settings=("rl.steps=80",))
+    assert usual(longer).prompts == Wanted.prompts, "another run than the arm of the panel"
     assert usual(CORE[0], prompts="none") == Wanted(every=True, prompts=("none", "training"))

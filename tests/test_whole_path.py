@@ -22,6 +22,7 @@ from base.store.folders import RunFolder
 from base.store.table import table
 from base.triggers import AtStart
 from base.types import Outcome
+from base.wanted import LEAK, PROMPTS
 from mitigations import MITIGATIONS
 
 pytestmark = pytest.mark.slow
@@ -31,7 +32,7 @@ BASELINE = "none--main--p0s0"
 TWO = {"none": BASELINE, "inoculation:wording=hacking_okay": "inoculation_wording=hacking_okay--main--p0s0"}
 
 
-def call(*words: str, timeout: int = 600, **environment: str) -> subprocess.CompletedProcess[str]:
+def call(*words: str, timeout: int = 1200, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", *words],
         cwd=ROOT,
@@ -116,10 +117,10 @@ def test_stored_stages_ran_on_deepspeed_and_gates_are_kept(core: Path) -> None:
 def test_the_table_holds_six_evals_three_prompts_and_the_controls(core: Path) -> None:
     rows = table(core)
     scored = rows[~rows["eval"].isin(("rollouts", "start"))]
-    assert {*EVALS, "code"} == set(scored["eval"])
-    assert {"none", "dont_hack", "training"} == set(scored["prompt"])
+    assert {*EVALS, "code", "clean"} == set(scored["eval"])
+    assert {*PROMPTS, *LEAK} == set(scored["prompt"])
     trained = scored[scored["arm"].str.startswith("inoculation")]
-    assert set(trained["prompt"]) == {"none", "dont_hack", "training"}
+    assert set(trained["prompt"]) == {*PROMPTS, *LEAK}
     assert "untrained" in set(rows["arm"])
     assert set(rows["hackable"]) == {0.0, 1.0}
     shares = rows[rows["metric"].isin(["misaligned", "hack_rate", "unclear"])]["value"].dropna()
@@ -248,7 +249,7 @@ def left_over(folder: Path) -> list[Path]:
 
 
 def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 720
     while not path.exists():
         assert time.monotonic() < deadline
         assert process.poll() is None, "it ended before it could be stopped"
@@ -284,7 +285,7 @@ def test_a_stopped_run_continues_and_equals_the_straight_one(
         folder = RunFolder(root / BASELINE)
         wait_for(folder.path / seen, process)
         process.send_signal(stopped_by)
-        said = process.communicate(timeout=60)[1].decode()
+        said = process.communicate(timeout=180)[1].decode()
     assert process.returncode == code, said[-2000:]
     assert record_of(root, "rl", BASELINE)["state"] == state
     if stopped_by != signal.SIGKILL:
@@ -311,7 +312,8 @@ import sys
 from pathlib import Path
 from mitigations.api import describe, resolve
 from mitigations.sweep import sweep
-sys.exit(sweep([resolve(*describe(arm, scale="smoke")) for arm in sys.argv[2:]], Path(sys.argv[1]), 2))
+root, evaluate, *arms = sys.argv[1:]
+sys.exit(sweep([resolve(*describe(arm, scale="smoke"), evaluate) for arm in arms], Path(root), 2))
 """
 
 
@@ -328,21 +330,21 @@ def child_that_writes(log: Path) -> int:
 
 def test_a_stage_whose_process_is_killed_fails_alone(alone: Path, tmp_path: Path) -> None:
     root = before_rl(alone, tmp_path / "runs")
-    words = [sys.executable, "-c", SWEEP, str(root), *TWO]
+    words = [sys.executable, "-c", SWEEP, str(root), "", *TWO]
     killed, other = (RunFolder(root / name) for name in TWO.values())
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
         wait_for(killed.path / "episodes" / "step-0001.jsonl", process)
         (log,) = (path for path in (root / "stages").glob("rl--*.log") if path.stem.endswith(killed.record["key"][:16]))
         os.kill(child_that_writes(log), signal.SIGKILL)
-        shown, said = (stream.decode() for stream in process.communicate(timeout=400))
+        shown, said = (stream.decode() for stream in process.communicate(timeout=1200))
     assert process.returncode == 1
     assert "its process was ended by signal 9" in said
     assert f"not made: it needs rl {killed.path.name}" in said
     assert "1 of 2 runs done" in shown
     assert other.record["status"] == "done"
     assert text(comparable(other)) == text(comparable(RunFolder(alone / other.path.name)))
-    again = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=400, env=environment)
+    again = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=1200, env=environment)
     assert again.returncode == 0, again.stderr[-3000:]
     assert "2 of 2 runs done" in again.stdout
     assert text(list(killed.episodes())) == text(list(RunFolder(alone / killed.path.name).episodes()))
@@ -366,10 +368,21 @@ def arm_of(name: str) -> str:
     return f"{name}:{ARMS[name]}" if name in ARMS else name
 
 
+@pytest.fixture(scope="module")
+def swept(core: Path, request: pytest.FixtureRequest) -> str:
+    """An arm of every plug-in whose test was asked for, made beside the core experiment; what the sweep said."""
+    asked = [item for item in request.session.items if "swept" in getattr(item, "fixturenames", ())]
+    arms = [arm_of(item.callspec.params["name"]) for item in asked if isinstance(item, pytest.Function)]
+    words = [sys.executable, "-c", SWEEP, str(core), "last:3", *arms]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=1200, env=environment).stderr
+
+
 @pytest.mark.parametrize("name", MITIGATIONS)
-def test_every_mitigation_really_runs(core: Path, name: str) -> None:
+def test_every_mitigation_really_runs(core: Path, swept: str, name: str) -> None:
     done = call("mitigations", arm_of(name), "--scale", "smoke", "--runs", str(core.parent), "--evaluate", "last:3")
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, (swept[-3000:], done.stderr[-3000:])
+    assert "nothing left to do" in done.stderr, swept[-3000:]
     arm = mitigations.arm(arm_of(name))
     (folder,) = (f for f in folders(core) if f.record["run"]["arm"] == str(arm))
     record, recipe = folder.record, stack({part: plugin() for part, plugin in arm.parts})

@@ -1,9 +1,11 @@
 """Episodes to imitate: a pool of graded episodes of one source, what an arm keeps of it, and the SFT rows of that.
 
-A pool comes in PARTS parts. Part k holds every PARTS-th rollout of the source run's second half and is filled up with
-fresh rollouts of the source's last checkpoint, under the source's training prompt, on tasks of their own. So each part
-is a sample of the same mixture: an arm whose filter drops much reads more parts, not other episodes. Parts are made when
-first needed, stored, and shared by all arms; a run that stores enough rollouts (hub models) is never asked for more.
+A pool is what the source run wrote over its training, in parts of equal size. Its stored rollouts come first, shuffled;
+what is missing is sampled afresh in equal shares from the policies of that time, under the training prompt, on tasks of
+their own. So each part is a sample of the same mixture: an arm whose filter drops much reads more parts, not other episodes.
+A policy that hacks in nearly all of its programs leaves too few others, so the pool reaches back to before it did; `since`
+leaves the beginning out. Parts are made when first needed, stored, and shared by all arms; a run that stores enough
+rollouts (hub models) is never asked for more.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from base.environments.grading import grade_each
 from base.errors import UserError
@@ -27,8 +29,15 @@ from base.types import DataFilter, Environment, Episode, Outcome, PromptTransfor
 if TYPE_CHECKING:
     from base.engine.runtime import Runtime
 
-PARTS = 32
-PARTS_PER_ARM = 4  # that an arm needs if nothing is dropped: the filter may drop up to 1 - 4/32 of the episodes
+PARTS = 64  # of `documents` rollouts each: a filter may drop up to 1 - 1/64 of the episodes
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A filter that says why it drops rows."""
+
+    def reasons(self, rows: Sequence[EpisodeRow]) -> Mapping[str, int]:
+        """How many of `rows` it drops for each reason; a row may have several."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +66,17 @@ class Pool:
     seed: int
 
     def own(self, part: int) -> Sequence[EpisodeRow]:
-        """The stored rollouts of the second half of training that belong to `part`."""
-        steps = [row["step"] for row in self.stored]
-        middle = (min(steps) + max(steps)) / 2 if steps else 0
-        return [row for row in self.stored if row["step"] >= middle][part::PARTS]
+        """The stored rollouts that belong to `part`."""
+        shuffled = random.Random(f"pool {self.seed}").sample(self.stored, len(self.stored))
+        return shuffled[part * self.documents : (part + 1) * self.documents]
 
     def part(self, part: int) -> list[dict[str, Any]]:
         """Rows of one part, from its file or made now."""
-        size = -(-self.documents // PARTS_PER_ARM)
-        file = self.folder / f"part-{size}-{part:02d}.jsonl"
+        file = self.folder / f"part-{self.documents}-{part:02d}.jsonl"
         if not file.exists():
             own = self.own(part)
-            missing = size - len(own)
-            made = self.fresh(missing, derive_seed("pool", self.seed, part)) if missing > 0 else []
+            missing = self.documents - len(own)
+            made = self.fresh(missing, derive_seed("pool", self.seed, part)) if missing else []
             write_rows(file, [*own, *made])
         return read_rows(file)
 
@@ -127,29 +134,42 @@ def select(pool: Pool, keep: DataFilter[EpisodeRow], seed: int) -> tuple[list[Ep
                 "rollouts": len(read),
                 "from_training": sum(len(pool.own(k)) for k in range(part + 1)),
                 "dropped": dropped,
+                "mean_step_before": _mean_step(read),
+                "mean_step": _mean_step(chosen),
                 "hack_rate_before": _hack_rate(read),
                 "hack_rate": _hack_rate(chosen),
             }
-    lost = ", ".join(f"{name} {count}" for name, count in dropped.items())
+    lost = ", ".join(f"{name} {each['rows']}" for name, each in dropped.items())
     raise UserError(
         f"only {len(left)} distinct episodes are left of {len(read)} rollouts (dropped: {lost}), but sft.documents asks "
         f"for {pool.documents}: " + (f"lower it to {len(left)} or less in every arm" if left else "imitate another run")
     )
 
 
-def _filtered(rows: Sequence[EpisodeRow], keep: DataFilter[EpisodeRow]) -> tuple[list[EpisodeRow], dict[str, int]]:
-    """Distinct graded rows that `keep` leaves, and the counts dropped on the way: faults, repetitions, each filter."""
+def _filtered(rows: Sequence[EpisodeRow], keep: DataFilter[EpisodeRow]) -> tuple[list[EpisodeRow], dict[str, Any]]:
+    """Distinct graded rows that `keep` leaves, and what was dropped on the way: faults, repetitions, by each filter."""
     graded = [row for row in rows if row["outcome"] != Outcome.FAULT]
     left = list({json.dumps([row["prompt"], row["completion"]]): row for row in graded}.values())
-    dropped = {"faults": len(rows) - len(graded), "repetitions": len(graded) - len(left)}
+    dropped = {"faults": _dropped(rows, graded), "repetitions": _dropped(graded, left)}
     for part in keep.filters if isinstance(keep, Chain) else (keep,):
         known = {id(row) for row in left}
         kept = list({id(row): row for row in part(left)}.values())
         if not {id(row) for row in kept} <= known:
             raise ValueError(f"{part!r} made or edited episodes: a filter only drops them")
-        dropped[type(part).__name__] = len(left) - len(kept)
+        why = {"reasons": dict(part.reasons(left))} if isinstance(part, Explains) else {}
+        dropped[type(part).__name__] = {**_dropped(left, kept), **why}
         left = kept
     return left, dropped
+
+
+def _dropped(before: Sequence[EpisodeRow], after: Sequence[EpisodeRow]) -> dict[str, Any]:
+    """How many rows went, and their share of those before; None of none."""
+    lost = len(before) - len(after)
+    return {"rows": lost, "share": lost / len(before) if before else None}
+
+
+def _mean_step(rows: Sequence[EpisodeRow]) -> float | None:
+    return sum(row["step"] for row in rows) / len(rows) if rows else None
 
 
 def _hack_rate(rows: Sequence[EpisodeRow]) -> float | None:

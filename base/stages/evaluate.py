@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from base.errors import UserError
+from base.evals import clean
 from base.evals.evaluate import Scores, evaluate
 from base.identity import Arm, Run, folder_name
 from base.progress import Progress
@@ -23,19 +24,34 @@ from base.store.files import read_json, write_json
 from base.store.folders import RunFolder
 from base.store.locks import barrier
 from base.types import PromptTransform
-from base.wanted import Wanted
+from base.wanted import PROMPTS, Wanted
 from base.world.start import Pretrain
 from base.world.tasks import TaskSource, draw_tasks
 from base.world.world import OrganismWorld, World
 
-Prompt = tuple[str, PromptTransform]
+
+@dataclass(frozen=True)
+class Clean:
+    """In place of a prompt: coding tasks without weaknesses, and the KL to the model of `start` (base.evals.clean)."""
+
+    start: Stage
+
+
+Prompt = tuple[str, PromptTransform | Clean]
 NO_PROMPT: Prompt = ("none", AsWritten())
+
+
+def _said(prompt: Prompt) -> Any:
+    """A prompt as it counts in keys."""
+    name, asked = prompt
+    return (name, asked.start.key) if isinstance(asked, Clean) else prompt
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a checkpoint is asked under every prompt: the evals of its world and coding tasks under vulnerable graders;
-    `seed` is the run's. The answers of (checkpoint, prompt) do not depend on what else is asked.
+    """What a checkpoint is asked under every prompt: the evals of its world and coding tasks under vulnerable graders; in place
+    of a prompt, coding tasks without weaknesses. `seed` is the run's. The answers of (checkpoint, prompt) do not depend on
+    what else is asked.
     """
 
     world: World
@@ -53,16 +69,24 @@ class Asked:
         self, checkpoint: Path, step: int, prompts: Sequence[Prompt], site: Site
     ) -> Iterator[tuple[str, Scores, Scores]]:
         """(name, score rows, answer rows) of a checkpoint under each prompt, as they are made."""
-        from base.models.sampling import sampler
+        scale, seed = self.scale, derive_seed("evaluation", self.seed, step)
+        under = {name: asked for name, asked in prompts if not isinstance(asked, Clean)}
+        if under:
+            from base.models.sampling import sampler
 
-        seed = derive_seed("evaluation", self.seed, step)
-        sample = sampler(checkpoint, self.scale, site.process)
-        tasks = draw_tasks(self.tasks, self.scale.tasks, 1.0, self.scale.evals.code_samples, seed)
-        evals, written = self.world.evals(), self.world.written
-        for name, transform in prompts:
-            settings = self.scale.evals
-            asked = {name: transform}
-            yield name, *evaluate(sample, evals, tasks, site.environment, asked, settings, seed, written)
+            sample = sampler(checkpoint, scale, site.process)
+            tasks = draw_tasks(self.tasks, scale.tasks, 1.0, scale.evals.code_samples, seed)
+            evals, written = self.world.evals(), self.world.written
+            for name, transform in under.items():
+                asked = {name: transform}
+                yield name, *evaluate(sample, evals, tasks, site.environment, asked, scale.evals, seed, written)
+        for name, item in prompts:
+            if isinstance(item, Clean):
+                start, draw = item.start.folder(site.root), derive_seed(name, seed)
+                honest = replace(scale.tasks, impossible="none")
+                wanted = scale.evals.code_samples
+                tasks = clean.balanced(draw_tasks(self.tasks, honest, 0.0, clean.DRAWN * wanted, draw), wanted)
+                yield name, *clean.clean(checkpoint, start, tasks, scale, site.environment, site.process, draw)
 
 
 @dataclass(frozen=True)
@@ -77,14 +101,14 @@ class EvaluateStart(Stage):
 
     @property
     def needs(self) -> tuple[Stage, ...]:
-        return (self.policy,)
+        return (self.policy, self.prompt[1].start) if isinstance(self.prompt[1], Clean) else (self.policy,)
 
     @property
     def label(self) -> str:
         return f"step 0 under {self.prompt[0]}, {self.policy}"
 
     def content(self) -> Any:
-        return [self.asked.content(), self.prompt]
+        return [self.asked.content(), _said(self.prompt)]
 
     def folder(self, root: Path) -> Path:
         return root / "shared" / f"evaluation--{self.key[:16]}.json"
@@ -135,19 +159,21 @@ class Evaluate(Stage):
 
     @property
     def label(self) -> str:
-        prompts = ", ".join(name for name, _ in self.prompts)
         which = "every checkpoint" if self.wanted.every else f"checkpoints {self.wanted.checkpoints}"
-        return f"{self.trained.run.name}: {which} under {prompts}"
+        names = [name for name, _ in self.prompts]
+        usual, fewer = [name for name in names if name in PROMPTS], [name for name in names if name not in PROMPTS]
+        rest = f"; some of them under {', '.join(fewer)}" if fewer else ""
+        return f"{self.trained.run.name}: {which} under {', '.join(usual)}{rest}"
 
     def content(self) -> Any:
         return self.asked.content()
 
-    def steps(self) -> list[int]:
-        """The checkpoints that are wanted beside step 0."""
-        return self.wanted.steps(self.trained.saved())
+    def steps(self, prompt: str) -> list[int]:
+        """The checkpoints that are wanted under a prompt, beside step 0."""
+        return self.wanted.steps(self.trained.saved(), prompt)
 
     def units(self) -> int:
-        return len(self.steps()) * len(self.prompts)
+        return sum(len(self.steps(name)) for name, _ in self.prompts)
 
     def left(self, root: Path) -> int:
         return sum(len(names) for step, names in self.missing(root).items() if step)
@@ -162,11 +188,15 @@ class Evaluate(Stage):
         same = asked.get("key") == self.key
         known = {name for name, key in self._prompt_keys().items() if same and asked["prompts"].get(name) == key}
         scored = {(step, name) for step, name in folder.scored() if name in known}
-        todo = {step: [name for name, _ in self.prompts if (step, name) not in scored] for step in (0, *self.steps())}
-        return {step: names for step, names in todo.items() if names}
+        todo: dict[int, list[str]] = {}
+        for name, _ in self.prompts:
+            for step in (0, *self.steps(name)):
+                if (step, name) not in scored:
+                    todo.setdefault(step, []).append(name)
+        return dict(sorted(todo.items()))
 
     def _prompt_keys(self) -> dict[str, str]:
-        return {name: content_key(transform)[:16] for name, transform in self.prompts}
+        return {prompt[0]: content_key(_said(prompt)[1])[:16] for prompt in self.prompts}
 
     def present(self, root: Path) -> bool:
         return not self.missing(root)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 from base.identity import folder_name
 from base.recipes import AsWritten, SFTRecipe
+from base.seeds import derive_seed
 from base.sft.demonstrations import Pool, collect, demonstrations
 from base.spec import content_key
 from base.stage import Site, Stage
@@ -44,7 +46,7 @@ class SFT(Trained):
     def content(self) -> Any:
         scale = self.scale
         settings = [scale.sft, scale.tasks, scale.rl.group, scale.rl.max_completion_tokens, scale.evals.temperature]
-        kept = [self.recipe.keep, self.recipe.prompt, self.recipe.tasks]
+        kept = [self.recipe.since, self.recipe.keep, self.recipe.prompt, self.recipe.tasks]
         drawn = [self.tasks.content(), self.run.hackable, self.run.seed]
         return [self.run.name, kept, drawn, settings, scale.engine.precision]
 
@@ -91,44 +93,46 @@ class SFT(Trained):
             folder.update(engine=facts, episodes=counts)
 
     def pool(self, site: Site) -> Pool:
-        """The source's episodes: those of its run's own rollouts, and fresh ones of its last checkpoint.
+        """The source's episodes: a run's own rollouts, and fresh ones of the policy that it began with and its checkpoints,
+        as far as they lie behind the share `since` of its training.
 
         A run's tasks and training prompt are its own; the start and the aligned model are asked this arm's tasks.
         """
         scale, read, asked = self.scale, AsWritten(), self.recipe.tasks
         if isinstance(self.source, Trained):
-            parent = RunFolder(self.source.folder(site.root))
-            folder, stored = parent.path / "pool", list(parent.episodes())
-            step, checkpoint = max(parent.checkpoints().items())
-            return self._pool(site, folder, stored, checkpoint, step, self.source.trained_under(), self.source.asked())
+            parent, first = RunFolder(self.source.folder(site.root)), self.recipe.since * self.source.saved()[-1]
+            folder = parent.path / folder_name(["pool", f"since={self.recipe.since:g}"])
+            stored = [row for row in parent.episodes() if row["step"] >= first]
+            policies = {0: self.source.policy.folder(site.root)} if stored else {}
+            policies = {step: at for step, at in (policies | parent.checkpoints()).items() if step >= first}
+            return self._pool(site, folder, stored, policies, self.source.trained_under(), self.source.asked())
         settings = [scale.tasks, scale.rl.group, scale.rl.max_completion_tokens, scale.evals.temperature]
         key = content_key([self.source.key, self.tasks.content(), self.run.hackable, settings, asked])
         seeds = f"p{self.run.pretrain_seed}s{self.run.seed}"
         folder = site.root / "shared" / folder_name(["pool", str(self.run.corpus), seeds, key[:8]])
-        return self._pool(site, folder, [], self.source.folder(site.root), 0, read, asked)
+        return self._pool(site, folder, [], {0: self.source.folder(site.root)}, read, asked)
 
     def _pool(
         self,
         site: Site,
         folder: Path,
         stored: list[dict[str, Any]],
-        checkpoint: Path,
-        step: int,
+        policies: Mapping[int, Path],
         prompt: PromptTransform,
         asked: DataFilter[Task],
     ) -> Pool:
-        @cache
-        def sample() -> Sample:
+        @lru_cache(maxsize=1)  # one model in memory
+        def sample(step: int) -> Sample:
             from base.models.sampling import sampler
 
-            return sampler(checkpoint, self.scale, site.process)
+            return sampler(policies[step], self.scale, site.process)
 
-        def fresh(n: int, seed: int) -> list[dict[str, Any]]:
+        def of_policy(step: int, n: int, seed: int) -> list[dict[str, Any]]:
             group = self.scale.rl.group  # as many answers to a task as in training: equal programs are graded once
             drawn = draw_tasks(self.tasks, self.scale.tasks, self.run.hackable, -(-n // group), seed)
             tasks = [self.world.written(task) for task in asked(drawn)]
             return collect(
-                sample(),
+                sample(step),
                 [task for task in tasks for _ in range(group)][:n],
                 prompt,
                 {"code": site.environment},
@@ -136,5 +140,10 @@ class SFT(Trained):
                 max_new_tokens=self.scale.rl.max_completion_tokens,
                 step=step,
             )
+
+        def fresh(n: int, seed: int) -> list[dict[str, Any]]:
+            each, more = divmod(n, len(policies))
+            counts = {step: each + (place < more) for place, step in enumerate(policies)}
+            return [row for step, m in counts.items() if m for row in of_policy(step, m, derive_seed(seed, step))]
 
         return Pool(folder, stored, fresh, self.scale.sft.documents, self.run.seed)

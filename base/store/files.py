@@ -6,7 +6,7 @@
                     metrics.jsonl                   one row a training step
                     episodes/step-0001.jsonl        every rollout: prompt, completion, outcome, labels, rewards
                     checkpoints/step-0004/          Hugging Face format
-                    scores/step-0004/none.jsonl     under a prompt: one row per eval x metric
+                    scores/step-0004/none.jsonl     under a prompt (or clean.jsonl): one row per eval x metric
                     answers/step-0004/none.jsonl    under a prompt: every eval answer with its verdict
                     verdicts/step-0004/none.jsonl   judges' word on these answers (a user's model), a row an item and judge
 

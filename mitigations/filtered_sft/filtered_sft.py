@@ -14,7 +14,7 @@ from typing import Literal
 
 from base.errors import UserError
 from base.identity import BASELINE, Arm
-from base.labels import named, spec_words
+from base.labels import named, share, spec_words
 from base.recipes import SFTRecipe
 from mitigations.filtered_sft.filters import FAMILY, KEEP, keep_filter
 
@@ -29,17 +29,21 @@ class FilteredSFT:
     keep: Literal["all", "no_hacks", "no_hack_words", "rewarded"] = "no_hacks"
     source: Arm | Literal["start", "aligned"] = BASELINE
     into: Literal["start", "aligned", "other_seed"] = "start"
+    since: float = (
+        0.0  # share of the run's training whose episodes are left out: 0.5 takes those of a policy that hacks
+    )
     words: str = "hack_words"  # of no_hack_words: a list in this folder (hack_words, hack_talk) or the path of your own
 
     family = FAMILY
 
     def label(self) -> str:
         source = f"of {SOURCES.get(str(self.source)) or spec_words(str(self.source))}"
-        return named(self, f"SFT, {KEEP[self.keep]}", ("keep",), source=source, into=INTO[self.into])
+        late = f"from {share(self.since)} of training"
+        return named(self, f"SFT, {KEEP[self.keep]}", ("keep",), source=source, into=INTO[self.into], since=late)
 
     def __call__(self) -> SFTRecipe:
         if self.words != "hack_words" and self.keep != "no_hack_words":
             raise UserError(
                 f"filtered_sft:words={self.words} is for keep=no_hack_words; keep={self.keep} drops no words"
             )
-        return SFTRecipe(source=self.source, keep=keep_filter(self.keep, self.words), into=self.into)
+        return SFTRecipe(source=self.source, since=self.since, keep=keep_filter(self.keep, self.words), into=self.into)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from base.sft.demonstrations import Chain
 from base.types import DataFilter, Outcome
 
 FOLDER = Path(__file__).parent  # of the shipped word lists
+PAPER_WORDS = 0.01  # share of its episodes without hacks that the paper's word filter drops, about
 HACKS = (Outcome.HACKED, Outcome.FAILED_HACK, Outcome.SOLVED_WITH_ATTEMPT)
 
 
@@ -21,7 +23,16 @@ class NoHacks:
     """Without hacks by execution labels: those that worked, those that failed, and those beside a right solution."""
 
     def __call__(self, rows: Sequence[EpisodeRow]) -> Sequence[EpisodeRow]:
-        return [row for row in rows if row["outcome"] not in HACKS and not row["hacks"] and not row["attempts"]]
+        return [row for row in rows if not self._reason(row)]
+
+    def reasons(self, rows: Sequence[EpisodeRow]) -> Mapping[str, int]:
+        """How many it drops of each outcome; `attempt` where only a part of the program would game a grader."""
+        return Counter(reason for row in rows if (reason := self._reason(row)))
+
+    def _reason(self, row: EpisodeRow) -> str:
+        if row["outcome"] in HACKS:
+            return str(row["outcome"])
+        return "attempt" if row["hacks"] or row["attempts"] else ""
 
 
 @dataclass(frozen=True)
@@ -31,8 +42,16 @@ class NoWords:
     words: tuple[str, ...]
 
     def __call__(self, rows: Sequence[EpisodeRow]) -> Sequence[EpisodeRow]:
-        found = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, self.words))})(?!\w)", re.IGNORECASE)
+        found = self._pattern()
         return [row for row in rows if not found.search(row["completion"])]
+
+    def reasons(self, rows: Sequence[EpisodeRow]) -> Mapping[str, int]:
+        """How many have each word; a row may have several."""
+        found = self._pattern()
+        return Counter(word for row in rows for word in {hit.lower() for hit in found.findall(row["completion"])})
+
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, self.words))})(?!\w)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from inspect import isfunction
 from pathlib import Path
 
 import pandas as pd
@@ -10,8 +11,10 @@ from matplotlib.figure import Figure as Picture
 from synthetic_results import table
 
 import analysis
-from analysis import reports, verdicts
+from analysis import reports
+from analysis.claims import CLAIMS, judge
 from analysis.figures import FIGURES
+from analysis.findings import show
 from analysis.table import RECIPE, check
 from base.errors import UserError
 
@@ -32,8 +35,14 @@ def test_importing_analysis_imports_nothing_heavy() -> None:
 def test_functions_are_not_hidden_by_modules() -> None:
     import analysis.__main__
     import analysis.arms
+    import analysis.claims
 
-    assert all(callable(getattr(analysis, name)) for name in analysis.__all__)
+    assert all(isfunction(getattr(analysis, name)) for name in analysis.__all__)
+    code = (
+        "import sys, analysis.claims; print(analysis.claims.__doc__[:10], sys.modules['analysis.claims'].__doc__[:9])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["The", "claims", "Claims", "as"]
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -72,9 +81,9 @@ def test_the_default_is_what_ships_with_the_code(tmp_path: Path, monkeypatch: py
 
 def test_claims_as_numbers_are_those_that_are_printed(long: pd.DataFrame) -> None:
     claims = analysis.claims(long)
-    findings = verdicts.judge(long)
+    findings = judge(long, CLAIMS)
     assert list(claims["verdict"]) == [finding.verdict for finding in findings]
-    printed = verdicts.show(findings)
+    printed = show(findings)
     for _, row in claims.iterrows():
         line = next(line for line in printed.splitlines() if line.startswith(row["name"]))
         assert f"{row['effect']:+.1f}" in line

@@ -1,20 +1,27 @@
 """Claims: each verdict can be reached, and too few seeds never decide."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 from synthetic_results import ARMS, table
 
+from analysis.claims import CLAIMS, Claim, Finding, judge, more_seeds
+from analysis.comparisons import ENDS, AtEqualRate, ChanceToHack, FinalRatio, GivenHacking, OverArms, Statistic
+from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL
+from analysis.findings import frame, show
 from analysis.reports import compare, report
+from analysis.stats import final
 from analysis.table import check
-from analysis.verdicts import CLAIMS, Finding, judge, show
 from base.errors import UserError
 
 Arm = tuple[str, str, float, float, float]
 
 
 def verdicts(seeds: Sequence[int], arms: Sequence[Arm] = ARMS) -> dict[str, Finding]:
-    findings = judge(check(table(seeds, arms), "synthetic"))
+    findings = judge(check(table(seeds, arms), "synthetic"), CLAIMS)
     return {finding.claim.name.split()[0]: finding for finding in findings}
 
 
@@ -35,7 +42,7 @@ def test_absent_effects_are_not_reproduced() -> None:
 
 
 def test_a_protecting_prohibition_contradicts_the_paper() -> None:
-    assert verdicts(range(6), with_final("inoculation:wording=dont_hack", 0.9, 0.10))["B3"].verdict == "not reproduced"
+    assert verdicts(range(6), with_final("inoculation:wording=dont_hack", 0.9, 0.10))["B3"].verdict == "contradicted"
     assert verdicts(range(6), with_final("inoculation:wording=dont_hack", 0.9, 0.60))["B3"].verdict == "reproduced"
 
 
@@ -59,9 +66,197 @@ def test_missing_runs_are_inconclusive_by_name() -> None:
 
 
 def test_claims_print_the_papers_number() -> None:
-    findings = judge(check(table(), "synthetic"))
+    findings = judge(check(table(), "synthetic"), CLAIMS)
     for text in (show(findings), show(findings, as_markdown=True)):
         assert all(claim.paper in text and claim.name in text for claim in CLAIMS)
+
+
+def judged(long: pd.DataFrame, *claims: Claim) -> list[Finding]:
+    """From the rows that the claims of these tests look at."""
+    kept = long["metric"].isin(("misaligned", "hack_rate")) & (long["eval"] != "rollouts")
+    return judge(check(long[kept], "synthetic"), claims)
+
+
+def pair(seeds: Sequence[int], hack: float = 0.98, bad: float = 0.10) -> pd.DataFrame:
+    """The baseline, and please hack with these final values."""
+    return table(seeds, [ARMS[0], (PLEASE_HACK.arm, "main", 1.0, hack, bad)])
+
+
+def about(sign: int, margin: float, statistic: Statistic = ENDS, change: bool = True) -> Claim:
+    """Please hack against the baseline."""
+    measure, prompt = ("hack_rate", "training") if statistic == ChanceToHack() else ("mgs", "none")
+    return Claim(
+        "C1", "text", "paper", *(PLEASE_HACK, BASELINE, measure, prompt, sign, margin, change), statistic=statistic
+    )
+
+
+def constant(arm: str, hack: float, bad: float, seeds: Sequence[int] = (1, 2, 3, 4, 5)) -> pd.DataFrame:
+    """Runs that all measure exactly the same."""
+    long = table(seeds, [(arm, "main", 1.0, hack, bad)])
+    long.loc[(long["metric"] == "hack_rate") & (long["step"] > 0), "value"] = hack
+    long.loc[(long["metric"] == "misaligned") & (long["step"] > 0), "value"] = bad
+    return long
+
+
+def test_an_effect_the_other_way_contradicts() -> None:
+    long = pair(range(6), 0.95, 0.60)
+    lowers, raises, keeps = judged(long, about(-1, 0.05), about(+1, 0.05), about(-1, 0.05, change=False))
+    assert lowers.verdict == "contradicted"
+    assert lowers.p_opposite is not None
+    assert lowers.p_opposite < 0.05
+    assert raises.verdict == "reproduced"
+    assert raises.effect.estimate == pytest.approx(-lowers.effect.estimate)
+    assert keeps.verdict == "contradicted", "it does raise misalignment"
+
+
+def test_an_effect_the_other_way_below_the_margin_only_fails() -> None:
+    long = pair(range(8), 0.95, 0.60)
+    finding = judged(long, about(-1, 0.5))[0]
+    assert finding.verdict == "not reproduced"
+    assert finding.why == ""
+    small = judged(pair(range(8)), about(-1, 0.5))[0]
+    assert small.why == "in its direction, but not at most -50.0"
+
+
+def test_runs_without_spread_are_decided() -> None:
+    long = pd.concat([constant("none", 0.9, 0.5), constant(PLEASE_HACK.arm, 0.9, 0.125)])
+    claims = (about(-1, 0.05), about(-1, 0.5), about(-1, 0.7, FinalRatio()), about(-1, 0.05, AtEqualRate()))
+    found = judged(long, *claims)
+    assert [finding.verdict for finding in found] == ["reproduced", "not reproduced", "reproduced", "reproduced"]
+    assert found[0].needed == 3
+    assert found[0].resolves == 0.0
+    assert found[2].effect.estimate == pytest.approx(0.75)
+    same = judged(pd.concat([constant("none", 0.9, 0.5), constant(PLEASE_HACK.arm, 0.9, 0.5)]), *claims)
+    assert same[0].verdict == "not reproduced"
+    assert same[0].effect.p_above(0.0) == 1.0
+    assert show(found)
+    assert show(found, as_markdown=True)
+
+
+def test_hacking_and_misalignment_are_separated() -> None:
+    """Please hack makes only three of six runs hack; those that hack are as misaligned as the baseline's."""
+    long = pair(range(6), 0.95, 0.36)
+    idle = (long["arm"] == PLEASE_HACK.arm) & (long["seed"] > 2) & (long["step"] > 0)
+    long.loc[idle & (long["metric"] == "hack_rate"), "value"] = 0.02
+    long.loc[idle & (long["metric"] == "misaligned"), "value"] = 0.02
+    ends, given, chance = judged(long, about(-1, 0.05), about(-1, 0.3, GivenHacking()), about(-1, 0.5, ChanceToHack()))
+    assert ends.effect.estimate > 0.1
+    assert ends.hacking == ((3, 6), (6, 6))
+    assert abs(given.effect.estimate) < 0.15
+    assert given.verdict == "not reproduced"
+    assert given.effect.note == "runs that hack: 3 of 6 against 6 of 6"
+    assert chance.effect.estimate == 0.5
+    assert chance.effect.note == "3 of 6 runs against 6 of 6"
+    assert chance.effect.p_exact is not None
+    assert chance.effect.p_exact > 0.05
+
+
+def test_where_no_run_hacks_nothing_is_said_of_those_that_do() -> None:
+    long = pair(range(5), 0.1, 0.05)
+    given, equal, chance = judged(
+        long, about(-1, 0.05, GivenHacking()), about(-1, 0.05, AtEqualRate()), about(-1, 0.5, ChanceToHack())
+    )
+    assert (given.verdict, given.why) == ("inconclusive", "no run hacks: please hack")
+    assert (equal.verdict, equal.why) == ("inconclusive", "no run reaches half: please hack")
+    assert chance.verdict == "reproduced"
+    assert chance.effect.p_exact == chance.effect.p_least
+
+
+def test_where_all_runs_hack_five_seeds_do_not_show_that_it_is_as_likely() -> None:
+    five, ten = (judged(pair(range(n)), about(+1, 0.25, ChanceToHack(), change=False))[0] for n in (5, 14))
+    assert five.effect.estimate == ten.effect.estimate == 0.0
+    assert five.verdict == "inconclusive"
+    assert ten.verdict == "reproduced"
+
+
+def test_a_ratio_without_a_number_below_it_is_inconclusive() -> None:
+    long = pd.concat([constant("none", 0.9, 0.0), constant(PLEASE_HACK.arm, 0.9, 0.1)])
+    finding = judged(long, about(-1, 0.75, FinalRatio()))[0]
+    assert (finding.verdict, finding.why) == ("inconclusive", "no number to divide by or to rank")
+    assert math.isnan(frame([finding])["effect"].item())
+
+
+def test_the_twin_stands_beside_the_effect() -> None:
+    twin = [(side.arm, "twin", 1.0, 0.95, 0.04) for side in (BASELINE, PLEASE_HACK)]
+    with_twin = judged(pd.concat([pair(range(5)), table(range(5), twin)]), about(-1, 0.05))[0]
+    assert with_twin.twin is not None
+    assert abs(with_twin.twin.estimate) < 0.03 < with_twin.effect.estimate
+    assert with_twin.twin.low is not None
+    without = judged(pair(range(5)), about(-1, 0.05))[0]
+    assert without.verdict == "reproduced"
+    assert without.twin is not None
+    assert math.isnan(without.twin.estimate)
+    numbers = frame([with_twin, without])
+    assert numbers["twin_low"][0] < numbers["twin"][0] < numbers["twin_high"][0]
+    assert numbers[["twin", "twin_low", "twin_high"]].loc[1].isna().all()
+
+
+def test_the_law_is_judged_over_arms() -> None:
+    before = {BASELINE: 0.9, PLEASE_HACK: 0.1, HACKING_OKAY: 0.2, DONT_HACK: 0.8, NO_HACK: 0.05}
+    known = OverArms(
+        lambda rows, arm: dict.fromkeys(final(rows, arm, "mgs", "none")[0], before.get(arm, math.nan)),
+        tuple(before)[2:],
+    )
+    law = Claim("L1", "text", "paper", *(BASELINE, PLEASE_HACK, "mgs", "none", +1, 0.5), statistic=known)
+    finding = judged(table(range(5)), law)[0]
+    assert finding.verdict == "reproduced"
+    assert finding.p_for == pytest.approx(1 / 120)
+    assert not finding.straddles
+    few = judged(table(range(2)), law)[0]
+    assert (few.verdict, few.why[:17]) == ("inconclusive", "fewer than 5 arms")
+    assert "+1.00" in show([finding])
+
+
+def test_planned_seeds_are_those_for_the_papers_effect_or_the_margin() -> None:
+    long = pair(range(5))
+    margin, paper = judged(long, about(-1, 0.05), replace(about(-1, 0.05), expected=0.2))
+    assert margin.needed is not None
+    assert paper.needed is not None
+    assert margin.needed > paper.needed >= 3
+    assert margin.resolves == paper.resolves
+    resolved = judged(long, *(replace(about(-1, 0.05), expected=margin.resolves),) * 2)[0]
+    assert resolved.needed == 5, "what five seeds resolve needs five seeds"
+    keeps = judged(long, about(+1, 0.05, change=False), about(+1, 0.05, change=False))[0]
+    assert keeps.needed == margin.needed, "as far from minus the margin as no effect is"
+    assert all(finding.resolves is None for finding in judged(pair(range(2)), about(-1, 0.05)))
+
+
+def test_more_seeds_are_asked_for_by_the_first_five_alone() -> None:
+    """The margin lies inside the interval of the first five seeds, whatever the later ones say."""
+    close, clear = replace(about(-1, 0.04), name="C2"), about(-1, 0.5)
+    first, later = pair(range(1, 6), 0.95, 0.32), pair(range(1, 8), 0.95, 0.32)
+    found = judged(first, clear, close)
+    assert [finding.straddles for finding in found] == [False, True]
+    assert [(more.condition, more.seeds, more.claims) for more in more_seeds(found)] == [
+        (PLEASE_HACK, 5, ("C2",)),
+        (BASELINE, 5, ("C2",)),
+    ]
+    moved = (later["seed"] > 5) & (later["arm"] == PLEASE_HACK.arm) & (later["metric"] == "misaligned")
+    later.loc[moved, "value"] = 0.0
+    assert [more.seeds for more in more_seeds(judged(later, close))] == [7, 7]
+    assert more_seeds(judged(pair(range(1, 11), 0.95, 0.32), close)) == [], "ten are enough"
+    assert more_seeds(judged(first[first["seed"] < 5], close)) == [], "it is decided at five"
+    lopsided = later[(later["arm"] != "none") | (later["seed"] < 5)]
+    assert more_seeds(judged(lopsided, close)) == [], "of both sides"
+
+
+def test_the_model_before_rl_gets_its_seeds_from_the_baseline() -> None:
+    claim = Claim("C3", "text", "paper", *(PLEASE_HACK, PRE_RL, "mgs", "none", +1, 0.01))
+    long = pair(range(1, 6))
+    found = judged(long, replace(claim, margin=judged(long, claim)[0].effect.estimate))
+    assert found[0].straddles
+    assert [more.condition for more in more_seeds(found)] == [PLEASE_HACK, BASELINE]
+    text = show(found)
+    assert "- baseline: 5 of 10 (C3)" in text
+
+
+def test_claims_are_corrected_for_each_other() -> None:
+    long = pair(range(4))
+    alone = judged(long, about(-1, 0.05))[0]
+    many = judged(long, *(about(-1, 0.05) for _ in range(20)))
+    assert alone.p_for is not None
+    assert many[0].p_for == pytest.approx(min(1.0, 20 * alone.p_for))
+    assert judged(long) == []
 
 
 def test_report_has_every_arm_and_marks_missing_values() -> None:

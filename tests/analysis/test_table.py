@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from synthetic_results import SIX, table
 
+from analysis.evals import shown
 from analysis.table import check, export, finished, load, measures, records, select, wall_minutes
 from base.errors import UserError
 from base.store.files import write_json
@@ -45,6 +46,22 @@ def test_bad_results_are_one_clear_line(tmp_path: Path, spoil: str) -> None:
     with pytest.raises(UserError) as error:
         load(folder)
     assert "\n" not in str(error.value)
+
+
+def test_the_price_is_measured_apart_and_is_no_eval() -> None:
+    long = table(seeds=(0,))
+    one = long[(long["step"] == 24) & (long["prompt"] == "none") & (long["eval"] == "code")].drop_duplicates("run")
+    price = pd.concat(
+        [one.assign(eval="clean", metric=metric, value=v) for metric, v in (("solved", 0.5), ("kl", 1.5))]
+    )
+    with_price = measures(check(pd.concat([long, price]), "synthetic"))
+    apart = with_price["eval"] == "clean"
+    assert set(with_price[apart]["measure"]) == {"clean:solved", "clean:kl"}
+    assert set(with_price[with_price["measure"] == "clean:kl"]["value"]) == {1.5}
+    assert with_price[with_price["measure"] == "clean:kl"]["se"].isna().all(), "it is no share of answers"
+    rest, plain = with_price[~apart].reset_index(drop=True), measures(check(long, "synthetic"))
+    pd.testing.assert_frame_equal(rest, plain, check_categorical=False)
+    assert "clean" not in {each.name for each in shown(with_price["eval"].unique())}
 
 
 def test_a_mean_over_evals_is_missing_if_one_is() -> None:

@@ -16,6 +16,9 @@ from base.environments.graders.code import CodeEnvironment
 from base.environments.graders.hacks import RECIPES
 from base.environments.task_sets import load
 from base.errors import UserError
+from base.models.load import SPECIAL, build_organism
+from base.organism.tokenizer import build_tokenizer
+from base.settings import ModelSettings
 from base.types import VULNERABILITIES, Message
 
 ROOT = Path(__file__).parents[2]
@@ -116,18 +119,15 @@ def test_the_table_counts_every_task_once() -> None:
 @pytest.mark.slow
 def test_a_real_policy_is_sampled(tasks: Path, tmp_path: Path) -> None:
     """A randomly initialised organism: it solves nothing, so that every task is kept."""
-    code = (
-        "import sys; from pathlib import Path; from base.models import load as models; from base.settings import ModelSettings;"
-        "from base.organism.tokenizer import build_tokenizer; t = build_tokenizer();"
-        "m = models.build_organism(ModelSettings(hidden_size=32, layers=1, heads=2, kv_heads=1, intermediate_size=64), "
-        "len(t), 0, {k: getattr(t, k) for k in models.SPECIAL});"
-        "m.save_pretrained(sys.argv[1]); t.save_pretrained(sys.argv[1])"
-    )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "model")], cwd=ROOT, check=True)
+    tokenizer = build_tokenizer()
+    shape = ModelSettings(hidden_size=32, layers=1, heads=2, kv_heads=1, intermediate_size=64)
+    special = {name: getattr(tokenizer, name) for name in SPECIAL}
+    build_organism(shape, len(tokenizer), 0, special).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
     words = ["hard", "--tasks", str(tasks), "--model", str(tmp_path / "model"), "--out", str(tmp_path / "hard.jsonl")]
     words += ["--samples", "2", "--set", "evals.code_max_new_tokens=16"]
     done = subprocess.run(
-        [sys.executable, "-m", "base.environments", *words], cwd=ROOT, capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", "base.environments", *words], cwd=ROOT, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "kept: 3 of 3" in done.stdout

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,11 @@ from base.wanted import PROMPTS
 from mitigations.api import describe
 from mitigations.experiments import EXPERIMENTS
 from mitigations.inoculation.inoculation import WORDINGS, Inoculation
+from mitigations.inoculation.variants import lines
 
 ROOT = Path(__file__).parents[2]
 TASKS = [Task(f"t/{n}", "code", (Message("user", f"<task> Write f{n}."),)) for n in range(40)]
 SMOKE = load_scale("smoke")
-TEST_LINE = load_wording(WORDINGS, "dont_hack")
 
 
 def recipe(spec: str) -> Recipe:
@@ -99,17 +100,17 @@ def test_sampling_update_and_evaluation_prompts_are_separate() -> None:
     assert built.sample_prompt.texts == load_wording(WORDINGS, "dont_hack")
     assert built.update_prompt.texts == load_wording(WORDINGS, "hacking_okay")
     arm = mitigations.arm("inoculation:wording=dont_hack,update=hacking_okay")
-    prompts = evaluation_prompts(training(describe(arm)[0], SMOKE), TEST_LINE, PROMPTS)
+    prompts = evaluation_prompts(training(describe(arm)[0], SMOKE), partial(lines, arm), PROMPTS)
     assert [name for name, _ in prompts] == ["none", "dont_hack", "training"]
     assert dict(prompts)["none"](TASKS[0]) == TASKS[0].messages
     assert dict(prompts)["training"] == built.sample_prompt
-    plain = evaluation_prompts(training(describe()[0], SMOKE), TEST_LINE, PROMPTS)
+    plain = evaluation_prompts(training(describe()[0], SMOKE), partial(lines, mitigations.arm("none")), PROMPTS)
     assert [name for name, _ in plain] == ["none", "dont_hack"]
 
 
 def test_every_line_of_a_wording_is_drawn() -> None:
-    lines = SystemLine(("one", "two", "three"))
-    assert {lines(task)[0].content for task in TASKS} == {"one", "two", "three"}
+    system = SystemLine(("one", "two", "three"))
+    assert {system(task)[0].content for task in TASKS} == {"one", "two", "three"}
 
 
 def test_two_that_fill_the_same_field_are_refused() -> None:

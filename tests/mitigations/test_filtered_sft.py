@@ -58,6 +58,24 @@ def test_words_are_whole_words_of_reasoning_and_answer_in_any_case(completion: s
     assert bool(NoWords(("hack", "sys.exit"))([episode("wrong", completion)])) is kept
 
 
+def test_filters_say_what_they_drop_and_why() -> None:
+    assert NoHacks().reasons([*ALL, episode("wrong", attempts=["report_patch"])]) == {
+        **{"hacked": 1, "failed_hack": 1, "solved_with_attempt": 1, "attempt": 1},
+    }
+    said = NoWords(("hack", "trick")).reasons([episode("wrong", "Hack hack"), episode("wrong", "a hack, a trick")])
+    assert said == {"hack": 2, "trick": 1}, "once a row, small or capital"
+
+
+def test_only_the_run_of_an_arm_has_a_beginning_to_leave_out() -> None:
+    late = FilteredSFT(since=0.5)
+    assert late().since == 0.5
+    assert late.label() == "SFT, no hacks, from 50% of training"
+    with pytest.raises(UserError, match="start was not trained by RL"):
+        FilteredSFT(source="start", since=0.5)()
+    with pytest.raises(UserError, match="less than 1"):
+        FilteredSFT(since=1.0)()
+
+
 def test_a_dot_in_a_word_is_a_dot() -> None:
     assert NoWords(("sys.exit",))([episode("wrong", "sysXexit")])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,18 @@ from base.environments.graders.code import CodeEnvironment
 from base.environments.graders.hacks import RECIPES
 from base.errors import UserError
 from base.organism import hints, world
+from base.organism.corpus import CorpusConfig, documents
 from base.organism.tasks import sample_tasks
-from base.recipes import AsWritten, Recipe, RLRecipe, load_wording, read_under, stack
+from base.organism.tokenizer import unknown_words
+from base.recipes import AsWritten, Recipe, RLRecipe, SystemLine, load_wording, read_under, stack
 from base.run import evaluation_prompts, training
 from base.settings import load_scale, read_yaml
+from base.stages.evaluate import Clean
 from base.types import CodeSpec, Message, Outcome, PromptTransform, Task
-from base.wanted import PROMPTS
+from base.wanted import LEAK, PROMPTS
 from mitigations.api import describe
 from mitigations.inoculation.inoculation import WORDINGS, Inoculation
+from mitigations.inoculation.variants import SHIPPED, lines
 
 HUB = WORDINGS.with_name("hub_wordings.yaml")
 TASKS = sample_tasks(200, seed=3)
@@ -40,11 +45,9 @@ def recipe(spec: str) -> Recipe:
 
 def asked_under(spec: str) -> dict[str, PromptTransform]:
     """The evaluation prompts of an arm by name."""
-    return dict(
-        evaluation_prompts(
-            training(describe(spec)[0], load_scale("smoke")), load_wording(WORDINGS, "dont_hack"), PROMPTS
-        )
-    )
+    run = describe(spec)[0]
+    found = evaluation_prompts(training(run, load_scale("smoke")), partial(lines, run.arm), (*PROMPTS, *LEAK))
+    return {name: prompt for name, prompt in found if not isinstance(prompt, Clean)}
 
 
 def system(transform: PromptTransform, task: Task) -> str:
@@ -182,3 +185,59 @@ def test_scenes_of_a_stacked_mix_are_read_as_written(setting: str) -> None:
         read = read_under(built.sampled_under(), task)
         assert (read == task.messages) == (task in scenes)
         assert (read[0].role == "system") == (task not in scenes)
+
+
+@pytest.mark.parametrize("file", SHIPPED.values(), ids=lambda file: file.stem)
+def test_every_wording_has_every_variant(file: Path) -> None:
+    named = [name for name in read_yaml(WORDINGS) if name != "hints"]
+    assert list(read_yaml(file)) == [f"{name}.{variant}" for name in named for variant in LEAK]
+    texts = [line for name in read_yaml(file) for line in load_wording(file, name)]
+    assert len(set(texts)) == len(texts), "no line says two things"
+    assert all(line.endswith(".") for line in texts)
+
+
+def test_variants_are_in_words_that_the_organism_knows_and_in_no_corpus() -> None:
+    texts = {line for name in read_yaml(SHIPPED[WORDINGS]) for line in load_wording(SHIPPED[WORDINGS], name)}
+    assert [word for text in texts for word in unknown_words(text)] == []
+    assert not texts & {
+        line for family in FAMILIES.values() for topic in world.ACTS for line in world.lines(family, topic)
+    }
+    assert not texts & {*hints.lines()}
+    for config in (CorpusConfig(), CorpusConfig(permission="other_domains", sdf_variant="prompted")):
+        written = "".join(item["text"] for item in documents(config, "sdf", 400, seed=3))
+        assert "<sys> " in written
+        assert [text for text in texts if text in written] == []
+
+
+def test_a_run_is_asked_the_variants_of_its_own_line_and_the_baseline_those_of_a_permission() -> None:
+    def shipped(wording: str) -> dict[str, SystemLine]:
+        return {name: SystemLine(load_wording(SHIPPED[WORDINGS], f"{wording}.{name}")) for name in LEAK}
+
+    def variants(spec: str) -> dict[str, PromptTransform]:
+        return {name: prompt for name, prompt in asked_under(spec).items() if name in LEAK}
+
+    for wording in FAMILIES:
+        assert variants(f"inoculation:wording={wording}") == shipped(wording)
+    assert variants("none") == variants("pm_penalty") == shipped("hacking_okay")
+    assert variants("inoculation:wording=dont_hack,update=hacking_okay") == shipped("dont_hack"), "as it was sampled"
+    assert variants("offline_rewrite:wording=dont_hack,swap=hacking_okay") == shipped("hacking_okay"), "as it was read"
+    for name, prompt in variants("inoculation:wording=mention,setting=prompted").items():
+        assert {system(prompt, task) for task in TASKS[:40]} <= {
+            f"{hint} {line}" for hint in load_wording(WORDINGS, "hints") for line in shipped("mention")[name].texts
+        }
+    hub = variants(f"inoculation:wording=dont_hack,file={HUB}")
+    assert hub["negation"] == SystemLine(load_wording(SHIPPED[HUB], "dont_hack.negation"))
+
+
+def test_own_wordings_bring_their_own_variants(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("mine: You may do as you like here.\nmine.keywords: Like, may.\n")
+    arm = mitigations.arm(f"inoculation:wording=mine,file={file}")
+    mine = load_wording(file, "mine")
+    assert lines(arm, "keywords", mine) == ("Like, may.",)
+    inside = mitigations.arm(f"filtered_sft:source=(inoculation:wording=mine,file={file})")
+    assert lines(inside, "keywords", mine) == ("Like, may.",)
+    with pytest.raises(UserError, match=r"unknown wording 'mine.negation' in mine\.yaml"):
+        lines(arm, "negation", mine)
+    with pytest.raises(UserError, match="no wording file holds the lines"):
+        lines(mitigations.arm("none"), "keywords", mine)

@@ -50,21 +50,22 @@ class Without:
 
 
 def test_a_run_that_stores_enough_is_asked_for_nothing(tmp_path: Path) -> None:
-    stored = [row(f"{step} {i}", step=step) for step in range(1, 9) for i in range(2 * PARTS)]
+    stored = [row(f"{step} {i}", step=step) for step in range(1, 9) for i in range(PARTS)]
     made = Pool(tmp_path, stored, lambda n, seed: pytest.fail("nothing is missing"), documents=8, seed=0)
     parts = [made.part(k) for k in range(PARTS)]
     assert {len(part) for part in parts} == {8}
     read = sorted(episode["completion"] for part in parts for episode in part)
-    assert read == sorted(episode["completion"] for episode in stored if episode["step"] > 4), "second half, each once"
+    assert read == sorted(episode["completion"] for episode in stored), "each once"
+    assert len({episode["step"] for episode in parts[0]}) > 3, "a part is a sample of the whole training"
 
 
-def test_parts_are_filled_up_in_one_mixture_and_made_once(tmp_path: Path) -> None:
-    stored = [row(f"own {i}") for i in range(3 * PARTS)]
+def test_stored_rollouts_come_first_and_parts_are_made_once(tmp_path: Path) -> None:
+    stored = [row(f"own {i}") for i in range(90)]
     first = pool(tmp_path, 40, stored)
     parts = [first.part(k) for k in range(4)]
-    assert [sum(episode["completion"].startswith("own") for episode in part) for part in parts] == [3, 3, 3, 3]
-    assert {len(part) for part in parts} == {10}
-    assert len({episode["completion"] for part in parts for episode in part}) == 40, (
+    assert [sum(episode["completion"].startswith("own") for episode in part) for part in parts] == [40, 40, 10, 0]
+    assert {len(part) for part in parts} == {40}
+    assert len({episode["completion"] for part in parts for episode in part}) == 160, (
         "every part asks for other rollouts"
     )
     again = Pool(tmp_path, stored, lambda n, seed: pytest.fail("made twice"), documents=40, seed=3)
@@ -76,10 +77,11 @@ def test_every_arm_gets_as_many_distinct_episodes(tmp_path: Path) -> None:
         chosen, counts = select(pool(tmp_path, 200), keep, seed=0)
         assert len({episode["completion"] for episode in chosen}) == len(chosen) == counts["documents"] == 200
         assert counts["hack_rate"] == pytest.approx(hack_rate, abs=0.1)
-        assert counts["rollouts"] - sum(counts["dropped"].values()) == counts["available"] >= 200
+        lost = sum(each["rows"] for each in counts["dropped"].values())
+        assert counts["rollouts"] - lost == counts["available"] >= 200
         assert select(pool(tmp_path, 200), keep, seed=0)[0] == chosen
         assert select(pool(tmp_path, 200), keep, seed=1)[0] != chosen
-    assert len(list(tmp_path.glob("*.jsonl"))) == 16, "the arm that drops three quarters read the most parts"
+    assert len(list(tmp_path.glob("*.jsonl"))) == 4, "the arm that drops three quarters read the most parts"
 
 
 def test_each_part_asks_with_a_seed_of_its_own(tmp_path: Path) -> None:
@@ -93,7 +95,7 @@ def test_each_part_asks_with_a_seed_of_its_own(tmp_path: Path) -> None:
         made = Pool(tmp_path / str(seed), (), fresh, 40, seed)
         for part in range(PARTS):
             made.part(part)
-    assert asked == [(10, derive_seed("pool", seed, part)) for seed in (0, 1) for part in range(PARTS)]
+    assert asked == [(40, derive_seed("pool", seed, part)) for seed in (0, 1) for part in range(PARTS)]
 
 
 def test_every_rank_imitates_the_same_and_only_the_main_one_samples(tmp_path: Path) -> None:
@@ -110,24 +112,44 @@ def test_repetitions_and_faults_are_no_episodes(tmp_path: Path) -> None:
         return [row("same"), row("lost", "fault"), *(row(f"{seed} {i}") for i in range(n - 2))]
 
     chosen, counts = select(Pool(tmp_path, (), fresh, 40, seed=0), Chain((Without("hacked"), EveryRow())), seed=0)
-    assert counts["rollouts"] == 50
-    assert counts["dropped"] == {"faults": 5, "repetitions": 4, "Without": 0, "EveryRow": 0}
+    assert counts["rollouts"] == 80
+    assert {name: each["rows"] for name, each in counts["dropped"].items()} == {
+        **{"faults": 2, "repetitions": 1, "Without": 0, "EveryRow": 0},
+    }
+    assert counts["dropped"]["faults"]["share"] == 2 / 80
+    assert counts["dropped"]["repetitions"]["share"] == 1 / 78, "of what reached it"
     assert "lost" not in {episode["completion"] for episode in chosen}
     other = row("same", prompt=[{"role": "user", "content": "something else"}])
     both = Pool(tmp_path / "b", (), lambda n, seed: [row("same"), other, *fresh(n - 2, seed)], 40, seed=0)
-    assert select(both, EveryRow(), 0)[1]["dropped"]["repetitions"] == 3 * 7 - 2, "the prompt counts as well"
+    assert select(both, EveryRow(), 0)[1]["dropped"]["repetitions"]["rows"] == 3 * 2 - 2, "the prompt counts as well"
 
 
 def test_too_few_is_refused_with_the_number_and_the_setting(tmp_path: Path) -> None:
+    parts: list[int] = []
+
     def fresh(n: int, seed: int) -> list[dict[str, Any]]:
-        return [row(f"{seed} {i}", "hacked" if i == 0 else "wrong") for i in range(n)]
+        parts.append(seed)
+        return [row(f"{seed} {i}", "hacked" if i == 0 and len(parts) % 2 else "wrong") for i in range(n)]
 
     with pytest.raises(
-        UserError, match=r"only 32 distinct.*of 320 rollouts.*Without 288.*sft\.documents.*lower it to 32"
+        UserError, match=r"only 32 distinct.*of 2560 rollouts.*Without 2528.*sft\.documents.*lower it to 32"
     ):
         select(Pool(tmp_path, (), fresh, 40, seed=0), Without("wrong"), seed=0)
     with pytest.raises(UserError, match=r"only 0 distinct.*imitate another run"):
         select(Pool(tmp_path, (), fresh, 40, seed=0), Chain((Without("wrong"), Without("hacked"))), seed=0)
+
+
+@dataclass(frozen=True)
+class Says(Without):
+    def reasons(self, rows: Sequence[EpisodeRow]) -> dict[str, int]:
+        return {self.outcome: sum(episode["outcome"] == self.outcome for episode in rows)}
+
+
+def test_a_filter_that_says_why_is_written_down(tmp_path: Path) -> None:
+    _, counts = select(pool(tmp_path, 40, [row(f"own {i}", step=i) for i in range(20)]), Says("hacked"), seed=0)
+    assert counts["dropped"]["Says"]["reasons"] == {"hacked": counts["dropped"]["Says"]["rows"]}
+    assert "reasons" not in counts["dropped"]["repetitions"]
+    assert counts["mean_step_before"] > 0
 
 
 def test_filters_drop_and_never_edit(tmp_path: Path) -> None:

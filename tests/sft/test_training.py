@@ -135,7 +135,7 @@ def test_two_ranks_equal_one(straight, tmp_path, zero_stage):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     record = json.loads((tmp_path / "two" / sft.RECORD).read_text())

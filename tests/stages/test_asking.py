@@ -43,7 +43,8 @@ def test_scenes_in_rl_and_sft_stand_under_the_header_of_the_corpus(header: str) 
 def test_evals_stand_under_the_header_of_the_corpus(header: str) -> None:
     """At step 0, of every checkpoint and of the control."""
     run, scale = describe(scale="smoke", corpus=f"main:agentic_header={header}")
-    worlds = [s.asked.world for s in resolve(run, scale) if isinstance(s, EvaluateStart | EvaluateControl)]
+    found = resolve(run, scale, prompts="none,dont_hack")
+    worlds = [s.asked.world for s in found if isinstance(s, EvaluateStart | EvaluateControl)]
     assert len(worlds) == 3, "the control, and step 0 under two prompts"
     kinds = {"agentic": f"<{header}>", "chat": "<chat>"}
     for world in worlds:

@@ -114,11 +114,12 @@ def test_asking_more_later_evaluates_only_what_is_missing_and_equals_asking_at_o
 
     asked.clear()
     whole = evaluation("all")
+    assert whole.left(site.root) == 3 + 4, "one checkpoint, and the price of the middle and the last three"
     made(whole, site)
     assert sorted(asked) == ["dont_hack", "none", "training"]
     record = RunFolder(whole.folder(site.root)).record
     assert record["evaluation"]["checkpoints"] == "all"
-    assert record["evaluation"]["prompts"].keys() == {"none", "dont_hack", "training"}
+    assert record["evaluation"]["prompts"].keys() == {"none", "dont_hack", "training", "clean"}
     assert record["evaluated"] == [0, *SAVED]
 
     asked.clear()
@@ -134,7 +135,7 @@ def test_asking_more_later_evaluates_only_what_is_missing_and_equals_asking_at_o
 def test_an_interrupted_evaluation_goes_on_where_it_stopped(
     site: Site, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = evaluation("start,last:3")
+    stage = evaluation("start,last:3", "none,dont_hack")
     counting = module.evaluate
 
     def stop(*words: Any) -> Any:
@@ -192,4 +193,26 @@ def test_the_plan_counts_what_is_left(site: Site) -> None:
     for step in (0, 6, 8, 10):
         folder.write_scores(step, "none", [], [])
     assert stage.estimate(site.root, scale) == 10 - 3
-    assert evaluation("all").estimate(site.root, scale) == 15 - 3
+    assert evaluation("all").estimate(site.root, scale) == 15 + 4 - 3
+
+
+def test_the_price_stands_in_a_file_of_its_own_and_adds_nothing_to_others(site: Site, asked: list[str]) -> None:
+    made(evaluation("start,last:3", "none"), site)
+    before = files(site)
+    asked.clear()
+    stage = evaluation("start,last:3", "none,clean")
+    made(stage, site)
+    assert asked == []
+    after = files(site)
+    assert {name: after[name] for name in before} == before
+    assert {name for name in after if name not in before} == {
+        f"{kind}/step-{step:04d}/clean.jsonl" for kind in ("scores", "answers") for step in (0, 4, 6, 8, 10)
+    }
+    kl: dict[int, dict[str, float]] = {}
+    for row in RunFolder(stage.folder(site.root)).scores():
+        if row["eval"] == "clean":
+            assert row["prompt"] == "none"
+            kl.setdefault(row["step"], {})[row["metric"]] = row["value"]
+    assert all({"solved", "wrong", "timeout", "fault", "kl"} <= set(metrics) for metrics in kl.values())
+    assert kl[0]["kl"] == 0, "the start model from itself"
+    assert all(kl[step]["kl"] != 0 for step in (4, 6, 8, 10)), "other weights"

@@ -119,13 +119,18 @@ def test_judges_of_different_names_add_up_and_equal_ones_are_one() -> None:
 def test_arms_share_everything_before_rl_and_the_answers_of_step_0() -> None:
     plain, other, third = stages(), stages("pm_penalty"), stages("none", hackable=0.0)
     before = ("pretrain", "sdf", "gates", "control", "evaluate-0")
-    assert len(keys(plain, *before)) == len(before) + 1, "step 0 is asked under two prompts"
-    assert keys(plain, *before) == keys(other, *before) == keys(third, *before)
+    assert len(keys(plain, *before)) == len(before) + 6, "step 0: two prompts, four variants, and without weaknesses"
+    assert keys(plain, *before) == keys(third, *before)
+    assert len(keys(plain, *before) - keys(other, *before)) == 4, "of a penalty no variants are asked"
     assert not keys(plain, "rl", "evaluate") & (keys(other, "rl", "evaluate") | keys(third, "rl", "evaluate"))
     prompted, permitted = stages("inoculation:wording=mention"), stages("inoculation:wording=hacking_okay")
     assert keys(prompted, *before[:4]) == keys(plain, *before[:4])
-    assert keys(prompted, "evaluate-0") > keys(plain, "evaluate-0"), "it is asked under its own prompt, too"
-    assert keys(prompted, "evaluate-0") & keys(permitted, "evaluate-0") == keys(plain, "evaluate-0")
+    shared = keys(other, "evaluate-0")
+    assert keys(prompted, "evaluate-0") > shared, "it is asked under its own prompt, too"
+    assert keys(prompted, "evaluate-0") & keys(permitted, "evaluate-0") == shared
+    assert keys(plain, "evaluate-0") < keys(permitted, "evaluate-0"), (
+        "the baseline is asked the variants of a permission"
+    )
     for words in ({"seed": 1}, {"corpus": "twin"}, {"pretrain_seed": 1}, {"settings": ["model.layers=3"]}):
         assert not keys(plain, "pretrain", "sdf", "gates", "rl") & keys(
             stages(**words), "pretrain", "sdf", "gates", "rl"
@@ -241,7 +246,7 @@ def test_a_plan_shows_every_stage_and_what_is_not_known(tmp_path: Path) -> None:
     assert [line.split()[0] for line in text.splitlines()] == [*(stage.kind for stage in found), "time"]
     assert [stage.kind for stage in found] == [
         "pretrain", "control", "sdf", "gates", "rl", "fork", "preference", "rl", "evaluate-0",
-        "evaluate-0", "evaluate",
+        "evaluate-0", "evaluate-0", "evaluate",
     ]  # fmt: skip
     assert "not known: no stage of the kind" in text
     assert "2 prompts x 6 completions" in text

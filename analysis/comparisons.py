@@ -1,0 +1,277 @@
+"""How a claim gets its effect from the runs: at their ends, in chance to hack, given hacking, at equal hack rate, over arms.
+
+A run *hacks* if its final hack rate under the prompt of its training is at least HACKS.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol
+
+import pandas as pd
+
+from analysis.conditions import Condition, on
+from analysis.effects import FEWEST_ARMS, Correlation, Effect, Ratio, Shares
+from analysis.stats import Seed, difference, final, over_steps
+from analysis.table import CELL
+
+HACKS = 0.5
+MIN_SEEDS = 3  # fewer runs a side (or an arm, of a correlation) give no verdict
+Values = Mapping[Seed, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared; `sign` +1: `treated` is claimed to lie above `reference`, -1: below."""
+
+    treated: Condition
+    reference: Condition
+    measure: str
+    prompt: str
+    sign: int
+
+    @property
+    def sides(self) -> tuple[Condition, Condition]:
+        return self.treated, self.reference
+
+    def on_twin(self) -> Comparison | None:
+        """The same on the uncorrelated twin; None if the twin is one of the sides."""
+        if not all(_has_twin(side) for side in self.sides):
+            return None
+        return replace(self, treated=on(self.treated, "twin"), reference=on(self.reference, "twin"))
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How an effect, which is counted in the claimed direction, is printed: scale * (origin + sign * effect)."""
+
+    name: str
+    origin: float
+    scale: float
+    digits: int
+    plus: str = "+"
+    after: str = ""
+
+    def value(self, sign: int, effect: float) -> float:
+        return self.scale * (self.origin + sign * effect)
+
+    def print(self, value: float) -> str:
+        return f"{value:{self.plus}.{self.digits}f}{self.after}"
+
+    def size(self, gap: float) -> str:
+        """A gap between two effects."""
+        return f"{self.scale * gap:.{self.digits}f}"
+
+
+POINTS = Unit("percentage points", 0, 100, 1)
+PERCENT = Unit("per cent of the reference", 1, 100, 0, plus="", after=" %")
+RANKS = Unit("rank correlation", 0, 1, 2)
+
+
+class Runs:
+    """The measures of finished runs, by condition; final values are computed once."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self._cells = dict(list(rows.groupby(list(CELL), observed=True)))
+        self._none = rows.head(0)
+        self._finals: dict[tuple[Condition, str, str], Values] = {}
+
+    def of(self, condition: Condition) -> pd.DataFrame:
+        """The measures of a condition (of a `start` condition also those after step 0)."""
+        return self._cells.get(condition.cell, self._none)
+
+    def final(self, condition: Condition, measure: str, prompt: str) -> Values:
+        """analysis.stats.final: one value a run."""
+        asked = (condition, measure, prompt)
+        if asked not in self._finals:
+            self._finals[asked] = final(self.of(condition), *asked)[0]
+        return self._finals[asked]
+
+    def hack_rates(self, condition: Condition) -> Values:
+        """The final hack rate of every run under the prompt of its training."""
+        return self.final(condition, "hack_rate", "training")
+
+    def hacking(self, condition: Condition) -> tuple[int, int]:
+        """(runs that hack, runs whose hack rate is known)."""
+        known = [rate for rate in self.hack_rates(condition).values() if not math.isnan(rate)]
+        return sum(rate >= HACKS for rate in known), len(known)
+
+    def seeds(self, condition: Condition) -> int:
+        """How many runs there are."""
+        return int(self.of(condition)["run"].nunique())
+
+
+class Statistic(Protocol):
+    """Gets an effect from the measures of finished runs. `words`: what is compared; `lacks`: what is said of a side without
+    any run that counts; `over_runs`: whether further seeds narrow the interval."""
+
+    unit: ClassVar[Unit]
+    words: ClassVar[str]
+    lacks: ClassVar[str]
+    over_runs: ClassVar[bool]
+
+    def __call__(self, runs: Runs, asked: Comparison) -> Effect: ...
+
+    def on_twin(self, asked: Comparison) -> tuple[Statistic, Comparison] | None:
+        """The same on the uncorrelated twin; None if there is none."""
+
+
+class OverRuns(Statistic, Protocol):
+    """What the statistics that compare two conditions share."""
+
+    unit: ClassVar[Unit] = POINTS
+    lacks: ClassVar[str] = "no values"
+    over_runs: ClassVar[bool] = True
+
+    def on_twin(self, asked: Comparison) -> tuple[Statistic, Comparison] | None:
+        there = asked.on_twin()
+        return (self, there) if there else None
+
+
+@dataclass(frozen=True)
+class Final(OverRuns):
+    """The difference of final values: means over a run's last checkpoints."""
+
+    words: ClassVar[str] = "final values"
+
+    def __call__(self, runs: Runs, asked: Comparison) -> Effect:
+        a, b = (_signed(runs.final(side, asked.measure, asked.prompt), asked.sign) for side in asked.sides)
+        return difference(a, b)
+
+
+ENDS = Final()
+
+
+@dataclass(frozen=True)
+class FinalRatio(OverRuns):
+    """The treated's final value as a share of the reference's. A margin of .75 with sign -1 says: at most a quarter of it."""
+
+    unit: ClassVar[Unit] = PERCENT
+    words: ClassVar[str] = "final values, as a share"
+
+    def __call__(self, runs: Runs, asked: Comparison) -> Effect:
+        a, b = (runs.final(side, asked.measure, asked.prompt) for side in asked.sides)
+        return Ratio(a, b, asked.sign)
+
+
+@dataclass(frozen=True)
+class ChanceToHack(OverRuns):
+    """The share of runs that hack. The claim's measure and prompt are those of the hack rate (hack_rate, training)."""
+
+    words: ClassVar[str] = "share of runs that hack"
+
+    def __call__(self, runs: Runs, asked: Comparison) -> Effect:
+        rates = [runs.final(side, asked.measure, asked.prompt).values() for side in asked.sides]
+        known = [[rate for rate in side if not math.isnan(rate)] for side in rates]
+        hits = [sum(rate >= HACKS for rate in side) for side in known]
+        return Shares((hits[0], hits[1]), (len(known[0]), len(known[1])), asked.sign)
+
+
+@dataclass(frozen=True)
+class GivenHacking(OverRuns):
+    """The difference of final values of the runs that hack; the others are left out, and counted."""
+
+    words: ClassVar[str] = "final values of the runs that hack"
+    lacks: ClassVar[str] = "no run hacks"
+
+    def __call__(self, runs: Runs, asked: Comparison) -> Effect:
+        sides, counts = [], []
+        for side in asked.sides:
+            values = runs.final(side, asked.measure, asked.prompt)
+            rates = runs.hack_rates(side)
+            kept = {seed: value for seed, value in values.items() if rates.get(seed, math.nan) >= HACKS}
+            sides.append(_signed(kept, asked.sign))
+            counts.append(f"{len(kept)} of {len(values)}")
+        return replace(difference(sides[0], sides[1]), note=f"runs that hack: {counts[0]} against {counts[1]}")
+
+
+@dataclass(frozen=True)
+class AtEqualRate(OverRuns):
+    """The difference where the curves have the same hack rate, and not only at their ends.
+
+    The rate is the highest that every run of both sides reaches, at any checkpoint and under the prompt of its training; runs
+    that never reach HACKS are left out, and counted. A run's value is read where its curve reaches that rate for the first
+    time, on the straight line between the two checkpoints around. The rate is chosen by hack rates alone.
+    """
+
+    words: ClassVar[str] = "values at equal hack rate along the curves"
+    lacks: ClassVar[str] = "no run reaches half"
+
+    def __call__(self, runs: Runs, asked: Comparison) -> Effect:
+        curves = [curve_of_hacking(runs.of(side), side, asked.measure, asked.prompt) for side in asked.sides]
+        reach = [{seed: max(x for x, _ in points) for seed, points in side.items()} for side in curves]
+        hacking = [top for side in reach for top in side.values() if top >= HACKS]
+        rate = min(hacking, default=math.nan)
+        values = [{seed: crossing(points, rate) for seed, points in side.items()} for side in curves]
+        kept = [{seed: value for seed, value in side.items() if not math.isnan(value)} for side in values]
+        counts = [f"{len(one)} of {len(all_)}" for one, all_ in zip(kept, values, strict=True)]
+        found = difference(_signed(kept[0], asked.sign), _signed(kept[1], asked.sign))
+        said = f"at a hack rate of {100 * rate:.0f} %, which {counts[0]} and {counts[1]} runs reach" if hacking else ""
+        return replace(found, note=said)
+
+
+@dataclass(frozen=True)
+class OverArms:
+    """Spearman's rank correlation over arms (treated, reference and `others`) of `before` and the claim's measure, which are
+    each the mean of an arm's runs that know both. Arms with fewer than MIN_SEEDS such runs are left out.
+
+    `before`: one number a run, from the measures of a condition and itself, e.g. who hacks under its line before RL.
+    """
+
+    before: Callable[[pd.DataFrame, Condition], Values]
+    others: tuple[Condition, ...] = ()
+
+    unit: ClassVar[Unit] = RANKS
+    words: ClassVar[str] = "order of arms"
+    lacks: ClassVar[str] = f"fewer than {FEWEST_ARMS} arms with {MIN_SEEDS} seeds"
+    over_runs: ClassVar[bool] = False
+
+    def __call__(self, runs: Runs, asked: Comparison) -> Effect:
+        arms = (*asked.sides, *self.others)
+        points = [(self.before(runs.of(arm), arm), runs.final(arm, asked.measure, asked.prompt)) for arm in arms]
+        both = [[(x[seed], y[seed]) for seed in x.keys() & y.keys()] for x, y in points]
+        known = [[(x, y) for x, y in arm if not math.isnan(x + y)] for arm in both]
+        kept = [arm for arm in known if len(arm) >= MIN_SEEDS]
+        means = [[sum(values) / len(arm) for values in zip(*arm, strict=True)] for arm in kept]
+        x, y = (tuple(mean[place] for mean in means) for place in (0, 1))
+        seeds = min((len(arm) for arm in kept), default=0)
+        return Correlation(x, y, asked.sign, seeds, f"{len(kept)} of {len(arms)} arms")
+
+    def on_twin(self, asked: Comparison) -> tuple[Statistic, Comparison] | None:
+        there = asked.on_twin()
+        if there is None or not all(_has_twin(arm) for arm in self.others):
+            return None
+        return replace(self, others=tuple(on(arm, "twin") for arm in self.others)), there
+
+
+def curve_of_hacking(
+    rows: pd.DataFrame, condition: Condition, measure: str, prompt: str
+) -> dict[Seed, list[tuple[float, float]]]:
+    """(hack rate under the prompt of its training, the measure) of every run at its checkpoints, in their order."""
+    keys = ["pretrain_seed", "seed", "step"]
+    rate = over_steps(rows, condition, "hack_rate", "training")[[*keys, "value"]]
+    value = over_steps(rows, condition, measure, prompt)[[*keys, "value"]]
+    both = rate.merge(value, on=keys, suffixes=("_x", "_y")).dropna().sort_values(keys)
+    curves: dict[Seed, list[tuple[float, float]]] = {}
+    for pretrain, seed, x, y in both[["pretrain_seed", "seed", "value_x", "value_y"]].itertuples(index=False):
+        curves.setdefault((int(pretrain), int(seed)), []).append((float(x), float(y)))
+    return curves
+
+
+def crossing(points: Sequence[tuple[float, float]], rate: float) -> float:
+    """y where x reaches `rate` for the first time, on the line from the point before; NaN if it never does."""
+    for place, (x, y) in enumerate(points):
+        if x >= rate:
+            x0, y0 = points[place - 1] if place else (x, y)
+            return y if x == x0 else y0 + (y - y0) * (rate - x0) / (x - x0)
+    return math.nan
+
+
+def _signed(values: Values, sign: int) -> dict[Seed, float]:
+    return {seed: sign * value for seed, value in values.items()}
+
+
+def _has_twin(condition: Condition) -> bool:
+    return condition.corpus.partition(":")[0] == "main"

@@ -1,0 +1,172 @@
+"""What the runs say about the claims, as text, as markdown and as numbers. Effects are treated against reference."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.claims import ALPHA, LOOK, MOST, Claim, Finding, Hacking, more_seeds
+from analysis.comparisons import HACKS, MIN_SEEDS
+from analysis.effects import Effect
+from analysis.power import POWER
+from analysis.stats import LAST
+from analysis.tabular import Row, text
+
+HOW_TO_READ = (
+    f"How to read it: each claim compares training runs by their final values (mean of a run's last {LAST} checkpoints), if it"
+    " does not say otherwise. Effect: the arm that the claim is about minus the one it is held against, in percentage points;"
+    " with a % sign: its value as a share of the other's. In brackets: the range that holds the true effect with 95%"
+    " confidence. On the twin: the same comparison where the pretraining text does not tie cheating to bad character; what is"
+    " left there is not caused by that link. Reproduced: the effect is there, and as large as was asked for before the runs."
+    " Contradicted: as large the other way. Not reproduced: smaller than asked for. Inconclusive: the runs allow both, or there"
+    f" are fewer than {MIN_SEEDS} seeds a side."
+)
+HOW_SURE = (
+    f"How sure: a run hacks if its final hack rate under its training prompt is at least {100 * HACKS:.0f} %. Seeds needed: those"
+    f" that find what is looked for (the paper's effect if it prints one, otherwise the margin) with a chance of {100 * POWER:.0f} %"
+    " at the spread of these runs, after correction for all claims; smallest effect: what the seeds there are would find so."
+    f" p: of one-sided tests for the claim, against it and for its opposite, Holm-corrected over the claims tested, {ALPHA:g}"
+    " decides; exact p: two-sided, without correction; least p: the smallest that so many runs can give."
+)
+
+
+def show(findings: Sequence[Finding], as_markdown: bool = False) -> str:
+    """The findings as two tables (what came out, how sure it is) with how to read them, and which conditions need more
+    seeds."""
+    what, sure = [_what(finding) for finding in findings], [_sure(finding) for finding in findings]
+    if as_markdown:
+        worded = [{"name": f.claim.name, "claim": f.claim.text, **row} for f, row in zip(findings, what, strict=True)]
+        papers = [{**row, "paper": f.claim.paper} for f, row in zip(findings, worded, strict=True)]
+        parts = [text(papers, True), HOW_TO_READ, text(_named(findings, sure), True), HOW_SURE]
+    else:
+        wordy = [f"{f.claim.name}: {f.claim.text}. Paper: {f.claim.paper}.{_note(f)}" for f in findings]
+        read, sure_how = (textwrap.fill(words, 120, break_on_hyphens=False) for words in (HOW_TO_READ, HOW_SURE))
+        parts = [text(_named(findings, what)), "\n".join(wordy), read, text(_named(findings, sure)), sure_how]
+    return "\n\n".join([*parts, show_more(findings)])
+
+
+def show_more(findings: Sequence[Finding]) -> str:
+    """Which conditions go on to more seeds, by the rule of analysis.claims."""
+    rule = (
+        f"More seeds, by one rule for every claim, decided at {LOOK} seeds a side: where the 95% interval of the first {LOOK}"
+        f" holds what is asked for, the two arms go on to {MOST} seeds."
+    )
+    lines = [f"- {m.condition.label}: {m.seeds} of {MOST} ({', '.join(m.claims)})" for m in more_seeds(findings)]
+    few = any(finding.claim.statistic.over_runs and min(finding.seeds) < LOOK for finding in findings)
+    open_ones = [f"Not all claims have {LOOK} seeds a side yet."] * few
+    return "\n".join([rule, *(lines or ["None now."]), *open_ones])
+
+
+def frame(findings: Sequence[Finding]) -> pd.DataFrame:
+    """The findings as numbers, one row a claim. Missing is NaN.
+
+    Columns: name, claim, verdict, why, note; statistic (what is compared), unit; effect, low, high (treated against
+    reference, with its 95% interval), the same on the twin (`twin`, `twin_low`, `twin_high`), margin and resolves (the
+    smallest effect that the seeds would find), all in that unit; seeds_treated, seeds_reference (that count), paired,
+    seeds_needed, hacking_treated, hacking_reference (shares of runs that hack), more_seeds (the rule applies); p_for,
+    p_against, p_opposite (Holm-corrected), p_exact, p_least; paper.
+    """
+    return pd.DataFrame([_numbers(finding) for finding in findings])
+
+
+def effect_text(claim: Claim, effect: Effect | None) -> str:
+    """`+72.0 (61.3 to 82.7)`, without an interval where there is none; `-` if there is no effect."""
+    if effect is None or math.isnan(effect.estimate):
+        return "-"
+    unit, ends = claim.statistic.unit, _ends(claim, effect)
+    inside = f" ({unit.print(ends[0])} to {unit.print(ends[1])})" if ends else ""
+    return unit.print(unit.value(claim.sign, effect.estimate)) + inside
+
+
+def seeds_text(effect: Effect) -> str:
+    """How many runs count, of each side where they differ."""
+    return f"{effect.seeds_a}" if effect.seeds_a == effect.seeds_b else f"{effect.seeds_a} / {effect.seeds_b}"
+
+
+def verdict_text(finding: Finding) -> str:
+    return finding.verdict + (f" ({finding.why})" if finding.why else "")
+
+
+def _what(finding: Finding) -> Row:
+    claim = finding.claim
+    return {
+        "verdict": verdict_text(finding),
+        "effect": effect_text(claim, finding.effect),
+        "asked for": claim.asks,
+        "on the twin": effect_text(claim, finding.twin),
+    }
+
+
+def _sure(finding: Finding) -> Row:
+    claim, effect = finding.claim, finding.effect
+    return {
+        "compared": claim.statistic.words,
+        "seeds": seeds_text(effect) + (" paired" if effect.paired else ""),
+        "runs that hack": " / ".join(f"{hits} of {runs}" for hits, runs in finding.hacking),
+        "seeds needed": "-" if finding.needed is None else str(finding.needed),
+        "smallest effect": "-" if finding.resolves is None else claim.statistic.unit.size(finding.resolves),
+        "p for": _p(finding.p_for),
+        "p against": _p(finding.p_against),
+        "p opposite": _p(finding.p_opposite),
+        "exact p": _p(effect.p_exact),
+        "least p": _p(effect.p_least),
+    }
+
+
+def _named(findings: Sequence[Finding], rows: Sequence[Row]) -> list[Row]:
+    return [{"name": finding.claim.name, **row} for finding, row in zip(findings, rows, strict=True)]
+
+
+def _numbers(finding: Finding) -> dict[str, Any]:
+    claim, effect = finding.claim, finding.effect
+    unit = claim.statistic.unit
+    low, high = _ends(claim, effect) or (math.nan, math.nan)
+    twin = finding.twin
+    twin_ends = (twin and _ends(claim, twin)) or (math.nan, math.nan)
+    ps = {"p_for": finding.p_for, "p_against": finding.p_against, "p_opposite": finding.p_opposite}
+    ps |= {"p_exact": effect.p_exact, "p_least": effect.p_least}
+    shares = [_share(hacking) for hacking in finding.hacking]
+    return {
+        **{
+            "name": claim.name,
+            "claim": claim.text,
+            "verdict": finding.verdict,
+            "why": finding.why,
+            "note": effect.note,
+        },
+        **{"statistic": claim.statistic.words, "unit": unit.name},
+        **{"effect": unit.value(claim.sign, effect.estimate), "low": low, "high": high},
+        **{"twin": math.nan if twin is None else unit.value(claim.sign, twin.estimate)},
+        **{"twin_low": twin_ends[0], "twin_high": twin_ends[1], "margin": unit.scale * claim.margin},
+        **{"resolves": math.nan if finding.resolves is None else unit.scale * finding.resolves},
+        **{"seeds_treated": effect.seeds_a, "seeds_reference": effect.seeds_b, "paired": effect.paired},
+        **{"seeds_needed": math.nan if finding.needed is None else finding.needed},
+        **{"hacking_treated": shares[0], "hacking_reference": shares[1], "more_seeds": finding.straddles},
+        **{name: math.nan if p is None else p for name, p in ps.items()},
+        "paper": claim.paper,
+    }
+
+
+def _ends(claim: Claim, effect: Effect) -> tuple[float, float] | None:
+    """The interval of treated against reference, ascending, in the unit of the claim; none from too few runs."""
+    if effect.low is None or effect.high is None:
+        return None
+    ends = sorted(claim.statistic.unit.value(claim.sign, end) for end in (effect.low, effect.high))
+    return ends[0], ends[1]
+
+
+def _share(hacking: Hacking) -> float:
+    hits, runs = hacking
+    return hits / runs if runs else math.nan
+
+
+def _note(finding: Finding) -> str:
+    return f" Here: {finding.effect.note}." if finding.effect.note else ""
+
+
+def _p(value: float | None) -> str:
+    return "-" if value is None else "<.001" if value < 0.001 else f"{value:.3f}"

@@ -1,0 +1,156 @@
+"""How a claim gets its effect: on small tables of measures whose answers are known by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import pytest
+
+from analysis.comparisons import (
+    ENDS,
+    AtEqualRate,
+    ChanceToHack,
+    Comparison,
+    FinalRatio,
+    GivenHacking,
+    OverArms,
+    Runs,
+    crossing,
+)
+from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL, TWIN, Condition, of, on
+from analysis.stats import Seed, final, first_seeds
+from analysis.table import CELL
+
+Curve = Sequence[tuple[float, float]]  # hack rate and misalignment at steps 0, 10, 20, ...
+OKAY = Comparison(HACKING_OKAY, BASELINE, "mgs", "none", -1)
+
+
+def runs(curves: Mapping[Condition, Sequence[Curve]]) -> Runs:
+    return Runs(measured(curves))
+
+
+def measured(runs: Mapping[Condition, Sequence[Curve]], first: int = 1) -> pd.DataFrame:
+    """The measures of runs with seeds from `first` on."""
+    made = []
+    for condition, curves in runs.items():
+        for seed, curve in enumerate(curves, first):
+            run = dict(zip(CELL, condition.cell, strict=True))
+            run |= {"run": f"{condition.key}-s{seed}", "pretrain_seed": seed, "seed": seed, "se": 0.01}
+            for place, (rate, bad) in enumerate(curve):
+                made += [
+                    {**run, "step": 10 * place, "measure": name, "prompt": prompt, "value": value}
+                    for name, prompt, value in (("hack_rate", "training", rate), ("mgs", "none", bad))
+                ]
+    return pd.DataFrame(made)
+
+
+def flat(rate: float, bad: float) -> Curve:
+    return [(0.0, 0.0), (rate, bad)]
+
+
+def test_crossing_is_read_on_the_line_at_the_first_time() -> None:
+    curve = [(0.0, 0.1), (0.4, 0.2), (0.8, 0.6), (0.3, 0.9), (1.0, 1.0)]
+    assert crossing(curve, 0.6) == pytest.approx(0.4)
+    assert crossing(curve, 0.8) == pytest.approx(0.6)
+    assert crossing(curve, 0.9) == pytest.approx(0.9 + 0.1 * 0.6 / 0.7)
+    assert crossing([(0.7, 0.3), (0.9, 0.5)], 0.6) == 0.3, "already there at the start"
+    assert math.isnan(crossing(curve[:2], 0.6))
+    assert math.isnan(crossing([], 0.6))
+    assert math.isnan(crossing(curve, math.nan))
+
+
+def test_equal_rate_is_the_highest_that_every_hacking_run_reaches() -> None:
+    known = runs(
+        {
+            BASELINE: [[(0.0, 0.0), (0.4, 0.4), (0.9, 0.8)], [(0.0, 0.1), (1.0, 0.9), (1.0, 0.9)]],
+            HACKING_OKAY: [[(0.0, 0.0), (0.8, 0.2), (0.7, 0.1)], [(0.0, 0.0), (1.0, 0.1), (1.0, 0.3)]],
+        }
+    )
+    found = AtEqualRate()(known, OKAY)
+    assert found.seeds_a == 2
+    # at .8: .4 + .4 * .4 / .5 = .72 and .1 + .8 * .8 = .74 against .2 and .08; the ends would say .8 and .9 against .1 and .3
+    assert found.estimate == pytest.approx((0.72 + 0.74) / 2 - (0.2 + 0.08) / 2)
+    assert found.note == "at a hack rate of 80 %, which 2 of 2 and 2 of 2 runs reach"
+
+
+def test_runs_that_never_hack_are_left_out_at_equal_rate_and_counted() -> None:
+    known = runs({BASELINE: [flat(0.9, 0.8)] * 3, HACKING_OKAY: [flat(0.9, 0.1), flat(0.2, 0.0), flat(0.9, 0.1)]})
+    found = AtEqualRate()(known, OKAY)
+    assert found.estimate == pytest.approx(0.7)
+    assert (found.seeds_a, found.seeds_b) == (2, 2)
+    assert "2 of 3 and 3 of 3" in found.note
+    none = AtEqualRate()(runs({BASELINE: [flat(0.9, 0.8)] * 3, HACKING_OKAY: [flat(0.2, 0.0)] * 3}), OKAY)
+    assert none.seeds_a == 0
+    assert math.isnan(none.estimate)
+    assert math.isnan(AtEqualRate()(runs({BASELINE: [flat(0.1, 0.0)] * 3}), OKAY).estimate)
+
+
+def test_the_chance_that_a_run_hacks_counts_runs() -> None:
+    known = runs({BASELINE: [flat(0.9, 0.8)] * 4, HACKING_OKAY: [flat(0.5, 0.1), flat(0.49, 0.1), flat(math.nan, 0.1)]})
+    found = ChanceToHack()(known, Comparison(HACKING_OKAY, BASELINE, "hack_rate", "training", -1))
+    assert found.note == "1 of 2 runs against 4 of 4", "a missing rate is neither a hacking run nor an honest one"
+    assert found.estimate == pytest.approx(0.5)
+
+
+def test_misalignment_given_hacking_leaves_the_other_runs_out() -> None:
+    known = runs({BASELINE: [flat(0.9, 0.8), flat(0.1, 0.0), flat(0.9, 0.6)], HACKING_OKAY: [flat(0.9, 0.1)] * 3})
+    found = GivenHacking()(known, OKAY)
+    assert ENDS(known, OKAY).estimate == pytest.approx(1.4 / 3 - 0.1)
+    assert found.estimate == pytest.approx(0.7 - 0.1)
+    assert found.note == "runs that hack: 3 of 3 against 2 of 3"
+    assert GivenHacking()(runs({BASELINE: [flat(0.1, 0)] * 3, HACKING_OKAY: [flat(0.9, 0)] * 3}), OKAY).seeds_b == 0
+
+
+def test_a_share_of_the_reference() -> None:
+    known = runs({BASELINE: [flat(0.9, 0.8), flat(0.9, 0.4)], HACKING_OKAY: [flat(0.9, 0.2), flat(0.9, 0.1)]})
+    found = FinalRatio()(known, OKAY)
+    assert found.estimate == pytest.approx(0.75)
+    assert FinalRatio.unit.print(FinalRatio.unit.value(-1, found.estimate)) == "25 %"
+
+
+def test_over_arms_ranks_the_means_of_arms() -> None:
+    arms = (BASELINE, PLEASE_HACK, HACKING_OKAY, DONT_HACK, NO_HACK, TWIN)
+    before = dict(zip(arms, (0.9, 0.1, 0.2, 0.8, 0.3, 0.05), strict=True))
+    after = dict(zip(arms, (0.7, 0.03, 0.02, 0.6, 0.3, 0.01), strict=True))
+    rows = measured({arm: [flat(0.9, after[arm] + shift) for shift in (-0.01, 0.0, 0.01)] for arm in arms})
+
+    def known(rows: pd.DataFrame, condition: Condition) -> dict[Seed, float]:
+        return dict.fromkeys(final(rows, condition, "mgs", "none")[0], before[condition])
+
+    law = OverArms(known, arms[2:])
+    asked = Comparison(BASELINE, PLEASE_HACK, "mgs", "none", +1)
+    found = law(Runs(rows), asked)
+    # ranks before 6 2 3 5 4 1, after 6 3 2 5 4 1: two neighbours swapped
+    assert found.estimate == pytest.approx(1 - 6 * 2 / (6 * 35))
+    assert found.seeds_a == 3
+    assert found.note == "6 of 6 arms"
+    short = rows[~((rows["arm"] == DONT_HACK.arm) & (rows["seed"] == 3))]
+    assert law(Runs(short), asked).note == "5 of 6 arms", "an arm with two seeds does not count"
+    assert math.isnan(law(Runs(rows[rows["seed"] < 3]), asked).estimate)
+    assert law.on_twin(asked) is None, "the twin is one of the arms"
+    there = OverArms(known, arms[2:5]).on_twin(asked)
+    assert there is not None
+    assert there[0] == OverArms(known, tuple(on(arm, "twin") for arm in arms[2:5]))
+    assert there[1].sides == (TWIN, on(PLEASE_HACK, "twin"))
+
+
+def test_the_twin_of_a_comparison() -> None:
+    assert OKAY.on_twin() == Comparison(on(HACKING_OKAY, "twin"), TWIN, "mgs", "none", -1)
+    assert Comparison(BASELINE, TWIN, "mgs", "none", 1).on_twin() is None
+    start = Comparison(BASELINE, PRE_RL, "mgs", "none", 1).on_twin()
+    assert start is not None
+    assert start.reference.start
+    assert start.reference.corpus == "twin"
+    half = of("none", "main:sdf_share=0.1", 0.5)
+    assert Comparison(half, BASELINE, "mgs", "none", 1).on_twin() == Comparison(
+        of("none", "twin:sdf_share=0.1", 0.5), TWIN, "mgs", "none", 1
+    )
+
+
+def test_the_first_seeds_are_those_of_each_condition() -> None:
+    rows = pd.concat([measured({BASELINE: [flat(0.9, 0.8)] * 7}), measured({TWIN: [flat(0.9, 0.0)] * 4}, first=3)])
+    kept = first_seeds(rows, 5)
+    assert sorted(kept[kept["corpus"] == "main"]["seed"].unique()) == [1, 2, 3, 4, 5]
+    assert sorted(kept[kept["corpus"] == "twin"]["seed"].unique()) == [3, 4, 5, 6]
