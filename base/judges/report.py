@@ -62,7 +62,8 @@ def _row(one: Checked) -> list[str]:
 
 
 def _thresholds(one: Checked) -> Sequence[str]:
-    return [one.eval, *(f"{one.said_yes[f'{at:g}']:.2f} ({one.accuracies[f'{at:g}']:.2f})" for at in THRESHOLDS)]
+    shares = [(one.said_yes[f"{at:g}"], one.accuracies[f"{at:g}"]) for at in THRESHOLDS]
+    return [one.eval, *("-" if yes != yes else f"{yes:.2f} ({right:.2f})" for yes, right in shares)]
 
 
 def _kinds(one: Checked) -> str:

@@ -13,6 +13,7 @@ from base.evals.scene_files import shipped
 from base.judges.__main__ import main
 from base.judges.golden import GOLDEN, compared, load_golden, usable
 from base.judges.judge import COHERENCE, Judgement
+from base.judges.report import report
 from base.settings import SceneSettings
 from base.stages.verdicts import asked_in_golden, golden_sets, rubrics
 
@@ -132,6 +133,14 @@ def test_the_command_says_who_is_refused_and_writes_every_number(
     assert "refused on goals" in said
     assert "no number is shown" in said
     assert set(json.loads(out.read_text())["checked"]) == {"goals", COHERENCE}
+
+
+def test_a_judge_that_says_nothing_has_no_numbers_and_is_refused() -> None:
+    found = {name: compared(golden, [None] * len(golden.texts)) for name, golden in SETS.items()}
+    said = report("some:judge", found)
+    assert "nan" not in said.split("bounds:")[0]
+    assert "refused on goals" in said
+    assert not any(usable(found, name) for name in EVALS)
 
 
 def test_a_set_of_ones_own_is_used_instead(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
