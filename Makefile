@@ -6,7 +6,7 @@ SEED   ?= 0
 JOBS   ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup reproduce figures test lint check bench clean
+.PHONY: help setup reproduce paper figures test lint check bench clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,10 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 reproduce: setup  ## the main job: every arm of the first two figures on the embedded organism, then runs/tiny/figures
 	$(BIN)/python -m mitigations --experiment core --scale tiny --seed $(SEED) --jobs $(JOBS)
 	$(BIN)/python -m analysis --runs runs/tiny
+
+paper: setup  ## the whole grid of the paper on every core (hours; resumable), merged into results/tiny
+	$(BIN)/python -m mitigations paper; code=$$?; \
+	$(BIN)/python -m analysis export --runs runs/tiny --results results/tiny && exit $$code
 
 figures: setup  ## redraw the figures from the committed results, in seconds
 	$(BIN)/python -m analysis --results results/tiny

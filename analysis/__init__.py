@@ -137,14 +137,15 @@ def overview(table: pd.DataFrame | str | Path | None = None) -> pd.DataFrame:
 
 
 def export(runs: str | Path, results: str | Path) -> Path:
-    """Writes `table.csv.gz` and `manifest.json` of a folder of runs into a folder of results; returns the table's path.
+    """Merges the finished runs of a folder into a folder of results (`table.csv.gz`, `manifest.json`); returns the table's
+    path.
 
     Raises:
-        UserError: no such folder of runs, or runs that cannot be read.
+        UserError: no such folder of runs, runs of another recipe, or a run that was measured twice with other numbers.
     """
-    from analysis import table
+    from analysis.results import export
 
-    return table.export(Path(runs), Path(results))
+    return export(Path(runs), Path(results)).path
 
 
 def _table(table: pd.DataFrame | str | Path | None) -> pd.DataFrame:

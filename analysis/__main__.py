@@ -8,7 +8,7 @@ examples:
   python -m analysis compare inoculation:wording=please_hack --runs runs/tiny   one arm beside the baseline
   python -m analysis --list                               what can be drawn, what it claims and which runs it needs
   python -m analysis readme                               the README's tables of claims and targets, from shipped results
-  python -m analysis export --runs runs/tiny --results results/tiny   the table and manifest that ship with the code
+  python -m analysis export --runs runs/tiny --results results/tiny   adds finished runs to the results that ship
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from analysis import targets as held_to
 from analysis.claims import CLAIMS, judge
 from analysis.figures import FIGURES
 from analysis.findings import show
-from analysis.table import RESULTS, RUNS, export, is_results, load, records, select, source, wall_minutes
+from analysis.results import export
+from analysis.table import RESULTS, RUNS, load, records, select, source, wall_minutes
 from base.errors import Parser, UserError, exit_code, near
+from base.store.results import is_results
 
 TEXTS = ("claims", "targets", "report", "mitigations")
 NAMES = tuple(dict.fromkeys([*FIGURES, *TEXTS]))  # one name may be a figure and a text
@@ -63,7 +65,7 @@ def dispatch(options: argparse.Namespace) -> int:
     if "export" in options.names:
         if options.names != ["export"]:
             raise UserError("export stands alone: python -m analysis export --runs DIR --results DIR")
-        print(f"wrote {export(options.runs or RUNS, options.results or RESULTS)} and the manifest beside it")
+        print(export(options.runs or RUNS, options.results or RESULTS))
         return 0
     if "readme" in options.names:
         if options.names != ["readme"] or options.runs:

@@ -1,14 +1,10 @@
 """The long table, from a runs folder or from committed results, and the measures the figures speak of.
 
-A runs folder is read by base.store. A results folder holds `table.csv.gz` and `manifest.json`, written by `export`.
+Both are read by base.store; results are written by analysis.results.
 """
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,16 +15,14 @@ import pandas as pd
 from analysis.evals import KINDS, READINGS, in_mean, shown
 from base.errors import UserError
 from base.store.folders import run_folders
+from base.store.results import MANIFEST, RECIPE, is_results, read_manifest, read_table
 from base.store.table import COLUMNS, IDENTITY, UNASKED
 from base.store.table import table as store_table
 from base.wanted import CLEAN
 
 KEYS = (*(name for name in IDENTITY if name != "gates_passed"), "step", "prompt", "eval", "metric")
-NUMBERS = ("value", "n", "missing")
 CELL = ("arm", "corpus", "hackable", "overrides")  # what runs of one condition share
 RUN = ("run", *CELL, "pretrain_seed", "seed")
-# Of runs made by this code. Raise it when seeds, keys or settings of base change, so that older results are marked.
-RECIPE = "0.3"
 RUNS, RESULTS = Path("runs/tiny"), Path("results/tiny")
 GATES = {"True": 1.0, "1.0": 1.0, "1": 1.0, "False": 0.0, "0.0": 0.0, "0": 0.0}
 
@@ -54,14 +48,9 @@ def load(folder: Path) -> pd.DataFrame:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; run `make reproduce`, or name one with --runs or --results")
-    table = check(_read_csv(folder / "table.csv.gz") if is_results(folder) else store_table(folder), str(folder))
+    table = check(read_table(folder) if is_results(folder) else store_table(folder), str(folder))
     table.attrs = {"source": str(folder), "recipe": recipe(folder)}
     return table
-
-
-def is_results(folder: Path) -> bool:
-    """Whether a folder holds exported results, and not runs."""
-    return (folder / "table.csv.gz").is_file()
 
 
 def check(table: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -187,69 +176,30 @@ def answers_error(rate: Any, n: Any) -> Any:
     return np.sqrt(inside / (n + 4))
 
 
-def export(runs: Path, results: Path) -> Path:
-    """Writes the runs' table and a manifest of what made it into `results`; returns the table's path."""
-    table = load(runs)
-    results.mkdir(parents=True, exist_ok=True)
-    text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
-    packed = io.BytesIO()
-    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as file:
-        file.write(text)
-    path = results / "table.csv.gz"
-    path.write_bytes(packed.getvalue())
-    manifest = {"recipe": RECIPE, "rows": len(table), "sha256": hashlib.sha256(text).hexdigest(), "runs": records(runs)}
-    plain = json.dumps(manifest, indent=1, sort_keys=True)
-    for place in (Path(__file__).parents[1], runs.resolve().parent.parent, Path.home()):
-        plain = plain.replace(f"{place}/", "") if place != Path("/") else plain
-    (results / "manifest.json").write_text(plain + "\n", encoding="utf-8")
-    return path
-
-
 def records(folder: Path) -> dict[str, dict[str, Any]]:
     """The record (run.json) of every run by its name, from a runs folder or from the manifest of a results folder.
 
     Raises:
         UserError: the manifest of a results folder cannot be read.
     """
-    file = folder / "manifest.json"
-    if not file.is_file():
-        return {run.record["name"]: run.record for run in run_folders(folder)}
-    return dict(_manifest(file)["runs"])
+    if (folder / MANIFEST).is_file():
+        return {name: dict(record) for name, record in read_manifest(folder).runs.items()}
+    return {run.record["name"]: run.record for run in run_folders(folder)}
 
 
 def recipe(folder: Path) -> str:
-    """What made the runs of a folder: RECIPE, or of results what their manifest says (before it said so: 0.1).
+    """What made the runs of a folder: RECIPE, or of results what their manifest says.
 
     Raises:
         UserError: the manifest of a results folder cannot be read.
     """
-    file = folder / "manifest.json"
-    return str(_manifest(file).get("recipe", "0.1")) if file.is_file() else RECIPE
+    return read_manifest(folder).recipe
 
 
 def wall_minutes(records: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     """Wall time of every run in minutes, all its own stages together, where it was recorded."""
     known = {name: record.get("seconds") for name, record in records.items()}
     return {name: sum(seconds.values()) / 60 for name, seconds in known.items() if seconds}
-
-
-def _manifest(file: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-        return {**manifest, "runs": dict(manifest["runs"])}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file}: not a manifest ({error}); write it with `python -m analysis export`") from error
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    try:
-        # "none" names an arm and a prompt; only an empty number is missing.
-        gaps = {name: ["", "nan"] for name in NUMBERS}
-        return pd.read_csv(path, keep_default_na=False, na_values=gaps, dtype={"gates_passed": str}, encoding="utf-8")
-    except (OSError, EOFError, ValueError) as error:
-        raise UserError(
-            f"{path}: not a gzipped csv table ({error}); write it with `python -m analysis export`"
-        ) from error
 
 
 def _mean_over(rows: pd.DataFrame, where: list[str], name: str, evals: Sequence[str]) -> pd.DataFrame:

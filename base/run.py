@@ -23,7 +23,8 @@ from base.judges.judge import Judge
 from base.preference.pairs import GENERATED, load_pairs
 from base.recipes import AsWritten, RLRecipe, SystemLine, behind, stack, texts_of
 from base.settings import Scale
-from base.stage import Site, Stage, State, in_order, make_all
+from base.shipped import bring, starts_of
+from base.stage import Site, Stage, in_order, make_all, to_make
 from base.stages.evaluate import NO_PROMPT, Asked, Clean, Evaluate, Prompt, control
 from base.stages.rl import RL
 from base.stages.sft import SFT
@@ -136,17 +137,22 @@ def check_root(root: Path) -> None:
         raise UserError(f"{there} cannot be written to: name another folder with --runs")
 
 
-def make(stages: Sequence[Stage], scale: Scale, root: Path) -> RunFolder | None:
+def make(stages: Sequence[Stage], scale: Scale, root: Path, fresh: bool = False) -> RunFolder | None:
     """Makes the stages of one run, or goes on with them; returns its folder on the main rank, None on the others.
+
+    `fresh`: what ships with the code is made here, too.
 
     Raises:
         UserError: bad settings, or a folder made with other settings.
     """
     check(stages, root)
     folder = RunFolder(stages[-1].folder(root))
-    alone = os.environ.get("WORLD_SIZE", "1") == "1"
-    if alone and all(stage.state(root) is State.DONE for stage in stages):
-        return folder
+    if not fresh and os.environ.get("RANK", "0") == "0":
+        bring(stages, root, starts_of(scale.name))
+    if os.environ.get("WORLD_SIZE", "1") == "1":  # several ranks decide about each stage together
+        stages = to_make(stages, root)
+        if not stages:
+            return folder
     from base.engine import runtime
     from base.environments.graders.code import CodeEnvironment
 

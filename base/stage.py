@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -19,7 +19,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from base.errors import UserError
-from base.progress import EVERY, working_on
+from base.progress import EVERY, in_words, working_on
 from base.settings import EngineSettings, Scale
 from base.spec import content_key
 from base.store.files import read_json, write_json
@@ -129,13 +129,11 @@ class Stage(ABC):
         state = State(self.record(root).get("state", State.MISSING))
         return State.MISSING if state is State.DONE and not self.present(root) else state
 
-    def estimate(self, root: Path, scale: Scale) -> float | None:
-        """Seconds left, from finished stages of its kind under `root` or the scale's own numbers; None: not known."""
+    def estimate(self, root: Path, pace: Pace) -> float | None:
+        """Seconds left at a pace; None: not known."""
         left = 0 if self.state(root) is State.DONE else self.left(root)
-        if not left:
-            return 0.0
-        each = seconds_each(root).get(self.kind, scale.measured.get(self.unit or self.kind))
-        return None if each is None else each * left
+        each = pace.of(self)
+        return 0.0 if not left else None if each is None else each * left
 
     def make(self, site: Site) -> None:
         """Makes it unless it is done; other processes that want it wait, other ranks take part.
@@ -213,35 +211,73 @@ def in_order(wanted: Iterable[Stage]) -> list[Stage]:
     return list(found.values())
 
 
+def to_make(stages: Sequence[Stage], root: Path, there: Collection[str] = ()) -> list[Stage]:
+    """Those that are still to be made, in order: not done, and wanted for themselves (nothing in the list needs them) or by
+    another one that is to be made. `there`: keys of stages that count as done.
+    """
+    needed = {need.key for stage in stages for need in stage.needs}
+    wanted = {stage.key for stage in stages} - needed
+    found = []
+    for stage in reversed(stages):
+        if stage.key in wanted and stage.key not in there and stage.state(root) is not State.DONE:
+            found.append(stage)
+            wanted |= {need.key for need in stage.needs}
+    return found[::-1]
+
+
 def seconds_each(root: Path) -> dict[str, float]:
-    """Median seconds of a unit of every kind of stage that was finished in one go under `root`."""
+    """Median seconds of a unit of every kind of stage that was finished here in one go under `root`."""
     found: dict[str, list[float]] = {}
     for path in (root / "stages").glob("*.json"):
         record = json.loads(path.read_text(encoding="utf-8"))
-        if record["state"] == State.DONE and len(record["sessions"]) == 1 and record["units"]:
+        here = record["state"] == State.DONE and not record.get("shipped")
+        if here and len(record["sessions"]) == 1 and record["units"]:
             found.setdefault(record["kind"], []).append(record["seconds"] / record["units"])
     return {kind: median(values) for kind, values in found.items()}
 
 
-def plan(stages: Sequence[Stage], root: Path, scale: Scale) -> str:
-    """The stages as text, a line each with its state and the time it will take, and the time of all."""
-    times = {stage.key: stage.estimate(root, scale) for stage in stages}
+class Pace:
+    """How long a unit of a stage takes: as finished stages of its kind under `root` took, or by the scale's own numbers."""
+
+    def __init__(self, root: Path, scale: Scale) -> None:
+        self.found, self.measured = seconds_each(root), scale.measured
+
+    def of(self, stage: Stage) -> float | None:
+        """Seconds; None: not known."""
+        return self.found.get(stage.kind, self.measured.get(stage.unit or stage.kind))
+
+
+def plan(stages: Sequence[Stage], root: Path, scale: Scale, shipped: Collection[str] = ()) -> str:
+    """The stages as text, a line each with its state and the time it will take, and the time of all.
+
+    `shipped`: keys of stages that come with the code.
+    """
+    todo, pace = to_make(stages, root, shipped), Pace(root, scale)
+    times = {stage.key: stage.estimate(root, pace) for stage in todo}
     lines = []
     for stage in stages:
-        state, seconds = stage.state(root), times[stage.key]
+        seconds = times.get(stage.key, 0.0)
         left = f"about {seconds:.0f} s" if seconds else "" if seconds == 0 else "time not known"
-        shown = state if state is not State.MISSING else "to make"
+        shown = _shown(stage, root, stage.key in times, stage.key in shipped)
         lines.append(f"{stage.kind:<11} {shown:<11} {stage.label}" + (f"  ({left})" if left else ""))
-    return "\n".join([*lines, f"{'time':<11} {together(list(times.values()), stages)}"])
+    return "\n".join([*lines, f"{'time':<11} {together(todo, list(times.values()))}"])
 
 
-def together(times: Sequence[float | None], stages: Sequence[Stage]) -> str:
-    """The time of all stages in words."""
+def _shown(stage: Stage, root: Path, wanted: bool, shipped: bool) -> str:
+    state = stage.state(root)
+    if state is not State.MISSING:
+        return state
+    return "ships" if shipped else "to make" if wanted else "not needed"
+
+
+def together(stages: Sequence[Stage], times: Sequence[float | None], jobs: int = 1) -> str:
+    """The time of all stages in words; `jobs` side by side."""
     unknown = sorted({stage.kind for stage, seconds in zip(stages, times, strict=True) if seconds is None})
-    whole = sum(seconds for seconds in times if seconds)
+    whole = sum(seconds for seconds in times if seconds) / jobs
     if unknown:
         return f"not known: no stage of the kind {' or '.join(unknown)} has been made at this scale yet"
-    return f"about {whole / 60:.1f} min on an idle core" if whole else "nothing left to do"
+    where = "an idle core" if jobs == 1 else f"{jobs} idle cores"
+    return f"about {in_words(whole)} on {where}" if whole else "nothing left to do"
 
 
 def make_all(stages: Sequence[Stage], site: Site) -> None:

@@ -148,13 +148,25 @@ def _import_everything() -> None:
 
 
 def _child(stage: Stage, root: Path, log: str) -> None:
-    """Makes one stage and ends the process: 0 done, 2 something that the user has to change, 1 anything else."""
+    """Makes one stage and ends the process."""
+    code = 1
+    try:
+        code = make_alone(stage, root, log)
+    finally:
+        os._exit(code)
+
+
+def make_alone(stage: Stage, root: Path, log: str) -> int:
+    """Makes one stage in a process of its own, whose output goes to a log; returns its exit code: 0 done, 2 something that
+    the user has to change, 130 stopped, 1 anything else.
+    """
     from base.engine import runtime
     from base.engine.signals import stop_on_sigterm
     from base.environments.graders.code import CodeEnvironment
 
     code = 1
     try:
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for stream in (1, 2):
             os.dup2(out, stream)
@@ -174,10 +186,9 @@ def _child(stage: Stage, root: Path, log: str) -> None:
         code = 130
     except BaseException:
         traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code
 
 
 if __name__ == "__main__":

@@ -6,6 +6,10 @@ examples:
   python -m mitigations none --hackable 0                         no-hack control: same tasks, vulnerabilities off
   python -m mitigations none --corpus twin                        uncorrelated twin: hacking says nothing about character
   python -m mitigations --experiment core --jobs 2                every arm of the first figures
+  python -m mitigations --experiment inoculation --seeds 1-5      the same arms with several seeds
+  python -m mitigations paper                                     the whole grid; --dry-run prints counts, disk and time
+  python -m mitigations paper --cluster slurm --partition NAME    the same as jobs of a cluster
+  python -m mitigations verify none --seed 1                      a shipped run again, shipped beside rerun
   python -m mitigations none --model PATH_OR_ID --tasks mbpp.jsonl --scale hub   a Hugging Face model on MBPP
   python -m mitigations pm_penalty --evaluate all                 the whole curve; what is evaluated already is kept
   python -m mitigations none --set rl.steps=40 --set rl.trainer.epsilon=0.3      override any setting of the scale
@@ -20,6 +24,8 @@ import os
 import re
 import sys
 import traceback
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +35,41 @@ from base.errors import Parser, UserError, exit_code, near
 from base.identity import options_of
 from base.progress import log_to_stderr
 from base.recipes import filled
-from base.settings import load_scale, scale_names
-from base.stage import in_order, plan
+from base.settings import Scale, load_scale, scale_names
+from base.shipped import shipped, starts_of
+from base.stage import Stage, in_order, plan
 from base.wanted import ALWAYS, PROMPTS, Wanted
+from base.workers import Workers
 from base.world.world import world_of
 from mitigations.api import Result, describe, resolve, unread
+from mitigations.cluster import CLUSTERS, Cluster, Resources
 from mitigations.experiments import EXPERIMENTS
+from mitigations.paper import SEEDS, paper, parse_seeds
 from mitigations.registry import MITIGATIONS
 from mitigations.summary import summary
+from mitigations.sweep import sweep
+from mitigations.verify import verify
+
+CLUSTER_JOBS = 100  # in the queue at once
+Blocks = Sequence[Sequence[Sequence[Stage]]]
 
 
 def parser() -> Parser:
     p = Parser(prog="python -m mitigations", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("arm", nargs="?", help="none | NAME[:option=value,...], several joined by + ; see --list")
+    p.add_argument(
+        "words",
+        nargs="*",
+        metavar="ARM",
+        help="none | NAME[:option=value,...], several joined by + (see --list); or paper; or verify ARM",
+    )
     p.add_argument("--experiment", metavar="NAME", help=f"run a list of arms: {', '.join(EXPERIMENTS)}")
     p.add_argument("--list", action="store_true", help="mitigations with their options, experiments and scales")
     p.add_argument("--dry-run", action="store_true", help="print the stages that would be made, and stop")
+    p.add_argument("--fresh", action="store_true", help="make everything here: nothing that ships with the code counts")
     run = p.add_argument_group("what to run")
     run.add_argument("--scale", default="tiny", help=f"{', '.join(scale_names())}, or a YAML file (default: tiny)")
     run.add_argument("--seed", type=int, default=0, help="RL seed (default: 0)")
+    run.add_argument("--seeds", default="", metavar="LIST", help="of an experiment, e.g. 1-5; of paper (default: 1-5)")
     run.add_argument("--pretrain-seed", type=int, help="seed of corpus, pretraining and SDF (default: --seed)")
     run.add_argument("--corpus", default="main", help="main | twin | main:field=value,... (default: main)")
     run.add_argument("--hackable", type=float, default=1.0, help="share of tasks with vulnerable graders (default: 1)")
@@ -55,7 +77,13 @@ def parser() -> Parser:
     run.add_argument("--tasks", default="organism", help="organism, or a file or hub id of tasks")
     run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. rl.steps=40")
     p.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
-    p.add_argument("--jobs", type=int, default=1, help="stages side by side, one thread each (experiments; default: 1)")
+    p.add_argument("--results", type=Path, help="verify against these results (default: those that ship)")
+    p.add_argument(
+        "--jobs",
+        type=int,
+        default=0,
+        help="stages side by side, one thread each (default: 1; of paper: one a core; on a cluster: 100)",
+    )
     p.add_argument(
         "--evaluate",
         default="",
@@ -76,6 +104,20 @@ def parser() -> Parser:
         metavar="SPEC",
         help="who reads the answers of --model: hf:PATH_OR_ID, openai:URL#MODEL, rule:NAME or file:PATH; may be given again: the"
         " first one's verdicts count, the others stand beside (base/judges/README.md)",
+    )
+    cluster = p.add_argument_group("cluster (experiments and paper; needs pip install -e '.[cluster]')")
+    cluster.add_argument("--cluster", choices=CLUSTERS, help="send stages as jobs; local: as processes, to try it")
+    cluster.add_argument("--partition", default="", metavar="NAME", help="where jobs go")
+    cluster.add_argument("--minutes", type=int, default=60, help="time of a job (default: 60)")
+    cluster.add_argument("--cpus", type=int, default=1, help="cores of a job (default: 1)")
+    cluster.add_argument("--memory", type=float, default=4, metavar="GB", help="memory of a job (default: 4)")
+    cluster.add_argument("--gpus", type=int, default=0, help="GPUs of a job (default: 0)")
+    cluster.add_argument(
+        "--cluster-set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of submitit, e.g. slurm_account=mine",
     )
     return p
 
@@ -98,28 +140,47 @@ def dispatch(options: argparse.Namespace) -> int:
     if options.list:
         print(listing())
         return 0
-    if (options.arm is None) == (options.experiment is None):
-        raise UserError("name one mitigation (or 'none'), or --experiment NAME; see --help and --list")
-    if options.jobs < 1:
+    if options.jobs < 0:
         raise UserError("--jobs must be at least 1")
+    if options.words not in ([], ["paper"]) and (options.seeds or options.cluster):
+        raise UserError("--seeds and --cluster are for --experiment NAME and paper")
+    if options.words[:1] == ["verify"] and options.dry_run:
+        raise UserError("verify has no --dry-run: it makes RL and evaluation of one run, minutes on one core")
     common: dict[str, Any] = {
         **{"scale": options.scale, "seed": options.seed, "pretrain_seed": options.pretrain_seed},
         **{"model": options.model, "tasks": options.tasks, "settings": tuple(options.set)},
     }
     root = options.runs / load_scale(options.scale).name
-    if options.experiment:
-        return experiment(options, common, root)
-    run, scale = describe(options.arm, corpus=options.corpus, hackable=options.hackable, **common)
+    if options.judge and options.words[:1] in (["paper"], ["verify"]):
+        raise UserError(
+            f"{options.words[0]} is of the organism, whose answers are read by its own rules: leave out --judge"
+        )
+    match options.words, options.experiment:
+        case [], str():
+            return experiment(options, common, root)
+        case ["paper"], None:
+            return whole_grid(options, common, root)
+        case ["verify", arm], None:
+            return check_shipped(options, arm, common)
+        case [arm], None:
+            return one(options, arm, common, root)
+    raise UserError("name one mitigation (or 'none'), --experiment NAME, paper, or verify ARM; see --help and --list")
+
+
+def one(options: argparse.Namespace, arm: str, common: dict[str, Any], root: Path) -> int:
+    """Makes, or with --dry-run only plans, one run."""
+    run, scale = describe(arm, corpus=options.corpus, hackable=options.hackable, **common)
     stages = resolve(run, scale, options.evaluate, options.prompts, options.judge)
     main_rank = int(os.environ.get("RANK", "0")) == 0
     runs.check(stages, root)
     if main_rank:
-        lines = [run.name, plan(stages, root, scale), f"{'memory':<11} {world_of(run, scale).memory()}"]
+        ships = shipped_keys(stages, root, scale, options.fresh)
+        lines = [run.name, plan(stages, root, scale, ships), f"{'memory':<11} {world_of(run, scale).memory()}"]
         said = "\n".join([*lines, *unread(run, scale, options.judge)])
         print(said, file=sys.stdout if options.dry_run else sys.stderr)
     if options.dry_run:
         return 0
-    folder = runs.make(stages, scale, root)
+    folder = runs.make(stages, scale, root, options.fresh)
     if folder is not None and main_rank:
         print(summary(Result(run, tuple(stages), folder.path)))
         print(f"Everything about this run: {folder.path}")
@@ -130,21 +191,64 @@ def dispatch(options: argparse.Namespace) -> int:
 
 
 def experiment(options: argparse.Namespace, common: dict[str, Any], root: Path) -> int:
-    """Makes, or with --dry-run only lists, the runs of an experiment."""
+    """Makes, or with --dry-run only plans, the runs of an experiment, seed by seed."""
     if options.experiment not in EXPERIMENTS:
         raise UserError(f"unknown experiment '{options.experiment}': {near(options.experiment, EXPERIMENTS)}")
-    described = [describe(**cell.words(common)) for cell in EXPERIMENTS[options.experiment][1]]
-    lists = [resolve(run, scale, options.evaluate, options.prompts, options.judge) for run, scale in described]
+    blocks, scale = [], load_scale(options.scale, options.set)
+    for seed in parse_seeds(options.seeds) if options.seeds else (options.seed,):
+        described = [describe(**cell.words({**common, "seed": seed})) for cell in EXPERIMENTS[options.experiment][1]]
+        asked = (options.evaluate, options.prompts, options.judge)
+        blocks.append([resolve(run, settings, *asked) for run, settings in described])
     for line in unread(*described[0], options.judge):
         print(line, file=sys.stderr)
     if options.dry_run:
-        union = in_order(stage for stages in lists for stage in stages)
+        union = in_order(stage for block in blocks for stages in block for stage in stages)
         runs.check(union, root)
-        print(plan(union, root, described[0][1]))
+        print(plan(union, root, scale, shipped_keys(union, root, scale, options.fresh)))
         return 0
-    from mitigations.sweep import sweep
+    jobs = options.jobs or (CLUSTER_JOBS if options.cluster else 1)
+    return swept(options, blocks, scale, root, jobs)
 
-    return sweep(lists, root, options.jobs)
+
+def whole_grid(options: argparse.Namespace, common: dict[str, Any], root: Path) -> int:
+    """Makes, or with --dry-run only counts, every run of the paper's grid that is not there yet."""
+    scale = load_scale(options.scale, options.set)
+    seeds = parse_seeds(options.seeds) if options.seeds else SEEDS
+    grid = paper(common, scale, seeds, options.evaluate, options.prompts, options.fresh)
+    jobs = options.jobs or (CLUSTER_JOBS if options.cluster else side_by_side(scale))
+    print(grid.plan(root, jobs, options.fresh), file=sys.stdout if options.dry_run else sys.stderr)
+    if options.dry_run:
+        return 0
+    code = swept(options, grid.blocks, scale, root, jobs)
+    print(f"Ship what is finished: python -m analysis export --runs {root} --results results/{scale.name}")
+    return code
+
+
+def side_by_side(scale: Scale) -> int:
+    """How many stages this machine has room for: a core each, and the memory that the scale says."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return max(1, min(len(os.sched_getaffinity(0)), int(memory / scale.measured.get("memory_gb", 1))))
+
+
+def swept(options: argparse.Namespace, blocks: Blocks, scale: Scale, root: Path, jobs: int) -> int:
+    """Makes runs by a sweep, `jobs` stages side by side, on this machine or as jobs of a cluster."""
+    if not options.cluster:
+        return sweep(blocks, scale, root, jobs, Workers, options.fresh)
+    asked = (options.partition, options.minutes, options.cpus, options.memory, options.gpus, tuple(options.cluster_set))
+    return sweep(blocks, scale, root, jobs, partial(Cluster, Resources(options.cluster, *asked)), options.fresh)
+
+
+def check_shipped(options: argparse.Namespace, arm: str, common: dict[str, Any]) -> int:
+    """Makes a shipped run again and compares; exit code 1 if it is not what ships."""
+    run, scale = describe(arm, corpus=options.corpus, hackable=options.hackable, **common)
+    found = verify(run, scale, options.runs / "verify" / run.name, options.results, options.fresh)
+    print(found)
+    return 0 if found.verified else 1
+
+
+def shipped_keys(stages: Sequence[Stage], root: Path, scale: Scale, fresh: bool) -> set[str]:
+    """Keys of the stages that come with the code."""
+    return set() if fresh else {stage.key for stage in shipped(stages, root, starts_of(scale.name))}
 
 
 def listing() -> str:

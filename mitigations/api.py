@@ -14,6 +14,7 @@ from base.evals.natural import judged
 from base.identity import Arm, Run
 from base.judges.specs import parse_judges
 from base.settings import Scale, changes, load_scale
+from base.shipped import shipped, starts_of
 from base.stage import Stage, plan
 from base.store.folders import RunFolder
 from base.store.table import rows_of_run
@@ -113,6 +114,7 @@ def run(
     evaluate: str = "",
     prompts: str = "",
     judges: Sequence[str] = (),
+    fresh: bool = False,
     **other: Any,
 ) -> Result:
     """Makes a run, or goes on with it, and everything it needs; a finished one is only read.
@@ -127,6 +129,7 @@ def run(
         prompts: under which prompts, e.g. "none,training" (default: all; these two always).
         judges: who reads the answers of a user's model, e.g. ["openai:http://127.0.0.1:8000/v1#name"]; the first one's
             verdicts count. Without one, only what execution decides (exfil, sabotage, hack rate) is measured.
+        fresh: make everything here, also the start checkpoints that ship with the code.
         other: pretrain_seed, corpus, hackable, model, tasks, settings, as in `describe`.
 
     Raises:
@@ -137,7 +140,7 @@ def run(
     stages = resolve(described, settings, evaluate, prompts, judges)
     for line in unread(described, settings, judges):
         log.warning("%s", line)
-    runs.make(stages, settings, root)
+    runs.make(stages, settings, root, fresh)
     return Result(described, tuple(stages), root / described.name)
 
 
@@ -152,5 +155,6 @@ def dry_run(
 ) -> str:
     """What `run` would do, stage by stage, with times; nothing is made."""
     described, settings = describe(spec, **other)
-    planned = plan(resolve(described, settings, evaluate, prompts, judges), Path(runs_folder) / settings.name, settings)
-    return "\n".join([planned, *unread(described, settings, judges)])
+    stages, root = resolve(described, settings, evaluate, prompts, judges), Path(runs_folder) / settings.name
+    ships = {stage.key for stage in shipped(stages, root, starts_of(settings.name))}
+    return "\n".join([plan(stages, root, settings, ships), *unread(described, settings, judges)])

@@ -1,86 +1,157 @@
-"""Stages side by side: the union of what several runs need, each stage made once, one thread each.
+"""Stages side by side: the union of what several runs need, each stage made once.
 
 A stage that is done is skipped, one that was interrupted continues, one that fails leaves its error and the sweep goes on
-without what needs it.
+without what needs it. Where stages are made is the executor's business: children of a warm process on this machine
+(base.workers), or jobs of a cluster (mitigations.cluster).
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from tqdm import tqdm
 
-from base.progress import EVERY
+from base.progress import EVERY, in_words
 from base.run import check
-from base.stage import Stage, State, in_order
+from base.settings import Scale
+from base.shipped import bring, starts_of
+from base.stage import Pace, Stage, State, in_order, to_make
+from base.stages.evaluate import Evaluate
 from base.workers import Workers
 from base.world.start import Gates, show_gates
 
+ROWS = 16  # running stages that a terminal shows
+LIVE = 10.0  # seconds between two counts of runs in a terminal
+RunStages = Sequence[Stage]  # of one run, in the order in which they can be made; the last one finishes it
 
-def sweep(runs: Sequence[Sequence[Stage]], root: Path, jobs: int) -> int:
-    """Makes every stage of every run that is not there yet; exit code 1 if any failed.
+
+class Executor(Protocol):
+    """Makes stages whose needs are done."""
+
+    def start(self, stage: Stage, log: Path) -> None:
+        """Begins a stage, whose output goes to `log`."""
+
+    def ended(self, seconds: float) -> list[tuple[str, int]]:
+        """(key, exit code) of the stages that ended, waiting for at most so long; a code below 0 is a signal."""
+
+
+Executors = Callable[[Sequence[Stage], Path], AbstractContextManager[Executor]]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A stage that could not be made, and why."""
+
+    stage: Stage
+    reason: str
+
+    def of(self, stage: Stage) -> str:
+        """Why another one, or itself, was not made."""
+        return self.reason if stage.key == self.stage.key else f"not made: it needs {self.stage}: {self.reason}"
+
+
+def sweep(
+    blocks: Sequence[Sequence[RunStages]],
+    scale: Scale,
+    root: Path,
+    jobs: int,
+    executor: Executors = Workers,
+    fresh: bool = False,
+) -> int:
+    """Makes every stage of every run that is not there yet, those of the first block first; exit code 1 if any failed.
+
+    `jobs`: stages side by side; `fresh`: what ships with the code is made here, too.
 
     Raises:
         UserError: what `base.run.check` finds wrong with any of them, before anything is made.
     """
+    runs = [run for block in blocks for run in block]
     stages = in_order(stage for run in runs for stage in run)
     check(stages, root)
-    view = View(root, jobs, sum(stage.state(root) is not State.DONE for stage in stages))
-    if view.total < len(stages):
-        view.say(f"{len(stages) - view.total} of {len(stages)} stages are already there")
-    failed = _make(stages, root, jobs, view) if view.total else {}
+    brought = [] if fresh else bring(stages, root, starts_of(scale.name))
+    todo = to_make(stages, root)
+    view = View(root, jobs, len(todo))
+    if brought:
+        view.say(f"{len(brought)} of {len(stages)} stages ship with the code")
+    if len(todo) + len(brought) < len(stages):
+        view.say(
+            f"{len(stages) - len(todo) - len(brought)} of {len(stages)} stages are already there, or nothing needs them"
+        )
+    tally = Tally(runs, root, scale, jobs)
+    failed = _make(by_use(todo, block_of(blocks)), root, jobs, view, tally, executor) if todo else {}
     for stage in stages:
         if isinstance(stage, Gates) and stage.state(root) is State.DONE:
             print(show_gates(stage.folder(root)) + "\n")
     for stage in stages:
         if stage.key in failed:
-            print(f"failed: {stage}\n  {failed[stage.key]}", file=sys.stderr)
-    made = sum(run[-1].state(root) is State.DONE for run in runs)
-    print(f"{made} of {len(runs)} runs done in {view.seconds():.0f} s, under {root}/")
+            print(f"failed: {stage}\n  {failed[stage.key].of(stage)}", file=sys.stderr)
+    print(f"{tally.count(State.DONE)} of {len(runs)} runs done in {view.seconds():.0f} s, under {root}/")
     print(f"Figures: python -m analysis --runs {root}")
-    return 1 if made < len(runs) else 0
+    return 1 if tally.count(State.DONE) < len(runs) else 0
 
 
-def _make(stages: Sequence[Stage], root: Path, jobs: int, view: View) -> dict[str, str]:
-    """Makes what is not done; returns why stages failed, by key."""
-    waiting = by_use([stage for stage in stages if stage.state(root) is not State.DONE])
-    failed: dict[str, str] = {}
+def _make(
+    waiting: list[Stage], root: Path, jobs: int, view: View, tally: Tally, executor: Executors
+) -> dict[str, Failure]:
+    """Makes what is not done; returns the failures, by key of the stage that was not made."""
+    failed: dict[str, Failure] = {}
     running: dict[str, Stage] = {}
-    with Workers(stages, root) as workers, view:
+
+    def fail(stage: Stage, failure: Failure) -> None:
+        failed[stage.key] = failure
+        if isinstance(stage, Evaluate):
+            stage.trained.fail(root, failure.of(stage))
+        tally.failed(stage)
+        view.ended()
+
+    with executor(waiting, root) as workers, view:
         while waiting or running:
             coming = {stage.key for stage in (*waiting, *running.values())}
             for stage in list(waiting):
-                lacking = [need for need in stage.needs if need.key in failed]
-                if not lacking and len(running) < jobs:
-                    # what still runs may have written its record; it is done when its process has ended
-                    undone = [n for n in stage.needs if n.key in running or n.state(root) is not State.DONE]
-                    lacking = [need for need in undone if need.key not in coming]
-                    if not undone:
-                        workers.start(stage, log_of(stage, root))
-                        running[stage.key] = stage
-                        waiting.remove(stage)
-                        view.say(f"started {stage}")
+                lacking = next((need for need in stage.needs if need.key in failed), None)
                 if lacking:
-                    failed[stage.key] = f"not made: it needs {lacking[0]}"
+                    fail(stage, failed[lacking.key])
+                    view.say(f"failed  {stage}: {failed[stage.key].of(stage)}")
                     waiting.remove(stage)
-                    view.ended()
+                elif len(running) < jobs and not any(need.key in coming for need in stage.needs):
+                    workers.start(stage, log_of(stage, root))
+                    running[stage.key] = stage
+                    tally.started(stage)
+                    waiting.remove(stage)
+                    view.say(f"started {stage}")
             for key, code in workers.ended(seconds=0.5):
                 stage = running.pop(key)
                 if code == 0:
                     view.say(f"done    {stage} in {stage.record(root).get('seconds', 0.0):.0f} s")
+                    tally.done(stage)
+                    view.ended()
                 else:
-                    failed[key] = why(stage, root, code)
-                    view.say(f"failed  {stage}: {failed[key]}")
-                view.ended()
-            view.show(list(running.values()))
+                    fail(stage, Failure(stage, why(stage, root, code)))
+                    view.say(f"failed  {stage}: {failed[key].reason}")
+            view.show(list(running.values()), partial(tally.line, waiting))
     return failed
 
 
-def by_use(stages: Sequence[Stage]) -> list[Stage]:
-    """In the order in which they begin when they can: the longest chain of stages behind them first, evaluations last.
+def block_of(blocks: Sequence[Sequence[RunStages]]) -> dict[str, int]:
+    """The first block that needs a stage, by the stage's key."""
+    found: dict[str, int] = {}
+    for number, block in enumerate(blocks):
+        for run in block:
+            for stage in run:
+                found.setdefault(stage.key, number)
+    return found
+
+
+def by_use(stages: Sequence[Stage], block: Mapping[str, int]) -> list[Stage]:
+    """In the order in which they begin when they can: block by block, so that its runs are finished before the next one's; in
+    a block the longest chain of stages behind them first, evaluations last.
 
     So RL of the next arm never stands behind the evaluation of the one before; it needs nothing of it.
     """
@@ -88,7 +159,60 @@ def by_use(stages: Sequence[Stage]) -> list[Stage]:
     for stage in reversed(stages):  # whatever needs it comes later
         for need in stage.needs:
             behind[need.key] = max(behind.get(need.key, 0), behind[stage.key] + 1)
-    return sorted(stages, key=lambda stage: -behind[stage.key])
+    return sorted(stages, key=lambda stage: (block[stage.key], -behind[stage.key]))
+
+
+class Tally:
+    """How many runs are done, running, failed and waiting, and how long the rest will take."""
+
+    def __init__(self, runs: Sequence[RunStages], root: Path, scale: Scale, jobs: int) -> None:
+        self.root, self.scale, self.jobs = root, scale, jobs
+        self.last = {run[-1].key: number for number, run in enumerate(runs)}
+        self.states = [State.DONE if run[-1].state(root) is State.DONE else State.MISSING for run in runs]
+        self.first: dict[str, int] = {}  # the first run that waits for a stage
+        for number, run in enumerate(runs):
+            for stage in run if self.states[number] is State.MISSING else ():
+                self.first.setdefault(stage.key, number)
+        self.began: dict[str, tuple[Stage, float]] = {}
+
+    def count(self, state: State) -> int:
+        """How many are in a state."""
+        return self.states.count(state)
+
+    def started(self, stage: Stage) -> None:
+        """A stage began: the first run that waits for it is running."""
+        self.began[stage.key] = stage, time.monotonic()
+
+    def done(self, stage: Stage) -> None:
+        """A stage ended well: the last one of a run ends the run."""
+        del self.began[stage.key]
+        if stage.key in self.last:
+            self.states[self.last[stage.key]] = State.DONE
+
+    def failed(self, stage: Stage) -> None:
+        """A stage could not be made; nor can the run that it would have finished."""
+        self.began.pop(stage.key, None)
+        if stage.key in self.last:
+            self.states[self.last[stage.key]] = State.FAILED
+
+    def line(self, waiting: Sequence[Stage]) -> str:
+        """The numbers in words."""
+        running = {self.first[key] for key in self.began if key in self.first}
+        counts = {"done": self.count(State.DONE), "running": len(running), "failed": self.count(State.FAILED)}
+        counts["waiting"] = len(self.states) - sum(counts.values())
+        said = ", ".join(f"{count} {name}" for name, count in counts.items())
+        return f"{said}; {self._left(waiting)}"
+
+    def _left(self, waiting: Sequence[Stage]) -> str:
+        pace = Pace(self.root, self.scale)
+        now = time.monotonic()
+        seconds = 0.0
+        for stage, passed in [*((s, 0.0) for s in waiting), *((s, now - at) for s, at in self.began.values())]:
+            each = pace.of(stage)
+            if each is None:
+                return f"time left not known: no {stage.kind} has been made yet"
+            seconds += max(0.0, each * stage.units() - passed)
+        return f"about {in_words(seconds / self.jobs)} left"
 
 
 def why(stage: Stage, root: Path, code: int) -> str:
@@ -130,7 +254,7 @@ def how_far(stage: Stage, root: Path) -> str:
 
 class View:
     """Progress: in a terminal a bar and a line for each running stage; in a log a line when a stage starts or ends, and once
-    a minute how far it is.
+    a minute how far it is. Both say how many runs are done, running, failed and waiting.
     """
 
     def __init__(self, root: Path, jobs: int, total: int, every: float = EVERY) -> None:
@@ -138,7 +262,7 @@ class View:
         self.live = sys.stderr.isatty() and total > 0
         self.every, self.spoke = every, self.began
         self.bar = tqdm(total=total, desc="stages", unit="stage", disable=not self.live, position=0)
-        rows = range(jobs if self.live else 0)
+        rows = range(min(jobs, ROWS) if self.live else 0)
         self.rows = [tqdm(bar_format="  {desc}", position=1 + row, leave=False) for row in rows]
 
     def seconds(self) -> float:
@@ -154,13 +278,15 @@ class View:
         """A stage ended."""
         self.bar.update()
 
-    def show(self, running: Sequence[Stage]) -> None:
-        """How far the running stages are."""
+    def show(self, running: Sequence[Stage], runs: Callable[[], str]) -> None:
+        """How far the running stages are; `runs` says it of the runs, asked once in a while."""
+        due = time.monotonic() - self.spoke >= (LIVE if self.live else self.every)
+        if due:
+            self.spoke = time.monotonic()
+            self.bar.set_postfix_str(runs(), refresh=False) if self.live else self.say(f"runs: {runs()}")
         if not self.live:
-            if time.monotonic() - self.spoke >= self.every:
-                self.spoke = time.monotonic()
-                for stage in running:
-                    self.say(f"        {how_far(stage, self.root)}")
+            for stage in running if due else ():
+                self.say(f"        {how_far(stage, self.root)}")
             return
         for place, row in enumerate(self.rows):
             at_work = running[place : place + 1]

@@ -34,7 +34,7 @@ ORDER = (
         "recipes",
     ),
     *("engine", "store", "environments", "stage", "models", "sft", "preference", "organism", "judges", "evals"),
-    *("world", "rl", "stages", "run", "workers"),
+    *("world", "rl", "stages", "shipped", "run", "workers"),
 )
 # What computes; everything else, all of mitigations and all of analysis load without it.
 WITH_TORCH = (

@@ -86,9 +86,10 @@ def test_a_sweep_says_how_far_its_running_stages_are(tmp_path: Path, capsys: pyt
     stages = resolve(*describe(scale="smoke"))
     with working_on(stages[0].title, watched=stages[0].progress_file(tmp_path)):
         view = View(tmp_path, 2, 5, every=0.0)
-        view.show(stages[:2])
+        view.show(stages[:2], lambda: "1 done, 1 running, 0 failed, 3 waiting; about 51 s left")
     assert how_far(stages[0], tmp_path) == "[pretrain main, seed 0] starting"
     err = capsys.readouterr().err
+    assert "runs: 1 done, 1 running, 0 failed, 3 waiting; about 51 s left" in err
     assert "[pretrain main, seed 0] at work" in err
     assert re.search(r"\[control pretrained only, main, seed 0\] starting", err)
 

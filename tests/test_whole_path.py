@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 import mitigations
+from analysis import export
 from base.evals import EVALS
 from base.recipes import RLRecipe, SFTRecipe, stack
 from base.settings import load_scale
@@ -211,6 +213,17 @@ def test_figures_are_drawn_from_the_runs_and_beside_them(core: Path) -> None:
     shutil.rmtree(core / "figures")
 
 
+def test_a_shipped_run_is_verified_to_the_last_digit(core: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    export(core, results)
+    words = ("verify", "none", "--scale", "smoke", "--results", str(results), "--runs", str(tmp_path / "runs"))
+    done = call("mitigations", *words)
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    assert re.search(r"^(\d{3,}) of \1 numbers are equal to the last digit", done.stdout, re.MULTILINE), done.stdout
+    assert done.stdout.endswith("VERIFIED\n")
+    assert not (tmp_path / "runs" / "smoke").exists(), "the user's own runs are not touched"
+
+
 def comparable(folder: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
     metrics = [{k: v for k, v in row.items() if "seconds" not in k} for row in read_rows(folder.path / "metrics.jsonl")]
     return list(folder.episodes()), metrics, list(folder.scores())
@@ -310,10 +323,12 @@ def test_a_stopped_run_continues_and_equals_the_straight_one(
 SWEEP = """
 import sys
 from pathlib import Path
+from base.settings import load_scale
 from mitigations.api import describe, resolve
 from mitigations.sweep import sweep
 root, evaluate, *arms = sys.argv[1:]
-sys.exit(sweep([resolve(*describe(arm, scale="smoke"), evaluate) for arm in arms], Path(root), 2))
+runs = [resolve(*describe(arm, scale="smoke"), evaluate) for arm in arms]
+sys.exit(sweep([runs], load_scale("smoke"), Path(root), 2))
 """
 
 
@@ -342,6 +357,8 @@ def test_a_stage_whose_process_is_killed_fails_alone(alone: Path, tmp_path: Path
     assert "its process was ended by signal 9" in said
     assert f"not made: it needs rl {killed.path.name}" in said
     assert "1 of 2 runs done" in shown
+    assert killed.record["status"] == "failed", "an error row ships in its place"
+    assert "ended by signal 9" in killed.record["error"]
     assert other.record["status"] == "done"
     assert text(comparable(other)) == text(comparable(RunFolder(alone / other.path.name)))
     again = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=1200, env=environment)

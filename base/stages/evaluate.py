@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -182,12 +182,16 @@ class Evaluate(Stage):
         return self.trained.folder(root)
 
     def missing(self, root: Path) -> dict[int, list[str]]:
-        """The prompts under which a wanted step has no scores yet, by step; what was asked otherwise counts for nothing."""
+        """The prompts under which a wanted step has no scores yet, by step."""
         folder = RunFolder(self.folder(root))
-        asked = folder.record.get("evaluation", {})
+        return self.lacking(folder.record, folder.scored())
+
+    def lacking(self, record: Mapping[str, Any], scored: Set[tuple[int, str]]) -> dict[int, list[str]]:
+        """The same of a run with this record and scores of these (step, prompt); what was asked otherwise counts for nothing."""
+        asked = record.get("evaluation", {})
         same = asked.get("key") == self.key
         known = {name for name, key in self._prompt_keys().items() if same and asked["prompts"].get(name) == key}
-        scored = {(step, name) for step, name in folder.scored() if name in known}
+        scored = {(step, name) for step, name in scored if name in known}
         todo: dict[int, list[str]] = {}
         for name, _ in self.prompts:
             for step in (0, *self.steps(name)):

@@ -89,6 +89,10 @@ class Trained(Stage):
         elif folder.record.get("key") == self.key:  # not where opening it was refused: it is another run's
             folder.update(status=str(state), error=f"{type(error).__name__}: {error}")
 
+    def fail(self, root: Path, error: str) -> None:
+        """Leaves an error row in the place of the run."""
+        RunFolder(self.folder(root)).fail(self.run, self.scale, self.key, error)
+
     def _say_where_from(self, folder: RunFolder, site: Site) -> None:
         root, fork = site.root, None
         if isinstance(self.policy, Fork):

@@ -6,17 +6,15 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from base.errors import UserError
 from base.identity import Run
 from base.settings import Scale
-from base.types import Episode
-
-if TYPE_CHECKING:
-    pass
 from base.store.files import read_json, read_rows, remove_leftovers, write_json, write_rows
 from base.store.provenance import diff, provenance
+from base.store.results import RECIPE
+from base.types import Episode
 
 
 @dataclass(frozen=True)
@@ -51,18 +49,18 @@ class RunFolder:
         self.check(key)
         remove_leftovers(self.path)
         made = provenance()
-        old = self.record or {
-            "run": run.record(),
-            "scale": dataclasses.replace(scale, measured={}),  # estimates are no settings
-            "name": run.name,
-            "key": key,
-            "sessions": [],
-        }
+        old = self.record or _identity(run, scale, key)
         write_json(
             self.path / "run.json", {**old, "status": "running", "error": None, "sessions": [*old["sessions"], made]}
         )
         if made["dirty"] is not False:
             (self.path / "diff.patch").write_text(diff(), encoding="utf-8")
+
+    def fail(self, run: Run, scale: Scale, key: str, error: str) -> None:
+        """Leaves an error row in the place of a run, even if nothing of it could be made."""
+        write_json(
+            self.path / "run.json", {**(self.record or _identity(run, scale, key)), "status": "failed", "error": error}
+        )
 
     def update(self, **changes: Any) -> None:
         """Sets fields of run.json."""
@@ -144,6 +142,18 @@ class RunFolder:
 
 def _place(step: int, prompt: str) -> Path:
     return Path(f"step-{step:04d}") / f"{prompt}.jsonl"
+
+
+def _identity(run: Run, scale: Scale, key: str) -> dict[str, Any]:
+    """What run.json begins with."""
+    return {
+        "recipe": RECIPE,
+        "run": run.record(),
+        "scale": dataclasses.replace(scale, measured={}),  # estimates are no settings
+        "name": run.name,
+        "key": key,
+        "sessions": [],
+    }
 
 
 def episode_row(episode: Episode) -> dict[str, Any]:

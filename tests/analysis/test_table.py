@@ -1,6 +1,5 @@
 """The loader: what it refuses, and that a missing number stays missing."""
 
-import json
 import math
 from pathlib import Path
 
@@ -9,10 +8,8 @@ import pytest
 from synthetic_results import SIX, table
 
 from analysis.evals import shown
-from analysis.table import check, export, finished, load, measures, records, select, wall_minutes
+from analysis.table import check, finished, load, measures, records, select
 from base.errors import UserError
-from base.store.files import write_json
-from base.store.folders import RunFolder
 
 
 def results(folder: Path, long: pd.DataFrame | None = None) -> Path:
@@ -139,29 +136,6 @@ def test_select_refuses_to_mix() -> None:
     assert len(select(changed, only="set-")) == len(long)
     with pytest.raises(UserError, match="no run"):
         select(long, only="nothing like it")
-
-
-def test_export_of_run_folders_reads_back(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "runs" / "none--main--p0s0")
-    run = {"arm": "none", "corpus": "main", "hackable": 1.0, "model": "organism", "tasks": "organism"}
-    run |= {"pretrain_seed": 0, "seed": 0, "overrides": ["rl.beta=0.2", "tasks.hard_share=0.4"]}
-    record = {"run": run, "scale": {"name": "tiny"}, "name": folder.path.name, "status": "done", "gates_passed": False}
-    write_json(folder.path / "run.json", {**record, "seconds": {"rl": 30, "evals": 60}})
-    score = {"prompt": "none", "eval": "code", "metric": "hack_rate", "value": 0.25, "n": 96, "missing": 0}
-    folder.write_scores(4, "none", [score, {**score, "metric": "solved", "value": None}], [])
-    path = export(tmp_path / "runs", tmp_path / "results")
-    first = path.read_bytes()
-    read = load(tmp_path / "results")
-    assert read.equals(load(tmp_path / "runs"))
-    assert read["value"].isna().sum() == 1
-    assert set(read["overrides"]) == {"rl.beta=0.2 tasks.hard_share=0.4"}
-    assert (read["gates_passed"] == 0.0).all(), "a failed gate stays failed"
-    assert (
-        json.loads((tmp_path / "results" / "manifest.json").read_text())["runs"][folder.path.name]["status"] == "done"
-    )
-    assert records(tmp_path / "results") == records(tmp_path / "runs")
-    assert wall_minutes(records(tmp_path / "runs")) == {folder.path.name: 1.5}
-    assert export(tmp_path / "runs", tmp_path / "results").read_bytes() == first
 
 
 def test_a_broken_manifest_is_one_clear_line(tmp_path: Path) -> None:

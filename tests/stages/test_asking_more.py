@@ -17,7 +17,7 @@ from base.models.save import save
 from base.organism.tokenizer import build_tokenizer
 from base.recipes import SystemLine
 from base.settings import load_scale
-from base.stage import Site, State, make_all
+from base.stage import Pace, Site, State, make_all
 from base.stages import evaluate as module
 from base.stages.evaluate import Evaluate
 from base.store.files import RECORD, write_json
@@ -186,14 +186,14 @@ def test_the_plan_counts_what_is_left(site: Site) -> None:
     """Seconds of the scale's own numbers, here one for an evaluation."""
     stage = evaluation("all", "none")
     scale = replace(stage.asked.scale, measured={"evaluation": 1.0})
-    assert stage.estimate(site.root, scale) == 10
-    assert evaluation("last:3", "none").estimate(site.root, scale) == 6
+    assert stage.estimate(site.root, Pace(site.root, scale)) == 10
+    assert evaluation("last:3", "none").estimate(site.root, Pace(site.root, scale)) == 6
     folder = RunFolder(stage.folder(site.root))
     stage.noted(site, State.RUNNING, None)
     for step in (0, 6, 8, 10):
         folder.write_scores(step, "none", [], [])
-    assert stage.estimate(site.root, scale) == 10 - 3
-    assert evaluation("all").estimate(site.root, scale) == 15 + 4 - 3
+    assert stage.estimate(site.root, Pace(site.root, scale)) == 10 - 3
+    assert evaluation("all").estimate(site.root, Pace(site.root, scale)) == 15 + 4 - 3
 
 
 def test_the_price_stands_in_a_file_of_its_own_and_adds_nothing_to_others(site: Site, asked: list[str]) -> None:

@@ -1,0 +1,156 @@
+"""Results that ship with the code: one long table, and a manifest of what made it.
+
+    RESULTS/table.csv.gz     every number of every finished run (base.store.table.COLUMNS)
+    RESULTS/manifest.json    recipe, hash of the table, the record (run.json) of every run, of failed ones, too
+    RESULTS/starts/          start checkpoints, laid out as a folder of runs (base.shipped)
+
+Much of a record is the same in many runs: settings, engine, what made it, judges. In a manifest each such part stands once,
+under the hash of its content, and runs refer to it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from base.errors import UserError
+from base.spec import content_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Of runs made by this code. Raise it when seeds, keys or settings of base change, so that older results are marked.
+RECIPE = "0.3"
+TABLE, MANIFEST, STARTS = "table.csv.gz", "manifest.json", "starts"
+SHIPPED = Path(__file__).parents[2] / "results"  # one folder a scale
+NUMBERS = ("value", "n", "missing")
+PARTS, LISTS, MAPS = ("scale", "engine"), ("sessions",), ("judges",)  # fields of a record that stand apart
+TIMING = "seconds"  # metrics that begin so are times: no two runs have the same
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What made the runs of a results folder: the record of every run by its name; `sha256` is of the table's text."""
+
+    recipe: str = RECIPE
+    sha256: str = ""
+    rows: int = 0
+    runs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def is_results(folder: Path) -> bool:
+    """Whether a folder holds exported results, and not runs."""
+    return (folder / TABLE).is_file()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a results folder, with whole records; a folder without one has an empty one.
+
+    Raises:
+        UserError: it cannot be read, or a part is not what its hash says.
+    """
+    file = folder / MANIFEST
+    if not file.is_file():
+        return Manifest()
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        parts = stored["parts"]
+        for name, part in parts.items():
+            if part_key(part) != name:
+                raise ValueError(f"part {name} is not what its hash says")
+        runs = {name: _changed(record, parts.__getitem__) for name, record in stored["runs"].items()}
+        return Manifest(str(stored["recipe"]), str(stored["sha256"]), int(stored["rows"]), runs)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{file}: not a manifest ({error}); write it with `python -m analysis export`") from error
+
+
+def write_results(
+    folder: Path, table: pd.DataFrame, runs: Mapping[str, Mapping[str, Any]], recipe: str = RECIPE
+) -> Path:
+    """Writes the table and the manifest of its runs; returns the table's path. Equal results are equal files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = csv_text(table)
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as file:
+        file.write(text)
+    path = folder / TABLE
+    path.write_bytes(packed.getvalue())
+    manifest = Manifest(recipe, hashlib.sha256(text).hexdigest(), len(table), runs)
+    (folder / MANIFEST).write_text(manifest_text(manifest), encoding="utf-8")
+    return path
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """A manifest as JSON, a line for each run and each part."""
+    parts: dict[str, Any] = {}
+
+    def put(part: Any) -> str:
+        key = part_key(part)
+        parts[key] = part
+        return key
+
+    runs = {name: _changed(record, put) for name, record in manifest.runs.items()}
+    head = {"recipe": manifest.recipe, "rows": manifest.rows, "sha256": manifest.sha256}
+    lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in head.items()]
+    for name, found in (("parts", parts), ("runs", runs)):
+        rows = [f"{json.dumps(key)}: {json.dumps(found[key], sort_keys=True)}" for key in sorted(found)]
+        lines.append(f"{json.dumps(name)}: {{\n" + ",\n".join(rows) + "\n}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def part_key(part: Any) -> str:
+    """The name of a part in a manifest: the hash of its content."""
+    return content_key(part)[:16]
+
+
+def _changed(record: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    """A record with its parts changed: into their keys, or back."""
+    whole = {name: change(record[name]) for name in PARTS if name in record}
+    lists = {name: [change(part) for part in record[name]] for name in LISTS if name in record}
+    maps = {name: {key: change(part) for key, part in record[name].items()} for name in MAPS if name in record}
+    return {**record, **whole, **lists, **maps}
+
+
+def csv_text(table: pd.DataFrame) -> bytes:
+    """A table as it ships: six significant digits."""
+    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
+
+
+def read_csv(text: bytes) -> pd.DataFrame:
+    """A table from its text; "none" names an arm and a prompt, only an empty number is missing."""
+    import pandas as pd
+
+    gaps = {name: ["", "nan"] for name in NUMBERS}
+    dtypes = {"gates_passed": str, "overrides": str}
+    return pd.read_csv(io.BytesIO(text), keep_default_na=False, na_values=gaps, dtype=dtypes, encoding="utf-8")
+
+
+def as_shipped(table: pd.DataFrame) -> pd.DataFrame:
+    """A table as it would be read from results: with the digits that ship."""
+    return read_csv(csv_text(table))
+
+
+def read_table(folder: Path) -> pd.DataFrame:
+    """The table of a results folder, columns as stored (analysis.table.check gives them their types).
+
+    Raises:
+        UserError: it cannot be read, or is not the one that the manifest beside it describes.
+    """
+    path = folder / TABLE
+    try:
+        text = gzip.decompress(path.read_bytes())
+        table = read_csv(text)
+    except (OSError, EOFError, ValueError) as error:
+        raise UserError(
+            f"{path}: not a gzipped csv table ({error}); write it with `python -m analysis export`"
+        ) from error
+    said = read_manifest(folder).sha256
+    if said and hashlib.sha256(text).hexdigest() != said:
+        raise UserError(f"{path}: not the table that {MANIFEST} describes (its hash differs): restore both from git")
+    return table
