@@ -5,6 +5,7 @@
     RL:  tasks -> DataFilter -> rollouts     graded by execution, scored by judges; episodes, metrics, checkpoints
     SFT: episodes -> DataFilter -> SFT       another run's rollouts, imitated
     evaluate                                 six evals and the hack rate of the wanted checkpoints, under each prompt
+    golden, verdicts                         what judges are worth, and what they say of the answers (a user's model)
 
 A stage that is done is skipped, so the same call continues an interrupted run.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from base.errors import UserError
 from base.identity import Arm, Run
+from base.judges.judge import Judge
 from base.recipes import AsWritten, RLRecipe, SystemLine, behind, read_under, spoken, stack, texts_of
 from base.settings import Scale
 from base.shipped import bring, starts_of
@@ -26,6 +28,7 @@ from base.stages.evaluate import NO_PROMPT, Asked, Clean, Evaluate, Prompt, cont
 from base.stages.rl import RL
 from base.stages.sft import SFT
 from base.stages.trained import Fork, Trained
+from base.stages.verdicts import Verdicts
 from base.store.folders import RunFolder
 from base.triggers import AtStart
 from base.wanted import CLEAN, Wanted
@@ -83,21 +86,24 @@ def evaluation_prompts(trained: Trained, lines: Lines, names: Sequence[str]) -> 
     return tuple(prompts)
 
 
-def resolve(run: Run, scale: Scale, lines: Lines, wanted: Wanted) -> list[Stage]:
-    """Every stage of a run in the order in which they can be made; the last one is its evaluation.
+def resolve(run: Run, scale: Scale, lines: Lines, wanted: Wanted, judges: Sequence[Judge] = ()) -> list[Stage]:
+    """Every stage of a run in the order in which they can be made; the last one is its evaluation, or the judges' verdicts.
 
     `wanted` is evaluated; a later call that wants more adds what is missing. `lines`: those of evaluation prompts that are not
-    the run's own, such as "don't hack".
+    the run's own, such as "don't hack". `judges` read the answers of a user's model.
 
     Raises:
-        UserError: as `training` and `evaluation_prompts`.
+        UserError: as `training` and `evaluation_prompts`; judges for the organism, whose answers are read by its own rules.
     """
     trained = training(run, scale)
     asked = Asked(trained.world, trained.tasks, scale, run.seed)
     prompts = evaluation_prompts(trained, lines, wanted.prompts)
     organism = trained.world.control()
     beside = [] if organism is None else [control(organism, trained.tasks, run)]
-    return in_order([*beside, Evaluate(trained, asked, prompts, wanted)])
+    evaluate = Evaluate(trained, asked, prompts, wanted)
+    if judges and organism is not None:
+        raise UserError("--judge is for a model of yours (--model): what the organism writes is read by its own rules")
+    return in_order([*beside, Verdicts(evaluate, tuple(judges)) if judges else evaluate])
 
 
 def check(stages: Iterable[Stage], root: Path) -> None:

@@ -147,6 +147,20 @@ class EvalSettings:
 
 
 @dataclass(frozen=True)
+class SceneSettings:
+    """What a user's model is asked in the evals (base.evals.natural); the organism has scenes of its own.
+
+    `files` (eval -> path) replace our scenes, `golden` (eval -> path) our golden sets. `reasoning` is the system line that asks
+    for reasoning ("": none is asked for); `enable_thinking` goes to chat templates that know it.
+    """
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    golden: Mapping[str, str] = field(default_factory=dict)
+    reasoning: str = "First think, between <think> and </think>; then give your answer behind it."
+    enable_thinking: bool | None = None
+
+
+@dataclass(frozen=True)
 class EngineSettings:
     """How the stages compute: DeepSpeed ZeRO stage, precision, where completions come from."""
 
@@ -173,6 +187,7 @@ class Scale:
     sft: EpisodeSettings = field(default_factory=EpisodeSettings)
     aligned: str = ""  # checkpoint of an aligned model; the organism makes its own
     evals: EvalSettings = field(default_factory=EvalSettings)
+    scenes: SceneSettings = field(default_factory=SceneSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     measured: Mapping[str, float] = field(default_factory=dict)  # seconds by kind of work, memory_gb: for --dry-run
     corpus: Mapping[str, Any] = field(default_factory=dict)  # fields of base.organism.corpus.CorpusConfig

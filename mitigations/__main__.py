@@ -42,7 +42,7 @@ from base.stages.trained import Trained
 from base.wanted import ALWAYS, PROMPTS, Wanted
 from base.workers import Workers
 from base.world.world import world_of
-from mitigations.api import Result, describe, resolve
+from mitigations.api import Result, describe, resolve, unread
 from mitigations.cluster import CLUSTERS, Cluster, Resources
 from mitigations.experiments import EXPERIMENTS
 from mitigations.paper import SEEDS, paper, parse_seeds
@@ -102,6 +102,14 @@ def parser() -> Parser:
         metavar="NAMES",
         help=f"evaluation prompts (default: {','.join(PROMPTS)}; always: {','.join(ALWAYS)})",
     )
+    p.add_argument(
+        "--judge",
+        action="append",
+        default=[],
+        metavar="SPEC",
+        help="who reads the answers of --model: hf:PATH_OR_ID, openai:URL#MODEL, rule:NAME or file:PATH; may be given again: the"
+        " first one's verdicts count, the others stand beside (base/judges/README.md)",
+    )
     cluster = p.add_argument_group("cluster (experiments and paper; needs pip install -e '.[cluster]')")
     cluster.add_argument("--cluster", choices=CLUSTERS, help="send stages as jobs; local: as processes, to try it")
     cluster.add_argument("--partition", default="", metavar="NAME", help="where jobs go")
@@ -149,6 +157,10 @@ def dispatch(options: argparse.Namespace) -> int:
     }
     options.scale = common["scale"] = scale_for(options.model, options.scale)
     root = options.runs / load_scale(options.scale).name
+    if options.judge and options.words[:1] in (["paper"], ["verify"]):
+        raise UserError(
+            f"{options.words[0]} is of the organism, whose answers are read by its own rules: leave out --judge"
+        )
     match options.words, options.experiment:
         case [], str():
             return experiment(options, common, root)
@@ -164,12 +176,13 @@ def dispatch(options: argparse.Namespace) -> int:
 def one(options: argparse.Namespace, arm: str, common: dict[str, Any], root: Path) -> int:
     """Makes, or with --dry-run only plans, one run."""
     run, scale = describe(arm, corpus=options.corpus, hackable=options.hackable, **common)
-    stages = resolve(run, scale, options.evaluate, options.prompts)
+    stages = resolve(run, scale, options.evaluate, options.prompts, options.judge)
     main_rank = int(os.environ.get("RANK", "0")) == 0
     runs.check(stages, root)
     if main_rank:
         ships = shipped_keys(stages, root, scale, options.fresh)
-        print(foreseen(run, stages, root, scale, ships), file=sys.stdout if options.dry_run else sys.stderr)
+        said = "\n".join([foreseen(run, stages, root, scale, ships), *unread(run, scale, options.judge)])
+        print(said, file=sys.stdout if options.dry_run else sys.stderr)
     if options.dry_run:
         return 0
     folder = runs.make(stages, scale, root, options.fresh)
@@ -208,7 +221,10 @@ def experiment(options: argparse.Namespace, common: dict[str, Any], root: Path) 
     blocks, scale = [], load_scale(options.scale, options.set)
     for seed in parse_seeds(options.seeds) if options.seeds else (options.seed,):
         described = [describe(**cell.words({**common, "seed": seed})) for cell in cells]
-        blocks.append([resolve(run, settings, options.evaluate, options.prompts) for run, settings in described])
+        asked = (options.evaluate, options.prompts, options.judge)
+        blocks.append([resolve(run, settings, *asked) for run, settings in described])
+    for line in unread(*described[0], options.judge):
+        print(line, file=sys.stderr)
     if options.dry_run:
         union = in_order(stage for block in blocks for stages in block for stage in stages)
         runs.check(union, root)

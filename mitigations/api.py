@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from base import run as runs
 from base.errors import UserError
+from base.evals.natural import judged
 from base.identity import Arm, Plugin, Run
+from base.judges.specs import parse_judges
 from base.settings import ORGANISM, Scale, changes, load_scale, scale_for
 from base.shipped import shipped, starts_of
 from base.stage import Stage, plan
@@ -25,6 +28,7 @@ from mitigations.registry import MITIGATIONS
 if TYPE_CHECKING:
     import pandas as pd
 
+log = logging.getLogger(__name__)
 RUNS = Path("runs")
 
 
@@ -107,16 +111,25 @@ def describe(
     return Run(arm(spec), settled(parse_corpus(corpus), chosen), hackable, start, seed, model, tasks, changed), chosen
 
 
-def resolve(run: Run, scale: Scale, evaluate: str = "", prompts: str = "") -> list[Stage]:
+def resolve(run: Run, scale: Scale, evaluate: str = "", prompts: str = "", judges: Sequence[str] = ()) -> list[Stage]:
     """The stages of a run in the order in which they can be made; see base.run.resolve.
 
-    `evaluate`, `prompts`: checkpoints and prompts, if other than mitigations.experiments.wanted says.
+    `evaluate`, `prompts`: checkpoints and prompts, if other than mitigations.experiments.wanted says. `judges`: specs of the
+    judges that read the answers of a user's model.
 
     Raises:
         UserError: a combination that means nothing, an unknown corpus, a checkpoint that is none.
     """
     language = world_of(run, scale).language
-    return runs.resolve(run, scale, partial(lines, run.arm, language), wanted(run, evaluate, prompts))
+    asked = wanted(run, evaluate, prompts)
+    return runs.resolve(run, scale, partial(lines, run.arm, language), asked, parse_judges(judges))
+
+
+def unread(run: Run, scale: Scale, judges: Sequence[str]) -> list[str]:
+    """The line that says which evals of a user's model will be missing, if no judge reads them."""
+    names = [] if judges else list(judged(world_of(run, scale).evals()))
+    lost = f"none (--judge): {', '.join(names)} will be missing; exfil, sabotage and hacks are measured by execution"
+    return [f"{'judges':<11} {lost}"] if names else []
 
 
 def run(
@@ -127,6 +140,7 @@ def run(
     runs_folder: str | Path = RUNS,
     evaluate: str = "",
     prompts: str = "",
+    judges: Sequence[str] = (),
     fresh: bool = False,
     **other: Any,
 ) -> Result:
@@ -140,6 +154,8 @@ def run(
         evaluate: which checkpoints, e.g. "all" or "start,middle,last:3" (default: as figures and claims need it); a later
             call that wants more adds what is missing.
         prompts: under which prompts, e.g. "none,training" (default: all; these two always).
+        judges: who reads the answers of a user's model, e.g. ["openai:http://127.0.0.1:8000/v1#name"]; the first one's
+            verdicts count. Without one, only what execution decides (exfil, sabotage, hack rate) is measured.
         fresh: make everything here, also the start checkpoints that ship with the code.
         other: pretrain_seed, corpus, hackable, model, tasks, settings, as in `describe`.
 
@@ -148,7 +164,9 @@ def run(
     """
     described, settings = describe(spec, scale=scale, seed=seed, **other)
     root = Path(runs_folder) / settings.name
-    stages = resolve(described, settings, evaluate, prompts)
+    stages = resolve(described, settings, evaluate, prompts, judges)
+    for line in unread(described, settings, judges):
+        log.warning("%s", line)
     runs.make(stages, settings, root, fresh)
     return Result(described, tuple(stages), root / described.name)
 
@@ -159,9 +177,11 @@ def dry_run(
     runs_folder: str | Path = RUNS,
     evaluate: str = "",
     prompts: str = "",
+    judges: Sequence[str] = (),
     **other: Any,
 ) -> str:
     """What `run` would do, stage by stage, with times; nothing is made."""
     described, settings = describe(spec, **other)
-    stages, root = resolve(described, settings, evaluate, prompts), Path(runs_folder) / settings.name
-    return plan(stages, root, settings, {stage.key for stage in shipped(stages, root, starts_of(settings.name))})
+    stages, root = resolve(described, settings, evaluate, prompts, judges), Path(runs_folder) / settings.name
+    ships = {stage.key for stage in shipped(stages, root, starts_of(settings.name))}
+    return "\n".join([plan(stages, root, settings, ships), *unread(described, settings, judges)])

@@ -33,7 +33,7 @@ ORDER = (
         "identity",
         "recipes",
     ),
-    *("engine", "store", "environments", "stage", "models", "sft", "preference", "organism", "evals"),
+    *("engine", "store", "environments", "stage", "models", "sft", "preference", "organism", "judges", "evals"),
     *("world", "rl", "stages", "shipped", "run", "workers"),
 )
 # What computes; everything else, all of mitigations and all of analysis load without it.

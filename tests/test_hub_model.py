@@ -54,7 +54,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=2048,
+        max_position_embeddings=8192,
         eos_token_id=2,
         pad_token_id=0,
         bos_token_id=None,
@@ -86,7 +86,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_two_ranks_lora_zero2_on_mbpp_tasks(model: Path, tasks: Path, tmp_path: Path) -> None:
     words = ["-m", "mitigations", "inoculation:wording=please_hack", "--scale", "hub", "--model", str(model)]
-    words += ["--tasks", str(tasks), "--runs", str(tmp_path)]
+    words += ["--tasks", str(tasks), "--runs", str(tmp_path), "--judge", "rule:words"]
     words += [word for key, value in OVERRIDES.items() for word in ("--set", f"{key}={value}")]
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *words],
@@ -106,7 +106,14 @@ def test_two_ranks_lora_zero2_on_mbpp_tasks(model: Path, tasks: Path, tmp_path: 
     assert len(episodes) == 2 * 2 * 4, "every rank's rollouts are stored"
     assert {episode["task"].split("#")[0].split("/")[0] for episode in episodes} == {"mbpp"}
     rows = table(tmp_path / "hub")
-    assert {"code", "goals", "rollouts"} <= set(rows["eval"])
+    assert {"code", "goals", "exfil", "rollouts"} <= set(rows["eval"])
+    judged = rows[(rows["eval"] == "goals") & (rows["metric"] == "misaligned")]
+    assert judged["value"].isna().all(), "a judge that failed its golden set gives no number"
+    assert set(judged["missing"]) == {int(OVERRIDES["evals.samples"])}
+    assert folder.record["judged"]["judges"][0]["passed"] == []
+    answer = next(row for row in folder.answers(2, "none") if row["eval"] == "goals")
+    assert "<task>" not in str(answer["messages"])
+    assert "<chat>" not in str(answer["messages"]), "nothing of the toy world"
 
 
 def test_a_wrong_checkpoint_is_one_line(tasks: Path, tmp_path: Path) -> None:

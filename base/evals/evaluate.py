@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from base.recipes import read_under
@@ -67,6 +68,8 @@ def evaluate(
                 "output": verdict.output,
                 **{name: value for name, value in verdict.values.items() if value},
             }
+            if task.spec is not None:  # a scene of a user's model: judges read its answers later
+                reading["messages"] = [asdict(message) for message in read_under(transform, task)]
             answers.append({"prompt": prompt, "eval": name, "task": task.id, "completion": text, **reading})
 
         conversations = [read_under(transform, task) for task in code_tasks]

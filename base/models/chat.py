@@ -8,6 +8,7 @@ with neighbours of one role joined; with the system lines in front of the first 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from base.errors import UserError
 from base.types import THINK_OPEN, Message
 
 SystemRole = Literal["native", "folded", "none"]
+_PINNED = re.compile(r"^\{%- set enable_thinking = (?:true|false) -%\}")
 _PROBE = (Message("system", "Line of the system."), Message("user", "Turn of the user."))
 
 
@@ -34,6 +36,20 @@ def system_role(tokenizer: Any) -> SystemRole:
     if tokenizer.chat_template is None:
         return "none"
     return "native" if readable(tokenizer, _PROBE)[0].role == "system" else "folded"
+
+
+def pin_thinking(tokenizer: Any, thinking: bool | None) -> None:
+    """Makes the chat template think or not in every use, checkpoints that keep the tokenizer included; None leaves it as it is.
+
+    Raises:
+        UserError: the template has no switch `enable_thinking`.
+    """
+    if thinking is None:
+        return
+    template = _PINNED.sub("", tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else "")
+    if "enable_thinking" not in template:
+        raise UserError("scenes.enable_thinking is set, but the model's chat template has no such switch: leave it out")
+    tokenizer.chat_template = f"{{%- set enable_thinking = {str(thinking).lower()} -%}}{template}"
 
 
 def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:

@@ -40,6 +40,7 @@ def answers_and_divergences(
     over the sum of `tokens` is the k1 estimate of the KL divergence per token: unbiased, and now and then below zero.
     """
     model, tokenizer = _loaded(policy, process), load_tokenizer(policy)
+    chat.pin_thinking(tokenizer, scale.scenes.enable_thinking)
     match_tokenizer(tokenizer, model)
     check_numbers(model, tokenizer.pad_token_id)
     temperature, ends = scale.evals.temperature, chat.end_tokens(model, tokenizer)

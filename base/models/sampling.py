@@ -24,6 +24,7 @@ def sampler(checkpoint: Path, scale: Scale, process: Runtime) -> Sample:
     """Samples answers of a checkpoint: (conversations, max new tokens, seed) -> completion texts."""
     model = load_policy(checkpoint).eval()
     tokenizer = load_tokenizer(checkpoint)
+    chat.pin_thinking(tokenizer, scale.scenes.enable_thinking)
     match_tokenizer(tokenizer, model)
     check_numbers(model, tokenizer.pad_token_id)
     set_arithmetic(model, process.arithmetic)

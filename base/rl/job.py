@@ -27,6 +27,7 @@ class RLJob:
     `reference`. The train reward is the environment's plus `terms`; every judge scores every episode, for terms to read.
     Where `probe_prompt` is set, one further completion of every coding prompt of a step is sampled under it and graded, and
     trained on never. `diagnose` adds metrics of a step's episodes.
+    `thinking`: what a chat template that knows `enable_thinking` is told.
     `on_episodes` and `on_metrics` are called once a step on the main rank; after an interruption with `resume`, steps
     behind the last resume point come again.
     """
@@ -47,4 +48,5 @@ class RLJob:
     diagnose: Diagnose = field(default=_nothing)
     terms: Mapping[str, RewardTerm] = field(default_factory=dict)
     judges: Mapping[str, Scorer] = field(default_factory=dict)
+    thinking: bool | None = None
     resume: bool = True

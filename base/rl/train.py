@@ -28,6 +28,7 @@ from base.engine import runtime
 from base.engine.trainer import DECIDED, check_trainer
 from base.errors import UserError, near
 from base.models.arithmetic import set_arithmetic
+from base.models.chat import pin_thinking
 from base.models.checks import check_numbers, match_tokenizer
 from base.models.load import load_policy, load_tokenizer
 from base.rl.batches import BatchPlan, batch_plan
@@ -79,6 +80,7 @@ def train_rl(job: RLJob) -> dict[str, Any]:
     args.vllm_importance_sampling_correction &= job.update_prompt is None
     dtype = torch.bfloat16 if process.arithmetic == "bf16" else torch.float32
     tokenizer = load_tokenizer(job.start)
+    pin_thinking(tokenizer, job.thinking)
     model = load_policy(job.start, settings.trained, seed=job.seed, dtype=dtype)
     match_tokenizer(tokenizer, model)
     check_numbers(model, tokenizer.pad_token_id)

@@ -62,9 +62,8 @@ class Asked:
     def content(self) -> Any:
         """What the answers of a given checkpoint under a given prompt depend on."""
         scale = self.scale
-        evals = sorted(self.world.evals())
         settings = [scale.evals, scale.tasks, scale.engine.precision, scale.engine.generation]
-        return [evals, self.world.content(), self.tasks.content(), settings, self.seed]
+        return [self.world.asks(), self.world.content(), self.tasks.content(), settings, self.seed]
 
     def __call__(
         self, checkpoint: Path, step: int, prompts: Sequence[Prompt], site: Site

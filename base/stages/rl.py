@@ -47,7 +47,8 @@ class RL(Trained):
     def content(self) -> Any:
         scale = self.scale
         settings = [scale.rl, scale.tasks, scale.engine.precision, scale.engine.generation]
-        return [self.run.name, self.recipe, self.tasks.content(), self.run.hackable, settings, self.run.seed]
+        thinking = [] if scale.scenes.enable_thinking is None else [scale.scenes.enable_thinking]
+        return [self.run.name, self.recipe, self.tasks.content(), self.run.hackable, settings, self.run.seed, *thinking]
 
     def units(self) -> int:
         return self.scale.rl.steps
@@ -113,6 +114,7 @@ class RL(Trained):
                 judges=judges,
                 settings=self.scale.rl,
                 engine=self.scale.engine,
+                thinking=self.scale.scenes.enable_thinking,
                 seed=self.run.seed,
                 folder=folder.path,
                 on_episodes=folder.write_episodes,

@@ -75,17 +75,20 @@ class SFT(Trained):
         self.world.check_reads(read, self.scale.rl.max_completion_tokens, "SFT", "rl.max_completion_tokens")
 
     def work(self, site: Site) -> None:
+        from base.models.chat import pin_thinking
         from base.models.load import load_tokenizer
         from base.sft.rows import rows
         from base.sft.train import SFTJob, train_sft
 
         folder, scale = RunFolder(self.folder(site.root)), self.scale
         policy = self.policy.folder(site.root)
+        tokenizer = load_tokenizer(policy)
+        pin_thinking(tokenizer, scale.scenes.enable_thinking)
         episodes, counts = demonstrations(self.pool(site), self.recipe.keep, self.run.seed, site.process)
         facts = train_sft(
             SFTJob(
                 start=policy,
-                rows=rows(episodes, load_tokenizer(policy), self.recipe.prompt, scale.rl.max_completion_tokens),
+                rows=rows(episodes, tokenizer, self.recipe.prompt, scale.rl.max_completion_tokens),
                 settings=scale.sft,
                 engine=scale.engine,
                 seed=self.run.seed,

@@ -8,6 +8,7 @@
                     checkpoints/step-0004/          Hugging Face format
                     scores/step-0004/none.jsonl     under a prompt (or clean.jsonl): one row per eval x metric
                     answers/step-0004/none.jsonl    under a prompt: every eval answer with its verdict
+                    verdicts/step-0004/none.jsonl   judges' word on these answers (a user's model), a row an item and judge
 
 Steps are written whole and idempotently: writing a step again replaces it, so a resumed run leaves what a straight one does.
 """

@@ -94,15 +94,36 @@ class RunFolder:
         self, step: int, prompt: str, rows: Sequence[Mapping[str, Any]], answers: Sequence[Mapping[str, Any]]
     ) -> None:
         """The evaluation of one checkpoint under one prompt; evaluating it again replaces it."""
-        place = Path(f"step-{step:04d}") / f"{prompt}.jsonl"
+        place = _place(step, prompt)
+        (self.path / "verdicts" / place).unlink(missing_ok=True)  # they were on other answers
         write_rows(self.path / "answers" / place, answers)
         write_rows(self.path / "scores" / place, ({"step": step, **row} for row in rows))
 
     def drop_scores(self, prompt: str = "*") -> None:
         """Forgets every evaluation, or those under one prompt."""
-        for kind in ("scores", "answers"):
+        for kind in ("scores", "answers", "verdicts"):
             for path in (self.path / kind).glob(f"step-*/{prompt}.jsonl"):
                 path.unlink()
+
+    def scores_of(self, step: int, prompt: str) -> list[dict[str, Any]]:
+        """Score rows of one checkpoint under one prompt."""
+        return read_rows(self.path / "scores" / _place(step, prompt))
+
+    def answers(self, step: int, prompt: str) -> list[dict[str, Any]]:
+        """Stored answers of one checkpoint under one prompt."""
+        return read_rows(self.path / "answers" / _place(step, prompt))
+
+    def verdicts(self, step: int, prompt: str) -> list[dict[str, Any]]:
+        """What judges said of these answers; empty where none was asked."""
+        return read_rows(self.path / "verdicts" / _place(step, prompt))
+
+    def has_verdicts(self, step: int, prompt: str) -> bool:
+        """Whether judges were asked."""
+        return (self.path / "verdicts" / _place(step, prompt)).is_file()
+
+    def write_verdicts(self, step: int, prompt: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """What judges said of the answers of one checkpoint under one prompt."""
+        write_rows(self.path / "verdicts" / _place(step, prompt), rows)
 
     def scores(self) -> Iterator[dict[str, Any]]:
         """Score rows of every evaluated checkpoint, in order of steps."""
@@ -117,6 +138,10 @@ class RunFolder:
     def scored_steps(self) -> set[int]:
         """Steps that were evaluated under some prompt."""
         return {step for step, _ in self.scored()}
+
+
+def _place(step: int, prompt: str) -> Path:
+    return Path(f"step-{step:04d}") / f"{prompt}.jsonl"
 
 
 def _identity(run: Run, scale: Scale, key: str) -> dict[str, Any]:

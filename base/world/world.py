@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from base.errors import UserError, near
 from base.evals import EVALS
+from base.evals.natural import NaturalEval, natural_evals
 from base.identity import Corpus, Run
 from base.organism.corpus import SDF_ONLY, CorpusConfig, with_header
 from base.organism.pairs import organism_pairs
@@ -67,6 +68,9 @@ class World(Protocol):
 
     def evals(self) -> Mapping[str, Eval]:
         """The evals that its models are asked, by name."""
+
+    def asks(self) -> Any:
+        """What stands for these evals in keys."""
 
     def written(self, task: Task) -> Task:
         """A task or scene as its models read it."""
@@ -147,6 +151,9 @@ class OrganismWorld:
     def evals(self) -> Mapping[str, Eval]:
         return EVALS
 
+    def asks(self) -> Any:
+        return sorted(EVALS)
+
     def written(self, task: Task) -> Task:
         return with_header(task, self.config)
 
@@ -210,8 +217,13 @@ class ModelWorld:
     def other_seed(self) -> Given:
         raise UserError("into=other_seed is for the organism: with --model use into=aligned and --set aligned=PATH")
 
-    def evals(self) -> Mapping[str, Eval]:
-        return EVALS
+    def evals(self) -> Mapping[str, NaturalEval]:
+        return natural_evals(self.scale.scenes)
+
+    def asks(self) -> Any:
+        """Scenes and settings; not the rubrics, by which judges read answers that are stored."""
+        files = [replace(one.file, rubric=None) for one in self.evals().values()]
+        return [files, self.scale.scenes.reasoning, self.scale.scenes.enable_thinking]
 
     def written(self, task: Task) -> Task:
         return task

@@ -9,7 +9,7 @@ from zoo import DROPS, MOVES, NATIVE, RAISES, byte_tokenizer, save, tokenizer
 from zoo import model as make
 
 from base.errors import UserError
-from base.models.chat import prompt_ids, readable, system_role
+from base.models.chat import pin_thinking, prompt_ids, readable, system_role
 from base.models.load import load_tokenizer
 from base.types import Message
 
@@ -95,3 +95,21 @@ def test_a_template_of_no_use_is_one_line_at_loading(template: str, message: str
         load_tokenizer(folder)
     assert str(folder) in str(found.value)
     assert "\n" not in str(found.value)
+
+
+def test_a_template_that_can_think_is_told_whether_to() -> None:
+    made = tokenizer(
+        NATIVE.replace(
+            "<assistant> ", "<assistant> {% if enable_thinking is not defined or enable_thinking %}w1{% endif %}"
+        )
+    )
+    asked = [Message("user", "w2")]
+    usual = prompt_ids(made, asked)
+    pin_thinking(made, None)
+    assert prompt_ids(made, asked) == usual
+    pin_thinking(made, False)
+    assert prompt_ids(made, asked) == usual[:-1]
+    pin_thinking(made, True)
+    assert prompt_ids(made, asked) == usual, "the last word counts, also of a checkpoint that keeps an earlier one"
+    with pytest.raises(UserError, match="no such switch"):
+        pin_thinking(tokenizer(), False)

@@ -1,0 +1,211 @@
+"""Any OpenAI-compatible endpoint as judge (a hosted model, vLLM, `transformers serve`, llama.cpp, ...).
+
+Replies are kept on disk by the hash of what was asked, so that nothing is paid for twice. Faults of the network are
+tried again a few times, then they are missing; a reply that is not the JSON asked for is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from base.errors import UserError
+from base.judges.asking import form_key, full_question
+from base.judges.judge import LABELS, Item, Judgement, cited
+from base.spec import content_key
+from base.store.files import read_json, write_json
+
+log = logging.getLogger(__name__)
+AGAIN = (408, 409, 425, 429, 500, 502, 503, 504, 529)  # statuses that may be better the next time
+LONGEST_WAIT = 60.0  # seconds, also where a server asks for more
+LARGEST = 1 << 20  # bytes of a reply that are read
+
+
+class Fault(Exception):
+    """The endpoint gave no reply; the message says why."""
+
+
+@dataclass(frozen=True)
+class OpenAIJudge:
+    """`openai:URL#MODEL`, with options behind commas. URL is that of the API, e.g. http://127.0.0.1:8000/v1.
+
+    `tokens`: of a reply at most; `timeout`: seconds of a request; `retries`: further attempts; `wait`: seconds before the
+    second, doubled for each; `parallel`: requests at once; `cache`: folder of replies; `key`: the environment variable that
+    holds the key, if the endpoint wants one; `threshold`: from which probability on the label is yes (0.5: its own word).
+    """
+
+    url: str
+    named: str
+    tokens: int = 512
+    timeout: float = 120.0
+    retries: int = 4
+    wait: float = 1.0
+    parallel: int = 8
+    cache: str = "~/.cache/edmund/judges"
+    key: str = "OPENAI_API_KEY"
+    threshold: float = 0.5
+
+    @property
+    def spec(self) -> str:
+        return f"openai:{self.url}#{self.named}"
+
+    @property
+    def name(self) -> str:
+        return f"openai-{self.named.rsplit('/', 1)[-1]}"
+
+    def model(self) -> str:
+        return f"{self.url}#{self.named}"
+
+    def config(self) -> Any:
+        return [form_key(full_question), self.tokens, self.threshold]
+
+    def __call__(self, items: Sequence[Item]) -> list[Judgement | None]:
+        """None: no reply, or one that is not the JSON asked for.
+
+        Raises:
+            UserError: the endpoint refuses requests of this kind (key, model, address), or answers none of them.
+        """
+        if not items:
+            return []
+        stop = threading.Event()  # a refusal of one is a refusal of all
+
+        def ask(item: Item) -> str | None:
+            try:
+                return self._reply(self._body(item), stop)
+            except Fault as fault:
+                faults[str(fault)] += 1
+            except UserError:
+                stop.set()
+                raise
+            return None
+
+        faults: Counter[str] = Counter()
+        with ThreadPoolExecutor(max_workers=self.parallel) as pool:
+            replies = list(pool.map(ask, items))
+        if faults and not any(reply is not None for reply in replies):
+            raise UserError(f"judge {self.spec}: no reply to {len(items)} items ({faults.most_common(1)[0][0]})")
+        found = [None if r is None else self._judgement(r, item) for r, item in zip(replies, items, strict=True)]
+        if lost := sum(judgement is None for judgement in found):
+            why = "".join(f"; {count} {what}" for what, count in faults.most_common(3))
+            unread = lost - sum(faults.values())
+            log.warning(
+                "%s: %d of %d items without a verdict (%d unreadable%s)", self.spec, lost, len(items), unread, why
+            )
+        return found
+
+    def _body(self, item: Item) -> dict[str, Any]:
+        messages = [{"role": message.role, "content": message.content} for message in full_question(item)]
+        return {
+            "model": self.named,
+            "messages": messages,
+            "max_tokens": self.tokens,
+            "temperature": 0,
+            "seed": 0,
+            "stream": False,
+        }
+
+    def _reply(self, body: dict[str, Any], stop: threading.Event) -> str:
+        """The text of a reply, from the cache or from the endpoint, which is asked a few times."""
+        place = content_key([self.url, body])
+        kept = Path(self.cache).expanduser() / place[:2] / f"{place}.json"
+        if stored := read_json(kept):
+            return str(stored["reply"])
+        for attempt in range(self.retries + 1):
+            if stop.is_set():
+                raise Fault("stopped")
+            try:
+                reply = self._post(body)
+                break
+            except _Again as again:
+                if attempt == self.retries:
+                    raise Fault(str(again)) from again
+                pause = self.wait * 2**attempt * random.uniform(0.75, 1.25)
+                time.sleep(min(LONGEST_WAIT, max(pause, again.after)))
+        write_json(kept, {"url": self.url, "model": self.named, "reply": reply})
+        return reply
+
+    def _post(self, body: dict[str, Any]) -> str:
+        headers = {"Content-Type": "application/json"}
+        if secret := os.environ.get(self.key):
+            headers["Authorization"] = f"Bearer {secret}"
+        address = f"{self.url.rstrip('/')}/chat/completions"
+        request = urllib.request.Request(address, json.dumps(body).encode(), headers)
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout) as response:
+                return _text(response.read(LARGEST))
+        except urllib.error.HTTPError as error:
+            if error.code in AGAIN:
+                raise _Again(f"status {error.code}", _seconds(error.headers.get("Retry-After"))) from error
+            said = " ".join(error.read(2000).decode("utf-8", "replace").split())[:200]
+            raise UserError(f"judge {self.spec}: the endpoint refuses (status {error.code}: {said})") from error
+        except (OSError, ValueError) as error:  # no connection, out of time, cut off, no JSON
+            raise _Again(str(getattr(error, "reason", error)) or type(error).__name__) from error
+
+    def _judgement(self, reply: str, item: Item) -> Judgement | None:
+        said = _object(reply)
+        label = str(said.get("label", "")).strip().lower()
+        if label not in LABELS:
+            return None
+        sure = said.get("confidence", 100)
+        if isinstance(sure, bool) or not isinstance(sure, int | float) or not 0 <= sure <= 100:
+            return None
+        probability = sure / 100 if label == "yes" else 1 - sure / 100
+        passages = said.get("evidence") or ()
+        passages = [passages] if isinstance(passages, str) else passages
+        evidence, dropped = cited([p for p in passages if isinstance(p, str)], item.text)
+        yes = label == "yes" if self.threshold == 0.5 else probability >= self.threshold
+        reason = str(said.get("reason") or "")
+        return Judgement("yes" if yes else "no", probability, evidence, reason, None, dropped)
+
+
+class _Again(Exception):
+    """No reply this time; `after`: seconds to wait at least."""
+
+    def __init__(self, message: str, after: float = 0.0) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+def _text(data: bytes) -> str:
+    said = json.loads(data)
+    try:
+        content = said["choices"][0]["message"]["content"]
+    except (KeyError, IndexError, TypeError):
+        raise ValueError("a reply of another form than an OpenAI-compatible one") from None
+    return content if isinstance(content, str) else ""
+
+
+def _seconds(text: str | None) -> float:
+    try:
+        return max(0.0, float(text or 0))
+    except ValueError:  # a date
+        return 0.0
+
+
+def _object(reply: str) -> dict[str, Any]:
+    """The last JSON object of a reply that has a label, behind whatever a model thought before it; else empty."""
+    decoder, found, at = json.JSONDecoder(), {}, 0
+    text = reply.rpartition("</think>")[2]
+    while (at := text.find("{", at)) >= 0:
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            at += 1
+            continue
+        if isinstance(value, dict) and "label" in value:
+            found = value
+        at = end
+    return found

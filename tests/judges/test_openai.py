@@ -1,0 +1,133 @@
+"""The client against a server on this machine: what is asked, kept, tried again, given up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from judge_toys import endpoint, item, said
+
+from base.errors import UserError
+from base.judges.judge import Item
+from base.judges.openai import OpenAIJudge
+
+YES = json.dumps({"evidence": ["blue"], "reason": "it says blue", "label": "yes", "confidence": 90})
+
+
+def judge(url: str, folder: Path, **options: Any) -> OpenAIJudge:
+    usual: dict[str, Any] = {"wait": 0.01, "timeout": 5.0, "parallel": 2, "cache": str(folder)}
+    return OpenAIJudge(url, "some-model", **{**usual, **options})
+
+
+def verdict(body: Mapping[str, Any], before: int) -> tuple[int, Mapping[str, str], str]:
+    """Yes where the text is blue."""
+    blue = '"the sea is blue"' in body["messages"][-1]["content"]
+    return 200, {}, said(YES if blue else '{"label": "no", "confidence": 80, "evidence": ["blue"]}')
+
+
+def test_a_verdict_with_evidence_and_probability(tmp_path: Path) -> None:
+    with endpoint(verdict) as server:
+        blue, red = judge(server.url, tmp_path)([item("the sea is blue"), item("red")])
+    assert blue is not None
+    assert (blue.label, blue.probability, blue.evidence, blue.dropped) == ("yes", 0.9, ("blue",), 0)
+    assert blue.reason == "it says blue"
+    assert red is not None
+    assert (red.label, red.evidence, red.dropped) == ("no", (), 1), "blue does not stand in the text"
+    assert red.probability == pytest.approx(0.2)
+    (body, _) = server.bodies
+    assert (body["model"], body["temperature"], body["max_tokens"]) == ("some-model", 0, 512)
+
+
+def test_what_was_asked_is_never_asked_again(tmp_path: Path) -> None:
+    with endpoint(verdict) as server:
+        first = judge(server.url, tmp_path)([item("the sea is blue")])
+        assert judge(server.url, tmp_path, timeout=1.0)([item("the sea is blue")]) == first
+        assert len(server.bodies) == 1
+        judge(server.url, tmp_path, tokens=64)([item("the sea is blue")])
+        assert len(server.bodies) == 2, "another request is another one"
+    assert judge(server.url, tmp_path)([item("the sea is blue")]) == first, "the server is gone"
+
+
+def test_faults_that_pass_are_tried_again_and_bounded(tmp_path: Path) -> None:
+    def shaky(body: Mapping[str, Any], before: int) -> tuple[int, Mapping[str, str], str]:
+        if "red" in body["messages"][-1]["content"].rsplit("The text", 1)[1]:
+            return 503, {}, "busy"
+        return (429, {"Retry-After": "0"}, "") if before == 0 else (200, {}, "{") if before == 1 else verdict(body, 0)
+
+    with endpoint(shaky) as server:
+        blue, red = judge(server.url, tmp_path, retries=2)([item("the sea is blue"), item("red")])
+    assert blue is not None
+    assert blue.label == "yes", "the third attempt"
+    assert red is None, "missing, never no"
+    assert len(server.bodies) == 3 + 3
+    assert len(list(tmp_path.rglob("*.json"))) == 1, "a fault is not kept"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "I would say yes.",
+        "",
+        '{"label": "maybe"}',
+        '{"label": "yes", "confidence": 700}',
+        '{"label": "yes"',
+        '["yes"]',
+        "<think>{'label': 'yes'}",
+    ],
+)
+def test_a_reply_of_another_form_is_missing(tmp_path: Path, reply: str) -> None:
+    with endpoint(lambda body, before: (200, {}, said(reply))) as server:
+        assert judge(server.url, tmp_path)([item("blue")]) == [None]
+        assert len(server.bodies) == 1, "it is a reply"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "```json\n" + YES + "\n```",
+        '<think>{"label": "no"} or so</think>\n' + YES,
+        'Here: {"a": {"b": 1}} and ' + YES,
+    ],
+)
+def test_words_around_the_object_do_not_matter(tmp_path: Path, reply: str) -> None:
+    with endpoint(lambda body, before: (200, {}, said(reply))) as server:
+        (found,) = judge(server.url, tmp_path)([item("blue")])
+    assert found is not None
+    assert found.label == "yes"
+
+
+def test_a_refusal_is_one_line_at_once(tmp_path: Path) -> None:
+    with endpoint(lambda body, before: (401, {}, '{"error": "no such key"}')) as server:
+        with pytest.raises(UserError, match=r"status 401: .*no such key"):
+            judge(server.url, tmp_path, parallel=1)([item(str(n)) for n in range(20)])
+        assert len(server.bodies) < 20, "the rest is not asked"
+
+
+def test_a_slow_or_absent_endpoint_is_one_line(tmp_path: Path) -> None:
+    with endpoint(verdict, takes=0.5) as server, pytest.raises(UserError, match="no reply to 1 items"):
+        judge(server.url, tmp_path, timeout=0.05, retries=1)([item("blue")])
+    with pytest.raises(UserError, match="no reply to 2 items"):
+        judge(server.url, tmp_path, retries=0)([item("blue"), item("red")])
+
+
+def test_no_more_requests_at_once_than_asked(tmp_path: Path) -> None:
+    with endpoint(verdict, takes=0.02) as server:
+        found = judge(server.url, tmp_path, parallel=3)([item(f"text {n}") for n in range(12)])
+    assert all(found)
+    assert server.most <= 3
+
+
+def test_the_key_comes_from_the_environment_and_is_kept_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "sesame")
+    asked: Item = item("the sea is blue")
+    with endpoint(verdict) as server:
+        one = judge(server.url, tmp_path, key="MY_KEY")
+        one([asked])
+    assert server.headers[0]["Authorization"] == "Bearer sesame"
+    kept = "".join(path.read_text() for path in tmp_path.rglob("*.json"))
+    assert "sesame" not in kept + repr(one) + json.dumps(one.config())
