@@ -86,7 +86,6 @@ def parser() -> Parser:
     p.add_argument(
         "--jobs",
         type=int,
-        default=0,
         help="stages side by side, one thread each (default: 1; of paper: one a core; on a cluster: 100)",
     )
     p.add_argument(
@@ -145,7 +144,7 @@ def dispatch(options: argparse.Namespace) -> int:
     if options.list:
         print(listing())
         return 0
-    if options.jobs < 0:
+    if options.jobs is not None and options.jobs < 1:
         raise UserError("--jobs must be at least 1")
     if options.words not in ([], ["paper"]) and (options.seeds or options.cluster):
         raise UserError("--seeds and --cluster are for --experiment NAME and paper")
