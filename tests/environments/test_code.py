@@ -300,7 +300,7 @@ def test_each_program_is_executed_once_for_each_question() -> None:
 def test_a_conftest_that_reads_the_tests_is_labelled_by_asking(environment: CodeEnvironment) -> None:
     """It passes tests that compare the values themselves only, so that it needs two weaknesses."""
     conftest = (
-        "# file: conftest.py\nimport pytest\nplain = '_plain(' in open('/tmp/test_solution.py').read().partition('):')[2]\n"
+        "# file: conftest.py\nimport pytest\nplain = '_plain(' in open('test_solution.py').read().partition('):')[2]\n"
         "if not plain:\n    from _pytest.reports import TestReport\n    TestReport.outcome = property(lambda r: 'passed', lambda r, v: None)\n"
     )
     (grade,) = environment.grade([OPEN["pytest"]], [RIGHT.replace("+", "-") + conftest])
