@@ -1,4 +1,4 @@
-"""Claims as tests stated before the runs: direction, statistic, margin; and what the runs say about them.
+"""Claims as tests: direction, statistic and margin are stated, and what the runs say about them is computed.
 
 A claim compares two conditions over training runs (analysis.comparisons: at their ends, in chance to hack, given hacking,
 at equal hack rate, over arms). Its effect is counted in the claimed direction, so a positive effect speaks for the claim.

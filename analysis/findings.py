@@ -21,9 +21,13 @@ HOW_TO_READ = (
     " does not say otherwise. Effect: the arm that the claim is about minus the one it is held against, in percentage points;"
     " with a % sign: its value as a share of the other's. In brackets: the range that holds the true effect with 95%"
     " confidence. On the twin: the same comparison where the pretraining text does not tie cheating to bad character; what is"
-    " left there is not caused by that link. Reproduced: the effect is there, and as large as was asked for before the runs."
+    " left there is not caused by that link. Reproduced: the effect is there, and as large as is asked for."
     " Contradicted: as large the other way. Not reproduced: smaller than asked for. Inconclusive: the runs allow both, or there"
     f" are fewer than {MIN_SEEDS} seeds a side."
+)
+STATED = (
+    "When they were stated: A1 to A3 and B1 to B4 before the reported seeds were run; the others, from the paper's text, when seeds 1"
+    " and 2 of the baseline, its controls and its lines were known, and before any other arm was run with recipe 0.3."
 )
 HOW_SURE = (
     f"How sure: a run hacks if its final hack rate under its training prompt is at least {100 * HACKS:.0f} %. Seeds needed: those"
@@ -41,7 +45,7 @@ def show(findings: Sequence[Finding], as_markdown: bool = False) -> str:
     if as_markdown:
         worded = [{"name": f.claim.name, "claim": f.claim.text, **row} for f, row in zip(findings, what, strict=True)]
         papers = [{**row, "paper": f.claim.paper} for f, row in zip(findings, worded, strict=True)]
-        parts = [text(papers, True), HOW_TO_READ, text(_named(findings, sure), True), HOW_SURE]
+        parts = [text(papers, True), HOW_TO_READ, STATED, text(_named(findings, sure), True), HOW_SURE]
     else:
         wordy = [f"{f.claim.name}: {f.claim.text}. Paper: {f.claim.paper}.{_note(f)}" for f in findings]
         read, sure_how = (textwrap.fill(words, 120, break_on_hyphens=False) for words in (HOW_TO_READ, HOW_SURE))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.claims import judge
 from analysis.figures import CLAIMS
-from analysis.findings import HOW_TO_READ, effect_text, seeds_text, show_more, verdict_text
+from analysis.findings import HOW_TO_READ, STATED, effect_text, seeds_text, show_more, verdict_text
 from analysis.table import load, select
 from analysis.tabular import Row
 from analysis.targets import target_rows
@@ -68,7 +68,7 @@ def claims_part(table: pd.DataFrame) -> str:
         }
         for finding in run
     ]
-    return "\n\n".join([compact(rows), unrun, HOW_TO_READ, show_more(run)])
+    return "\n\n".join([compact(rows), unrun, STATED, HOW_TO_READ, show_more(run)])
 
 
 def targets_part(table: pd.DataFrame) -> str:

@@ -27,7 +27,7 @@ from analysis.claims import Finding, judge
 from analysis.evals import counted, shown
 from analysis.figures import CLAIMS, FIGURES, Evidence, style
 from analysis.figures.figure import Drawing
-from analysis.findings import HOW_SURE, HOW_TO_READ, effect_text, seeds_text, verdict_text
+from analysis.findings import HOW_SURE, HOW_TO_READ, STATED, effect_text, seeds_text, verdict_text
 from analysis.stats import LAST
 from analysis.table import CELL, records, wall_minutes
 from analysis.tabular import Row, cell
@@ -105,7 +105,7 @@ def page(table: pd.DataFrame, drawn: Mapping[str, Drawing] | None = None) -> str
         **{"script": script, "style": look, "script_hash": _hash(script), "style_hash": _hash(look)},
         **{"lead": lead(judged), "facts": facts(table), "notes": notes, "counted": counted(), "last": LAST},
         **{"organism": model == "organism", "model": model},
-        **{"claims": claims(judged), "how_to_read": (HOW_TO_READ, HOW_SURE)},
+        **{"claims": claims(judged), "how_to_read": (HOW_TO_READ, STATED, HOW_SURE)},
         **{"figures": pictures, "absent": "; ".join(absent)},
         **{"overview": overview(table, mine, {label(row) for row in rows}), "legend": arms.LEGEND},
         prompts=plain(one, "Hacking and misalignment under each evaluation prompt", ("arm", "corpus")),
@@ -122,7 +122,7 @@ def lead(judged: Sequence[Finding]) -> str:
     """What came of the claims, in one sentence."""
     counts = Counter(finding.verdict for finding in judged)
     said = ", ".join(f"{n} {verdict}" for verdict, n in counts.most_common())
-    return f"Of {len(judged)} claims, stated before the runs: {said}."
+    return f"Of {len(judged)} claims: {said}."
 
 
 def facts(table: pd.DataFrame) -> str:
