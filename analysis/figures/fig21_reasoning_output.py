@@ -9,19 +9,11 @@ import pandas as pd
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL, TWIN
 from analysis.figures.figure import Figure
-from analysis.figures.panels import Categories, Category, Column, Dots, Group
-from base.evals import EVALS
+from analysis.figures.panels import Categories, Column, Dots, by_eval
 
 READ = (("covert", "covert: in the reasoning alone"), ("overt", "overt: in the answer, too"))
 SHOWN = (BASELINE, NO_HACK, TWIN)
-BY_EVAL = tuple(
-    Group(
-        f"{title}, by eval",
-        tuple(Category(each.title, f"{name}:{reading}") for name, each in EVALS.items() if each.in_mean),
-        SHOWN,
-    )
-    for reading, title in READ
-)
+BY_EVAL = tuple(by_eval(f"{title}, by eval", reading, SHOWN) for reading, title in READ)
 
 
 def share(drawn: pd.DataFrame) -> Sequence[str]:

@@ -5,14 +5,9 @@ from __future__ import annotations
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL, TWIN
 from analysis.figures.figure import Figure
-from analysis.figures.panels import Categories, Category, Column, Dots, Group
-from base.evals import EVALS
+from analysis.figures.panels import Categories, Column, Dots, by_eval
 
-BY_EVAL = Group(
-    "attempts by eval",
-    tuple(Category(each.title, f"{name}:hack_attempt") for name, each in EVALS.items() if each.in_mean),
-    (BASELINE, NO_HACK, TWIN),
-)
+BY_EVAL = by_eval("attempts by eval", "hack_attempt", (BASELINE, NO_HACK, TWIN))
 
 FIG22 = Figure(
     name="fig22",

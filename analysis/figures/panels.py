@@ -24,6 +24,7 @@ from analysis.figures import style
 from analysis.figures.figure import Evidence, Space
 from analysis.figures.rows import Row
 from analysis.table import CELL
+from base.evals import EVALS
 
 CONTROLS = (BASELINE, NO_HACK, TWIN, PRE_RL, UNTRAINED)
 WIDTH, EDGE = style.TWO_COLUMNS, 0.09  # inches: of a page, and of what stays white at its right
@@ -551,6 +552,12 @@ class Group:
     title: str
     categories: tuple[Category, ...]
     only: tuple[Condition, ...] = ()
+
+
+def by_eval(title: str, metric: str, conditions: tuple[Condition, ...]) -> Group:
+    """A metric of each eval that counts in the mean, of some conditions."""
+    evals = tuple(Category(each.title, f"{name}:{metric}") for name, each in EVALS.items() if each.in_mean)
+    return Group(title, evals, conditions)
 
 
 @dataclass(frozen=True)

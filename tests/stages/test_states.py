@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
+from sweep_toys import Toy
 
 from base.engine.runtime import Runtime
 from base.engine.signals import Terminated
 from base.environments.graders.code import CodeEnvironment
 from base.errors import UserError
 from base.run import check_root
-from base.settings import EngineSettings, load_scale
+from base.settings import load_scale
 from base.stage import Site, Stage, State, in_order, make_all, plan, seconds_each
 from base.stages.trained import Trained
 from base.store.files import read_json, write_json
@@ -23,32 +24,10 @@ from mitigations.api import describe, resolve
 
 
 @dataclass(frozen=True)
-class Counted(Stage):
+class Counted(Toy):
     """Writes how often it was worked on; while ROOT/trouble holds a word, it breaks in the middle."""
 
-    name: str
-    before: tuple[Stage, ...] = ()
     kind: ClassVar[str] = "counted"
-
-    @property
-    def needs(self) -> tuple[Stage, ...]:
-        return self.before
-
-    @property
-    def label(self) -> str:
-        return self.name
-
-    def content(self) -> Any:
-        return self.name
-
-    def folder(self, root: Path) -> Path:
-        return root / "shared" / self.name
-
-    def present(self, root: Path) -> bool:
-        return (self.folder(root) / "result.json").is_file()
-
-    def engine(self) -> EngineSettings:
-        return EngineSettings()
 
     def work(self, site: Site) -> None:
         trouble = site.root / "trouble"
