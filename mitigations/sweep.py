@@ -103,6 +103,7 @@ def _make(
     """Makes what is not done; returns the failures, by key of the stage that was not made."""
     failed: dict[str, Failure] = {}
     running: dict[str, Stage] = {}
+    needs = {stage.key: [need.key for need in stage.needs] for stage in waiting}  # asked twice a second
 
     def fail(stage: Stage, failure: Failure) -> None:
         failed[stage.key] = failure
@@ -115,12 +116,12 @@ def _make(
         while waiting or running:
             coming = {stage.key for stage in (*waiting, *running.values())}
             for stage in list(waiting):
-                lacking = next((need for need in stage.needs if need.key in failed), None)
+                lacking = next((need for need in needs[stage.key] if need in failed), None)
                 if lacking:
-                    fail(stage, failed[lacking.key])
+                    fail(stage, failed[lacking])
                     view.say(f"failed  {stage}: {failed[stage.key].of(stage)}")
                     waiting.remove(stage)
-                elif len(running) < jobs and not any(need.key in coming for need in stage.needs):
+                elif len(running) < jobs and not any(need in coming for need in needs[stage.key]):
                     workers.start(stage, log_of(stage, root))
                     running[stage.key] = stage
                     tally.started(stage)
