@@ -8,7 +8,7 @@ examples:
   python -m analysis claims targets                       two tables alone
   python -m analysis compare inoculation:wording=please_hack --runs runs/tiny   one arm beside the baseline
   python -m analysis --list                               what can be drawn, what it claims and which runs it needs
-  python -m analysis readme                               the README's tables of claims and targets, from shipped results
+  python -m analysis readme                               the tables of README.md and its neighbours, from shipped results
   python -m analysis export --runs runs/tiny --results results/tiny   adds finished runs to the results that ship
 """
 

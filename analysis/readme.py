@@ -1,60 +1,140 @@
-"""The tables of the README that are made from shipped results, between `<!-- NAME -->` and `<!-- /NAME -->`."""
+"""The tables of the documentation that are made from shipped results, between `<!-- NAME -->` and `<!-- /NAME -->`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from analysis.claims import judge
+from analysis.arms import overview_rows
+from analysis.claims import Finding, judge
+from analysis.conditions import BASELINE, NO_HACK, PRE_RL, TWIN, Condition
 from analysis.figures import CLAIMS
 from analysis.findings import HOW_TO_READ, STATED, effect_text, seeds_text, show_more, verdict_text
-from analysis.table import load, select
-from analysis.tabular import Row
-from analysis.targets import target_rows
+from analysis.reports import mean
+from analysis.stats import final, units
+from analysis.table import finished, load, measures, records, select
+from analysis.tabular import Row, cell
+from analysis.targets import LINES, target_rows
 from base.errors import UserError
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+HEADLINES = ("A2", "A3", "B1", "PL2", "RF2", "FS2")  # chosen by what they ask, before the last three were run
+ARMS = (PRE_RL, BASELINE, NO_HACK, TWIN, *LINES)
+COLUMNS = {"mean": "mgs", "chat": "chat", "agentic": "agentic", "unclear": "unclear"}  # of the arms, without a prompt
+SHORT = {  # of the mitigations: a column and its name in the overview
+    "hack train": "hack train",
+    "hack none": "hack none",
+    "misaligned": "total",
+    "its twin": "twin",
+    "main - twin": "main - twin",
+    "solved": "solved",
+    "unclear": "unclear",
+    "seeds": "seeds",
+    "gates": "gates",
+}
 
 
-def write(results: Path, readme: Path = README) -> str:
-    """Puts the tables made from a folder of results into a README; says what it did.
+@dataclass(frozen=True)
+class Shown:
+    """Results as the parts read them: the long table (base.store.table), and the record of every run."""
+
+    table: pd.DataFrame
+    records: Mapping[str, Mapping[str, Any]]
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """Every claim's, computed once: it takes seconds."""
+        return judge(self.table, CLAIMS)
+
+
+def write(results: Path, root: Path = ROOT) -> str:
+    """Puts the tables made from a folder of results into the documents below `root`; says what it did.
 
     Raises:
-        UserError: the results cannot be read, or the README lacks the marks of a table.
+        UserError: the results cannot be read, or a document lacks the marks of a table.
     """
-    before = readme.read_text(encoding="utf-8")
-    after = filled(before, load(results))
-    if after == before:
-        return f"{readme.name} agrees with {results.name}"
-    readme.write_text(after, encoding="utf-8")
-    return f"wrote the tables of {', '.join(PARTS)} into {readme.name}"
+    shown = Shown(select(load(results)), records(results))
+    said = []
+    for name, parts in DOCUMENTS.items():
+        file = root / name
+        before = file.read_text(encoding="utf-8")
+        after = filled(before, shown, parts)
+        if after != before:
+            file.write_text(after, encoding="utf-8")
+        said.append(
+            f"{name} agrees with {results.name}" if after == before else f"wrote {', '.join(parts)} into {name}"
+        )
+    return "\n".join(said)
 
 
-def filled(readme: str, table: pd.DataFrame) -> str:
-    """The text of a README with the tables that a long table gives.
+def filled(document: str, shown: Shown, parts: Sequence[str]) -> str:
+    """The text of a document with the tables that results give.
 
     Raises:
         UserError: it lacks the marks of a table.
     """
-    table = select(table)
-    marks = {name: (f"<!-- {name} -->\n", f"<!-- /{name} -->") for name in PARTS}
-    for opening, closing in marks.values():
-        if not (readme.count(opening) == readme.count(closing) == 1 and readme.index(opening) < readme.index(closing)):
+    for name in parts:
+        opening, closing = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        once = document.count(opening) == document.count(closing) == 1
+        if not (once and document.index(opening) < document.index(closing)):
             raise UserError(
-                f"the README must hold {opening.strip()} and then {closing} once, each on a line of its own"
+                f"the document must hold {opening.strip()} and then {closing} once, each on a line of its own"
             )
-    for name, (opening, closing) in marks.items():
-        before, rest = readme.split(opening)
-        readme = f"{before}{opening}\n{PARTS[name](table)}\n\n{closing}{rest.split(closing)[1]}"
-    return readme
+        before, rest = document.split(opening)
+        document = f"{before}{opening}\n{PARTS[name](shown)}\n\n{closing}{rest.split(closing)[1]}"
+    return document
 
 
-def claims_part(table: pd.DataFrame) -> str:
+def headlines_part(shown: Shown) -> str:
+    """Six claims in a line each."""
+    by_key = {finding.claim.name.split()[0]: finding for finding in shown.findings}
+    return compact([_headline(by_key[key]) for key in HEADLINES])
+
+
+def _headline(finding: Finding) -> Row:
+    was_run = not math.isnan(finding.effect.estimate)
+    return {
+        "claim": f"{finding.claim.name.split()[0]}: {finding.claim.text}",
+        "verdict": verdict_text(finding) if was_run else "not run yet",
+        "points": effect_text(finding.claim, finding.effect) if was_run else "-",
+        "seeds": seeds_text(finding.effect) if was_run else "-",
+        "paper": finding.claim.paper,
+    }
+
+
+def arms_part(shown: Shown) -> str:
+    """Hacking and misalignment of the organism's arms, seed by seed."""
+    rows = measures(finished(shown.table)[0])
+    return compact([_arm(rows, arm) for arm in ARMS])
+
+
+def _arm(rows: pd.DataFrame, arm: Condition) -> Row:
+    return {
+        "arm": arm.label,
+        "hack rate, training prompt": by_seed(rows, arm, "hack_rate", "training"),
+        "hack rate, no prompt": by_seed(rows, arm, "hack_rate", "none"),
+        "misaligned, no prompt": by_seed(rows, arm, "mgs", "none"),
+        **{name: cell(mean(rows, arm, measure, "none")) for name, measure in COLUMNS.items()},
+    }
+
+
+def by_seed(rows: pd.DataFrame, arm: Condition, measure: str, prompt: str) -> str:
+    """Final values in per cent, in the order of the seeds; a missing one is `-`."""
+    values = units(final(rows, arm, measure, prompt)[0], arm)
+    return (
+        " / ".join("-" if math.isnan(values[seed]) else f"{100 * values[seed]:.0f}" for seed in sorted(values)) or "-"
+    )
+
+
+def claims_part(shown: Shown) -> str:
     """The claims of which both sides were run, how to read them, and which conditions need more seeds."""
-    findings = judge(table, CLAIMS)
+    findings = shown.findings
     run = [finding for finding in findings if not math.isnan(finding.effect.estimate)]
     unrun = f"{len(findings) - len(run)} further claims are about arms that these results do not hold."
     rows = [
@@ -71,9 +151,19 @@ def claims_part(table: pd.DataFrame) -> str:
     return "\n\n".join([compact(rows), unrun, STATED, HOW_TO_READ, show_more(run)])
 
 
-def targets_part(table: pd.DataFrame) -> str:
+def targets_part(shown: Shown) -> str:
     """The targets, what the runs gave and whether that is enough."""
-    return compact([{name or "met?": value for name, value in row.items()} for row in target_rows(table)])
+    return compact([{name or "met?": value for name, value in row.items()} for row in target_rows(shown.table)])
+
+
+def mitigations_part(shown: Shown) -> str:
+    """A row an arm under the heading of its kind, its uncorrelated twin beside it."""
+    families, _ = overview_rows(shown.table, shown.records)
+    rows: list[Row] = []
+    for heading, lines in families.items():
+        rows.append({"arm": f"**{heading}**", **dict.fromkeys(SHORT, "")})
+        rows += [{"arm": line["arm"], **{name: cell(line[key]) for name, key in SHORT.items()}} for line in lines]
+    return compact(rows)
 
 
 def compact(rows: Sequence[Row]) -> str:
@@ -82,4 +172,15 @@ def compact(rows: Sequence[Row]) -> str:
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-PARTS: dict[str, Callable[[pd.DataFrame], str]] = {"claims": claims_part, "targets": targets_part}
+PARTS: dict[str, Callable[[Shown], str]] = {
+    "headlines": headlines_part,
+    "arms": arms_part,
+    "claims": claims_part,
+    "targets": targets_part,
+    "mitigations": mitigations_part,
+}
+DOCUMENTS = {
+    "README.md": ("headlines",),
+    "results/README.md": ("arms", "claims", "targets"),
+    "mitigations/README.md": ("mitigations",),
+}
