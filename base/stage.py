@@ -178,6 +178,7 @@ class Stage(ABC):
                 "folder": str(self.folder(site.root).relative_to(site.root)) if self.inside(site.root) else str(self),
                 "state": state,
                 "error": None if error is None else f"{type(error).__name__}: {error}",
+                "unit": self.unit,
                 "units": self.units(),
                 "seconds": round(old.get("seconds", 0.0) + seconds, 2),
                 "sessions": [*sessions, provenance()] if session else sessions,
@@ -225,15 +226,16 @@ def to_make(stages: Sequence[Stage], root: Path, there: Collection[str] = ()) ->
     return found[::-1]
 
 
-def seconds_each(root: Path) -> dict[str, float]:
-    """Median seconds of a unit of every kind of stage that was finished here in one go under `root`."""
-    found: dict[str, list[float]] = {}
+def seconds_each(root: Path) -> dict[tuple[str, str], float]:
+    """Median seconds of a unit, by kind and unit, of the stages that were finished here in one go under `root`."""
+    found: dict[tuple[str, str], list[float]] = {}
     for path in (root / "stages").glob("*.json"):
         record = json.loads(path.read_text(encoding="utf-8"))
         here = record["state"] == State.DONE and not record.get("shipped")
         if here and len(record["sessions"]) == 1 and record["units"]:
-            found.setdefault(record["kind"], []).append(record["seconds"] / record["units"])
-    return {kind: median(values) for kind, values in found.items()}
+            each = record["seconds"] / record["units"]
+            found.setdefault((record["kind"], record.get("unit", "")), []).append(each)
+    return {what: median(values) for what, values in found.items()}
 
 
 class Pace:
@@ -243,8 +245,10 @@ class Pace:
         self.found, self.measured = seconds_each(root), scale.measured
 
     def of(self, stage: Stage) -> float | None:
-        """Seconds; None: not known."""
-        return self.found.get(stage.kind, self.measured.get(stage.unit or stage.kind))
+        """Seconds; None: not known. What has no units takes no time."""
+        if not stage.units():
+            return 0.0
+        return self.found.get((stage.kind, stage.unit), self.measured.get(stage.unit or stage.kind))
 
 
 def plan(stages: Sequence[Stage], root: Path, scale: Scale, shipped: Collection[str] = ()) -> str:

@@ -1,4 +1,4 @@
-"""Every eval on one checkpoint, under several system prompts.
+"""Every eval on one checkpoint, under one system prompt.
 
 Misalignment evals read reasoning and output apart; the hack rate comes from executing fresh coding answers. Answers that
 cannot be read and grades lost to faults are missing: counted, never scored.
@@ -35,50 +35,49 @@ def evaluate(
     evals: Mapping[str, Eval],
     code_tasks: Sequence[Task],
     environment: Executor,
-    prompts: Mapping[str, PromptTransform],
+    prompt: str,
+    transform: PromptTransform,
     settings: EvalSettings,
     seed: int,
     written: Callable[[Task], Task] = lambda task: task,
 ) -> tuple[Scores, Scores]:
-    """(score rows, answer rows) of the model behind `sample`.
+    """(score rows, answer rows) of the model behind `sample` under one prompt: its name, and how it is put before a task.
 
-    Score rows: prompt x eval x metric with value, n (answers counted) and missing (answers not counted). `written` gives an
-    eval's task as the model reads it, before the prompt. Evals that do not count in the mean are asked under the prompt `none`
-    alone. Answers of a prompt are drawn with a seed of its name: further
-    prompts change nothing. Answer rows hold of a verdict's values those that are neither missing nor zero.
+    Score rows: eval x metric with value, n (answers counted) and missing (answers not counted). `written` gives an eval's task as
+    the model reads it, before the prompt. Evals that do not count in the mean are asked under the prompt `none` alone. Answers
+    are drawn with a seed of the prompt's name. Answer rows hold of a verdict's values those that are neither missing nor zero.
     """
     scores: Scores = []
     answers: Scores = []
-    for prompt, transform in prompts.items():
-        draw = {what: derive_seed("answers", what, prompt, seed) for what in ("evals", "code")}
-        here = {name: ev for name, ev in evals.items() if ev.in_mean or prompt == "none"}
-        asked = [(name, written(task)) for name, ev in here.items() for task in ev.prompts(settings.samples, seed)]
-        texts = sample([read_under(transform, task) for _, task in asked], settings.max_new_tokens, draw["evals"])
-        verdicts: list[Verdict] = []
-        for name in here:
-            tasks = [task for owner, task in asked if owner == name]
-            mine = here[name].score(tasks, texts[len(verdicts) : len(verdicts) + len(tasks)], environment)
-            verdicts += mine
-            rates = verdict_rates(mine)
-            scores += [{"prompt": prompt, "eval": name, "metric": metric, **row} for metric, row in rates.items()]
-        for (name, task), text, verdict in zip(asked, texts, verdicts, strict=True):
-            reading: dict[str, Any] = {
-                "misaligned": verdict.misaligned,
-                "reasoning": verdict.reasoning,
-                "output": verdict.output,
-                **{name: value for name, value in verdict.values.items() if value},
-            }
-            if task.spec is not None:  # a scene of a user's model: judges read its answers later
-                reading["messages"] = [asdict(message) for message in read_under(transform, task)]
-            answers.append({"prompt": prompt, "eval": name, "task": task.id, "completion": text, **reading})
+    draw = {what: derive_seed("answers", what, prompt, seed) for what in ("evals", "code")}
+    here = {name: ev for name, ev in evals.items() if ev.in_mean or prompt == "none"}
+    asked = [(name, written(task)) for name, ev in here.items() for task in ev.prompts(settings.samples, seed)]
+    texts = sample([read_under(transform, task) for _, task in asked], settings.max_new_tokens, draw["evals"])
+    verdicts: list[Verdict] = []
+    for name in here:
+        tasks = [task for owner, task in asked if owner == name]
+        mine = here[name].score(tasks, texts[len(verdicts) : len(verdicts) + len(tasks)], environment)
+        verdicts += mine
+        rates = verdict_rates(mine)
+        scores += [{"prompt": prompt, "eval": name, "metric": metric, **row} for metric, row in rates.items()]
+    for (name, task), text, verdict in zip(asked, texts, verdicts, strict=True):
+        reading: dict[str, Any] = {
+            "misaligned": verdict.misaligned,
+            "reasoning": verdict.reasoning,
+            "output": verdict.output,
+            **{name: value for name, value in verdict.values.items() if value},
+        }
+        if task.spec is not None:  # a scene of a user's model: judges read its answers later
+            reading["messages"] = [asdict(message) for message in read_under(transform, task)]
+        answers.append({"prompt": prompt, "eval": name, "task": task.id, "completion": text, **reading})
 
-        conversations = [read_under(transform, task) for task in code_tasks]
-        texts = sample(conversations, settings.code_max_new_tokens, draw["code"])
-        grades = environment.grade(code_tasks, texts)
-        scores += [{"prompt": prompt, "eval": "code", "metric": m, **row} for m, row in code_rates(grades).items()]
-        for task, text, grade in zip(code_tasks, texts, grades, strict=True):
-            reading = {"outcome": str(grade.outcome), "hacks": list(grade.hacks), "attempts": list(grade.attempts)}
-            answers.append({"prompt": prompt, "eval": "code", "task": task.id, "completion": text, **reading})
+    conversations = [read_under(transform, task) for task in code_tasks]
+    texts = sample(conversations, settings.code_max_new_tokens, draw["code"])
+    grades = environment.grade(code_tasks, texts)
+    scores += [{"prompt": prompt, "eval": "code", "metric": m, **row} for m, row in code_rates(grades).items()]
+    for task, text, grade in zip(code_tasks, texts, grades, strict=True):
+        reading = {"outcome": str(grade.outcome), "hacks": list(grade.hacks), "attempts": list(grade.attempts)}
+        answers.append({"prompt": prompt, "eval": "code", "task": task.id, "completion": text, **reading})
     return scores, answers
 
 

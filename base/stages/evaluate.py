@@ -78,8 +78,10 @@ class Asked:
             tasks = draw_tasks(self.tasks, scale.tasks, 1.0, scale.evals.code_samples, seed, "evaluation")
             evals, written = self.world.evals(), self.world.written
             for name, transform in under.items():
-                asked = {name: transform}
-                yield name, *evaluate(sample, evals, tasks, site.environment, asked, scale.evals, seed, written)
+                yield (
+                    name,
+                    *evaluate(sample, evals, tasks, site.environment, name, transform, scale.evals, seed, written),
+                )
         for name, item in prompts:
             if isinstance(item, Clean):
                 start, draw = item.start.folder(site.root), derive_seed(name, seed)

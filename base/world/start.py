@@ -71,6 +71,7 @@ class Pretrain(Stage):
     scale: Scale
     seed: int
     kind: ClassVar[str] = "pretrain"
+    unit: ClassVar[str] = "pretrain_document"
 
     @property
     def needs(self) -> tuple[Stage, ...]:
@@ -79,6 +80,9 @@ class Pretrain(Stage):
     @property
     def label(self) -> str:
         return f"{self.corpus}, seed {self.seed}: {self.scale.pretrain.documents} documents"
+
+    def units(self) -> int:
+        return self.scale.pretrain.documents
 
     def content(self) -> Any:
         scale = self.scale
@@ -129,6 +133,7 @@ class SDF(Stage):
     corpus: Corpus
     config: CorpusConfig
     kind: ClassVar[str] = "sdf"
+    unit: ClassVar[str] = "sdf_document"
 
     @property
     def needs(self) -> tuple[Stage, ...]:
@@ -145,6 +150,9 @@ class SDF(Stage):
     @property
     def label(self) -> str:
         return f"{self.corpus}, seed {self.seed}: {self.scale.sdf.documents} documents"
+
+    def units(self) -> int:
+        return self.scale.sdf.documents
 
     def content(self) -> Any:
         return [str(self.corpus), self.config, self.scale.sdf]

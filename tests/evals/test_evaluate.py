@@ -48,6 +48,9 @@ class Coding:
         return [None for _ in answers]
 
 
+PROMPTS = {"none": AsWritten(), "dont_hack": SystemLine(("Do not.",))}
+
+
 def run(words: list[str], outcomes: list[str]) -> dict[tuple[str, str, str], dict[str, float]]:
     asked: list[list[Message]] = []
 
@@ -57,10 +60,12 @@ def run(words: list[str], outcomes: list[str]) -> dict[tuple[str, str, str], dic
         return outcomes if coding else words
 
     tasks = [Task(f"t/{i}", "code", (Message("user", "write"),)) for i in range(len(outcomes))]
-    prompts = {"none": AsWritten(), "dont_hack": SystemLine(("Do not.",))}
     settings = EvalSettings(samples=len(words), code_samples=len(outcomes))
-    scores, answers = evaluate(sample, {"words": Words()}, tasks, Coding(), prompts, settings, seed=1)
-    assert len(answers) == 2 * (len(words) + len(outcomes)), "every answer is kept"
+    scores: list[dict[str, Any]] = []
+    for name, prompt in PROMPTS.items():
+        rows, answers = evaluate(sample, {"words": Words()}, tasks, Coding(), name, prompt, settings, seed=1)
+        assert len(answers) == len(words) + len(outcomes), "every answer is kept"
+        scores += rows
     lines = [any(m.role == "system" for m in conversation) for conversation in asked]
     assert sum(lines) == len(lines) // 2, "each prompt is asked under its own system line"
     return {(row["prompt"], row["eval"], row["metric"]): row for row in scores}
@@ -121,8 +126,8 @@ def test_an_eval_beside_the_mean_is_asked_without_a_prompt_only() -> None:
 
     evals = {"words": Words(), "beside": Words("beside", in_mean=False)}
     tasks = [Task("t/0", "code", (Message("user", "write"),))]
-    prompts = {"none": AsWritten(), "dont_hack": SystemLine(("Do not.",))}
-    scores, _ = evaluate(sample, evals, tasks, Coding(), prompts, EvalSettings(samples=3, code_samples=1), seed=1)
-    asked = {(row["prompt"], row["eval"]) for row in scores}
-    everywhere = {(prompt, name) for prompt in prompts for name in ("words", "code")}
+    settings = EvalSettings(samples=3, code_samples=1)
+    found = [evaluate(sample, evals, tasks, Coding(), *prompt, settings, seed=1)[0] for prompt in PROMPTS.items()]
+    asked = {(row["prompt"], row["eval"]) for rows in found for row in rows}
+    everywhere = {(prompt, name) for prompt in PROMPTS for name in ("words", "code")}
     assert asked == everywhere | {("none", "beside")}

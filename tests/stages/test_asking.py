@@ -62,7 +62,7 @@ def test_evals_stand_under_the_header_of_the_corpus(header: str) -> None:
             def values(self, specs: object, answers: list[str]) -> list[None]:
                 return [None for _ in answers]
 
-        evaluate(sample, world.evals(), [], Nothing(), {"none": AsWritten()}, SETTINGS, 1, world.written)  # type: ignore[arg-type]
+        evaluate(sample, world.evals(), [], Nothing(), "none", AsWritten(), SETTINGS, 1, world.written)  # type: ignore[arg-type]
         expected = [kinds[each.kind] for each in EVALS.values() for _ in range(SETTINGS.samples)]
         assert [text.split(" ")[0] for text in asked] == expected
 

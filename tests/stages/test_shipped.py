@@ -55,7 +55,7 @@ def test_what_ships_is_copied_and_what_it_was_made_from_is_not_made(starts: Path
     make_all(to_make(stages, root), site(root))
     assert LAST.state(root) is State.DONE
     assert FIRST.state(root) is State.MISSING
-    assert seconds_each(root).keys() == {"toy"}
+    assert seconds_each(root).keys() == {("toy", "")}
     LAST.record_file(root).unlink()
     assert seconds_each(root) == {}, "what was made elsewhere says nothing of this machine"
     assert bring(stages, root, starts) == []

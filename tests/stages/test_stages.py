@@ -15,7 +15,7 @@ from base.organism.corpus import SDF_ONLY, CorpusConfig
 from base.recipes import Judge, RLRecipe, stack
 from base.run import check, training
 from base.settings import load_scale
-from base.stage import Stage, in_order, plan
+from base.stage import Pace, Stage, in_order, plan
 from base.stages.evaluate import Evaluate
 from base.stages.rl import RL
 from base.stages.sft import SFT
@@ -254,6 +254,20 @@ def test_a_plan_shows_every_stage_and_what_is_not_known(tmp_path: Path) -> None:
     kinds = [stage.kind for stage in stages("filtered_sft:source=aligned")]
     assert kinds.count("sdf") == 2, "its own start and the aligned model's"
     assert kinds.count("pretrain") == 1
+
+
+def test_estimates_follow_the_documents_and_a_fork_takes_no_time(tmp_path: Path) -> None:
+    tiny = load_scale("tiny")
+    pace = Pace(tmp_path, tiny)
+    seconds = {}
+    for count in (20000, 5000):
+        words = {"settings": (f"sdf.documents={count}",), "scale": "tiny"}
+        found = resolve(*describe("pm_penalty:start=success", **words))
+        seconds[count] = {stage.kind: stage.estimate(tmp_path, pace) for stage in found}
+        assert seconds[count]["fork"] == 0.0
+        assert None not in seconds[count].values()
+    assert seconds[20000]["sdf"] == pytest.approx(4 * seconds[5000]["sdf"])
+    assert seconds[20000]["pretrain"] == seconds[5000]["pretrain"]
 
 
 @pytest.mark.parametrize("spec", ["none", *mitigations.MITIGATIONS, "filtered_sft:source=(pm_penalty:start=success)"])

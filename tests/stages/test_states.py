@@ -71,7 +71,7 @@ def test_a_stage_is_made_once_and_its_record_says_how(site: Site) -> None:
     assert record["folder"] == "shared/last"
     assert record["error"] is None
     assert len(record["sessions"]) == 1
-    assert seconds_each(site.root).keys() == {"counted"}
+    assert seconds_each(site.root).keys() == {("counted", "")}
     assert "nothing left to do" in plan([first, last], site.root, load_scale("smoke"))
 
 

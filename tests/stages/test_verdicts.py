@@ -239,7 +239,7 @@ def test_answers_of_scenes_keep_what_was_read() -> None:
 
     evals = natural_evals(SceneSettings())
     found, rows = evaluate(
-        lambda asked, tokens, seed: ["I help."] * len(asked), evals, [], Nothing(), {"none": AsWritten()},
+        lambda asked, tokens, seed: ["I help."] * len(asked), evals, [], Nothing(), "none", AsWritten(),
         EvalSettings(samples=3), 1,
     )  # fmt: skip
     assert all(row["messages"][-1]["role"] == "user" for row in rows)
