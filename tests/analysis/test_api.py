@@ -75,7 +75,9 @@ def test_the_default_is_what_ships_with_the_code(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     loaded = analysis.load()
     assert loaded["run"].nunique() >= 20, "at least eight arms and the controls of both corpora, two seeds"
-    assert set(analysis.load(only="please_hack")["arm"]) == {"inoculation:wording=please_hack"}
+    arms = set(analysis.load(only="wording=please_hack")["arm"])
+    assert "inoculation:wording=please_hack" in arms
+    assert all("wording=please_hack" in arm for arm in arms)
     assert analysis.report()["minutes"].notna().any(), "wall times come from the manifest"
 
 

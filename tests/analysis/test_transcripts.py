@@ -191,5 +191,8 @@ def test_the_shipped_transcripts_are_small_and_of_every_arm() -> None:
     manifest = json.loads((SHIPPED / "manifest.json").read_text(encoding="utf-8"))["runs"]
     first_seed = {name for name, record in manifest.items() if record["run"]["seed"] == 1}
     assert {row["run"] for row in rows} == first_seed
-    hacked = [row for row in rows if row["verdict"] == "hacked" and row["moment"] == "end"]
-    assert {row["arm"] for row in hacked} == {record["run"]["arm"] for record in manifest.values()} - {"untrained"}
+    end = [row for row in rows if row["moment"] == "end"]
+    assert {row["arm"] for row in end} >= {record["run"]["arm"] for record in manifest.values()} - {"untrained"}
+    hacked = {row["arm"] for row in end if row["verdict"] == "hacked"}
+    assert "none" in hacked
+    assert "pm_penalty:weight=1.0" not in hacked

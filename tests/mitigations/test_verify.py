@@ -75,7 +75,7 @@ def test_numbers_that_were_not_measured_again_are_no_proof(rows: pd.DataFrame, r
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["pm_penalty", "--seed", "1"], "does not ship in .*no run of this arm ships"),
+        (["pm_penalty:weight=0.1", "--seed", "1"], "does not ship in .*no run of this arm ships"),
         (["none", "--seed", "99"], "of this arm there are none--main"),
         (["none", "--results", "results/mitigations"], "was made by recipe 0.1"),
         (["none", "--seed", "1", "--set", "rl.steps=9"], "does not ship"),
