@@ -68,9 +68,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     real = module.evaluate
 
-    def counting(sample: Any, evals: Any, tasks: Any, environment: Any, prompts: Any, *rest: Any) -> Any:
-        names.extend(prompts)
-        return real(sample, evals, tasks, environment, prompts, *rest)
+    def counting(sample: Any, evals: Any, tasks: Any, environment: Any, prompt: str, *rest: Any) -> Any:
+        names.append(prompt)
+        return real(sample, evals, tasks, environment, prompt, *rest)
 
     monkeypatch.setattr(module, "evaluate", counting)
     return names
