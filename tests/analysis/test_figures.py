@@ -21,8 +21,8 @@ from analysis.claims import Finding, Verdict
 from analysis.conditions import BASELINE, HACKING_OKAY, PRE_RL, TWIN, found, of, on
 from analysis.figures import CLAIMS, FIGURES, Evidence, draw, style
 from analysis.figures.fig04_summary import word
-from analysis.figures.figure import TAGS, headline
 from analysis.figures.rows import COLUMNS, curve
+from analysis.figures.words import TAGS, headline
 from analysis.stats import Difference, final
 from analysis.table import check, measures
 from analysis.transcripts import FILE
@@ -101,7 +101,7 @@ def test_a_headline_is_the_verdict_with_the_effect_in_the_direction_of_the_arms(
     effect = Difference((-0.1, -0.2), (-0.7, -0.8), True, 0.6, 0.4, 0.8)  # 60 points lower than the baseline
     line = headline(Finding(claim, verdict, effect, 0.01, 0.9, ""))
     assert line.tag == verdict
-    assert line.detail.startswith("−60.0 (−80.0 to −40.0), 2 seeds. Paper: 75-90 % lower")
+    assert line.detail.startswith("−60.0 (−80.0 to −40.0) percentage points, 2 seeds. Paper: 75-90 % lower")
     none = headline(Finding(claim, "inconclusive", Difference((), (), False), None, None, "no values: hacking okay"))
     assert none.tag == "not run"
 
@@ -153,6 +153,63 @@ def test_missing_arms_are_named_and_the_rest_is_drawn() -> None:
     for name in ("fig01", "fig05", "fig09", "fig28", "route", "law"):
         said = words(FIGURES[name](evidence).figure)
         assert "uncorrelated twin" in said.split("missing runs: ")[1]
+
+
+PARTIAL = (
+    "fig01",
+    "fig04",
+    "fig05",
+    "fig06",
+    "fig08",
+    "fig09",
+    "fig15",
+    "fig24",
+    "fig28",
+    "fig31",
+    "leak",
+    "monitor",
+    "route",
+)
+
+
+def test_half_of_the_arms_with_one_seed_is_drawn_and_the_rest_is_named() -> None:
+    asked = {c for name in PARTIAL for c in FIGURES[name].needs if not c.start and "setting=" not in c.arm}
+    ordered = sorted(asked, key=lambda c: (c not in (BASELINE, HACKING_OKAY), c.cell))
+    there, gone = ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]
+    evidence = Evidence(check(pd.concat([cell(*c.cell) for c in there]), "synthetic"), CLAIMS)
+    for name in PARTIAL:
+        figure, lacks = FIGURES[name], [c for c in FIGURES[name].needs if c in gone]
+        if not any(c in there for c in figure.own()):
+            with pytest.raises(UserError, match="no run of"):
+                figure(evidence)
+            continue
+        drawing = figure(evidence)
+        said = flat(words(drawing.figure))
+        assert {c.key for c in figure.needs if c in there} <= set(drawing.table["condition"]), name
+        assert not drawing.table["condition"].isin([c.key for c in lacks]).any(), name
+        assert all(c.label in said.split("missing runs: ")[1] for c in lacks[:12]), name
+        for ax in drawing.figure.axes:
+            assert ax.lines or ax.patches or ax.texts, f"{name}: an empty panel"
+    assert {finding.verdict for finding in evidence.findings.values()} == {"inconclusive"}
+    for finding in evidence.findings.values():
+        absent = [side for side in finding.claim.asked.sides if side in gone]
+        assert finding.why.startswith("needs 3 seeds") or "no values" in finding.why or "fewer than" in finding.why
+        if absent and "no values" in finding.why:
+            assert absent[0].label in finding.why
+
+
+def test_a_run_that_goes_on_is_named(three_seeds: Evidence) -> None:
+    long = check(table(), "synthetic")
+    long.attrs["unfinished"] = ["none-main-1-s1", "of another folder"]
+    said = flat(words(draw("fig01", long).figure))
+    assert "not finished, shown as far as they are: none-main-1-s1" in said
+    assert "not finished" not in flat(words(FIGURES["fig01"](three_seeds).figure))
+
+
+def test_twins_that_were_not_run_are_named() -> None:
+    arms = [arm for arm in ARMS if arm[1] == "main"]
+    said = flat(words(draw("fig04", check(table((0,), arms), "synthetic")).figure))
+    assert "missing twins: baseline, no-hack control" in said
 
 
 def test_final_values_equal_the_statistics(three_seeds: Evidence) -> None:

@@ -6,6 +6,7 @@ Every kind is a band (analysis.figures.figure.Band): it makes the rows it draws,
 from analysis.figures.panels.categories import Categories, Category, Group, by_eval
 from analysis.figures.panels.columns import (
     AGENTIC,
+    ALONG_HACKING,
     BESIDE,
     CHAT,
     HACKING,
@@ -15,7 +16,7 @@ from analysis.figures.panels.columns import (
     SIX,
     Column,
 )
-from analysis.figures.panels.dots import Dots
+from analysis.figures.panels.dots import EVERY_EVAL, Dots
 from analysis.figures.panels.kinds import Kind, KindLines
 from analysis.figures.panels.lines import Lines
 from analysis.figures.panels.marks import EDGE, SWITCH, WIDTH, WITH_TWIN, Series
@@ -23,9 +24,11 @@ from analysis.figures.panels.points import Points
 
 __all__ = [
     "AGENTIC",
+    "ALONG_HACKING",
     "BESIDE",
     "CHAT",
     "EDGE",
+    "EVERY_EVAL",
     "HACKING",
     "MEAN",
     "MISALIGNED",

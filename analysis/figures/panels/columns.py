@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -31,6 +31,7 @@ class Column:
 
 
 HACKING = Column("hack rate", "hack_rate", "training", "episodes hacked", whole=True)
+ALONG_HACKING = Column("hack rate", "hack_rate", "training", "hack rate under the training prompt", whole=True)
 MEAN = Column(f"mean of {counted()}", "mgs")
 MISALIGNMENT = Column(f"misalignment, mean of {counted()}", "mgs")
 CHAT, AGENTIC = Column("chat", "chat"), Column("agentic", "agentic")
@@ -42,7 +43,8 @@ def spelt(columns: Iterable[Column], evals: Sequence[Shown]) -> list[Column]:
     made: list[Column] = []
     for column in columns:
         if column in (SIX, BESIDE):
-            made += [Column(each.title, each.name) for each in evals if each.in_mean == (column == SIX)]
+            what = MISALIGNED if column == SIX else "answers that fail"
+            made += [Column(each.title, each.name, what=what) for each in evals if each.in_mean == (column == SIX)]
         else:
             made.append(column)
     return made
@@ -51,3 +53,15 @@ def spelt(columns: Iterable[Column], evals: Sequence[Shown]) -> list[Column]:
 def named(drawn: pd.DataFrame) -> list[tuple[str, str]]:
     """(key, label) of the conditions of a drawn table, in its order."""
     return list(dict.fromkeys(zip(drawn["condition"], drawn["label"], strict=True)))
+
+
+def filled(drawn: pd.DataFrame, panels: Iterable[str]) -> list[str]:
+    """Those of the panels in which a drawn table has a value of ours; the others are not drawn."""
+    known = set(drawn.loc[drawn["y"].notna() & (drawn["kind"] != "paper"), "panel"])
+    return [panel for panel in panels if panel in known]
+
+
+def unfilled(drawn: pd.DataFrame, titles: Mapping[str, str]) -> list[str]:
+    """The titles of the panels that are not drawn; `titles`: of every panel."""
+    known = filled(drawn, titles)
+    return [title for panel, title in titles.items() if panel not in known]

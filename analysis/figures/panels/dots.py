@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +18,13 @@ from analysis.evals import Shown
 from analysis.figures import rows as make
 from analysis.figures import style
 from analysis.figures.figure import Evidence, Space
-from analysis.figures.panels.columns import Column, named, spelt
+from analysis.figures.panels.columns import HACKING, MEAN, SIX, Column, filled, named, spelt, unfilled
 from analysis.figures.panels.marks import (
     EDGE,
     OWN,
     PITCH,
     WIDTH,
+    WITH_TWIN,
     Series,
     by_mark,
     marks,
@@ -35,6 +37,7 @@ from analysis.figures.rows import Row
 from analysis.table import CELL
 
 MANY = 5  # more columns than that have no numbers beside their marks, one letter, and two ticks
+NUMBERS, SEEDS = 0.3, 0.32  # inches right of the panels: for the numbers of the last one, for how many seeds there are
 CLOSE, TALLER = 0.15, 0.21  # inches from one row to the next: of many rows, of several marks a row
 WORDS = {"yes": ("#00754f", "bold"), "partly": ("#B45309", "bold"), "no": ("#B2182B", "bold")}
 
@@ -53,7 +56,6 @@ class Dots:
     keep: Callable[[Condition], bool] = lambda condition: True
     levels: tuple[Condition, ...] = (BASELINE, NO_HACK)
     words: tuple[str, ...] = ()
-    numbers: bool = True
 
     def rows(self, evidence: Evidence, conditions: Sequence[Condition]) -> list[Row]:
         found: list[Row] = []
@@ -76,10 +78,13 @@ class Dots:
             [*made, *make.printed(there, column.measure, prompt, column.final)], condition, series.name
         )
 
+    def lacks(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> list[str]:
+        return unfilled(drawn, {column.final: column.title for column in spelt(self.columns, evals)})
+
     def _mine(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> tuple[list[Column], pd.DataFrame]:
-        columns = spelt(self.columns, evals)
-        panels = [column.final for column in columns]
-        names = [series.name for series in self.series]
+        """The columns that have values, and their rows."""
+        columns = [column for column in spelt(self.columns, evals) if filled(drawn, [column.final])]
+        names, panels = [series.name for series in self.series], [column.final for column in columns]
         return columns, drawn[drawn["panel"].isin(panels) & drawn["series"].isin(names)]
 
     def _pitch(self) -> float:
@@ -88,77 +93,100 @@ class Dots:
         return PITCH if len(self.series) < 3 else TALLER + 0.05 * (len(self.series) - 3)
 
     def height(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> float:
-        _, mine = self._mine(drawn, evals)
+        columns, mine = self._mine(drawn, evals)
+        if not columns:
+            return 0.0
         _, _, end = places(mine, self.headings)
-        return self._pitch() * (end + 1.1) + 0.42 + self._head(evals)
+        return self._pitch() * (end + 1.1) + 0.42 + self._head(columns)
 
-    def _head(self, evals: Sequence[Shown]) -> float:
+    def _head(self, columns: Sequence[Column]) -> float:
         """Inches above the panels: titles and the key."""
-        lines = max(len(title) for title in self._titles(evals))
-        return 0.1 + 0.11 * lines + 0.17 * bool(self._keyed())
+        lines = max(len(title) for title in self._titles(columns))
+        return 0.1 + 0.11 * lines + 0.17 * self._keyed()
 
-    def _titles(self, evals: Sequence[Shown]) -> list[list[str]]:
-        columns = spelt(self.columns, evals)
+    def _titles(self, columns: Sequence[Column]) -> list[list[str]]:
         letters = max(10, 62 // len(columns))
         return [textwrap.wrap(column.title, letters, break_long_words=False) or [""] for column in columns]
 
     def _keyed(self) -> bool:
         return len(self.series) > 1
 
+    def _numbered(self, columns: Sequence[Column]) -> bool:
+        return len(columns) <= MANY and len(self.series) <= 2
+
+    def _counted(self, columns: Sequence[Column]) -> bool:
+        """Whether the seeds of every row stand at the right."""
+        return len(self.series) < 3 and (bool(self.words) or not self._numbered(columns))
+
     def draw(self, space: Space, drawn: pd.DataFrame) -> None:
         columns, mine = self._mine(drawn, space.evals)
+        if not columns:
+            return
         looks = style.looks(drawn)
         if self.headings:  # too many arms for a colour each
             looks = {key: look if key in style.CONTROLS else style.Look(style.INK) for key, look in looks.items()}
         rows, headings, end = places(mine, self.headings)
-        longest = max(
-            [4, *(len(short(label)) for _, label in named(mine)), *(1.15 * len(h) for h in headings.values())]
+        left, numbered = _left(mine, headings), self._numbered(columns)
+        right = WIDTH - EDGE - 0.4 * len(self.words) - NUMBERS * numbered - (SEEDS if self._counted(columns) else 0.12)
+        shape = {"left": left, "right": right, "low": 0.34, "high": space.height - self._head(columns)}
+        axes = space.side_by_side(
+            len(columns), gap=0.36 if numbered else 0.17 if len(columns) > MANY else 0.32, **shape
         )
-        left = min(2.6, 0.2 + 0.0445 * longest)
-        numbers = self.numbers and len(columns) <= MANY and len(self.series) <= 2
-        right = WIDTH - EDGE - 0.4 * len(self.words) - (0.3 if numbers else 0.32 * (len(self.series) < 3))
-        top = space.height - self._head(space.evals)
-        gap = 0.36 if numbers else 0.17
-        axes = space.side_by_side(len(columns), left=left, right=right, low=0.34, high=top, gap=gap)
-        partial = [c.final for c in columns if c.share and not c.whole]
-        shared = style.ceiling(mine.loc[mine["panel"].isin(partial), "y"])
-        for ax, column, title in zip(axes, columns, self._titles(space.evals), strict=True):
-            letter = next(space.letters) if len(columns) <= MANY or ax is axes[0] else ""
-            style.letter(ax, letter, "\n".join(title), 0.13)
+        shared = style.ceiling(mine.loc[mine["panel"].isin([c.final for c in columns if c.share and not c.whole]), "y"])
+        for ax, column, title in zip(axes, columns, self._titles(columns), strict=True):
+            style.letter(
+                ax, next(space.letters) if len(columns) <= MANY or ax is axes[0] else "", "\n".join(title), 0.13
+            )
             values = mine[mine["panel"] == column.final]
             self._axis(ax, column, values, shared, end)
-            if len(columns) > 3:
-                ax.set_xlabel("")
-                ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
-            if len(columns) > MANY:
-                ax.set_title(ax.get_title(loc="left"), loc="left", size=6.2)
-                ax.set_xticks([0, next((half for half in (0.5, 0.2) if ax.get_xlim()[1] > 1.4 * half), 0.05)])
+            self._fewer_words(ax, len(columns))
             stripes(ax, rows.values())
-            marked = by_mark(values)
-            for key, row in rows.items():
-                for series, shift in zip(self.series, spaced(len(self.series)), strict=True):
-                    drawn_marks = marked.get((key, series.name), [])
-                    marks(ax, drawn_marks, row + shift, series.colour or looks[key].colour, series)
-                    if numbers:
-                        self._number(ax, drawn_marks, row + 1.4 * shift, column, series)
+            self._marks_in(ax, column, values, rows, looks, numbered)
             self._levels(ax, values)
         self._names(axes[0], mine, rows, headings, left, looks)
-        if not numbers and len(self.series) < 3:
-            self._seeds(axes[-1], mine, rows)
-        self._words(axes[-1], drawn, rows, 0.3 if numbers else 0.32)
+        if self._counted(columns):
+            self._seeds(axes[-1], mine, rows, NUMBERS * numbered)
+        self._words(axes[-1], drawn, rows, NUMBERS * numbered + SEEDS)
         if self._keyed():
             series_key(axes[0], self.series, space.height - 0.02, space)
+
+    def _fewer_words(self, ax: Axes, columns: int) -> None:
+        """Where panels are narrow, fewer ticks and no name of the axis, and smaller titles where they are narrower."""
+        if columns > 3:
+            ax.set_xlabel("")
+            ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
+        if columns > MANY:
+            ax.set_title(ax.get_title(loc="left"), loc="left", size=6.2)
+            half = next((half for half in (0.5, 0.2) if ax.get_xlim()[1] > 1.4 * half), 0.05)
+            ax.set_xticks([0, half], ["0", f"{half:.0%}"])
+
+    def _marks_in(
+        self,
+        ax: Axes,
+        column: Column,
+        values: pd.DataFrame,
+        rows: Mapping[str, float],
+        looks: Mapping[str, style.Look],
+        numbered: bool,
+    ) -> None:
+        marked = by_mark(values)
+        for (key, row), (series, shift) in itertools.product(
+            rows.items(), zip(self.series, spaced(len(self.series)), strict=True)
+        ):
+            mine = marked.get((key, series.name), [])
+            marks(ax, mine, row + shift, series.colour or looks[key].colour, series)
+            if numbered:
+                self._number(ax, mine, row + 1.4 * shift, column, series)
 
     def _axis(self, ax: Axes, column: Column, values: pd.DataFrame, shared: float, end: float) -> None:
         if column.share:
             style.percent(ax, "x", 1.02 if column.whole else shared)
         else:
             ax.grid(True, axis="x")
-            ax.set_xlim(0, max(1e-9, 1.1 * float(values["y"].max())) if values["y"].notna().any() else 1)
+            ax.set_xlim(0, max(1e-9, 1.1 * float(values["y"].max())))
         ax.set_ylim(end + 0.6, -0.6)
         ax.set_yticks([])
         ax.set_xlabel(column.what)
-        style.say_if_empty(ax, values)
 
     def _number(self, ax: Axes, mine: Sequence[Row], place: float, column: Column, series: Series) -> None:
         text: dict[str, Any] = {"size": 5.5, "va": "center", "ha": "right", "annotation_clip": False}
@@ -194,15 +222,16 @@ class Dots:
             indent = start + 5 if headings else start
             ax.annotate(short(label), (0, rows[name]), (indent, 0), size=6.3, color=colour, **text)
 
-    def _seeds(self, ax: Axes, mine: pd.DataFrame, rows: Mapping[str, float]) -> None:
+    def _seeds(self, ax: Axes, mine: pd.DataFrame, rows: Mapping[str, float], offset: float) -> None:
         text: dict[str, Any] = {"va": "center", "annotation_clip": False, "textcoords": "offset points", "size": 5.8}
         means = mine[(mine["kind"] == "mean") & mine["seeds"].notna()]
         for name, place in rows.items():
             of_row = means[means["condition"] == name]
             counts = [of_row.loc[of_row["series"] == series.name, "seeds"].max() for series in self.series]
             said = " / ".join("–" if count != count else f"{count:g}" for count in counts)
-            ax.annotate(said, (1, place), (5, 0), xycoords=("axes fraction", "data"), color=style.FAINT, **text)
-        ax.annotate("seeds", (1, 1), (3, 5), xycoords="axes fraction", color=style.FAINT, **text)
+            start = 72 * offset + 5
+            ax.annotate(said, (1, place), (start, 0), xycoords=("axes fraction", "data"), color=style.FAINT, **text)
+        ax.annotate("seeds", (1, 1), (72 * offset + 3, 5), xycoords="axes fraction", color=style.FAINT, **text)
 
     def _words(self, ax: Axes, drawn: pd.DataFrame, rows: Mapping[str, float], offset: float) -> None:
         said = drawn[drawn["kind"] == "words"]
@@ -220,6 +249,12 @@ class Dots:
                     ax.annotate(word, (1, rows[key]), (x, 0), xycoords=("axes fraction", "data"), **look, **text)
 
 
+def _left(mine: pd.DataFrame, headings: Mapping[float, str]) -> float:
+    """Inches that names and headings take."""
+    names = [len(short(label)) for _, label in named(mine)]
+    return min(2.8, 0.2 + 0.048 * max([4, *names, *(1.3 * len(heading) for heading in headings.values())]))
+
+
 def places(mine: pd.DataFrame, headed: bool) -> tuple[dict[str, float], dict[float, str], float]:
     """(row of each condition, heading at each row it takes, the last row), in the order of the drawn table."""
     rows: dict[str, float] = {}
@@ -233,3 +268,6 @@ def places(mine: pd.DataFrame, headed: bool) -> tuple[dict[str, float], dict[flo
         row += 1
         rows[name] = row
     return rows, headings, max(row, 0.0)
+
+
+EVERY_EVAL = Dots((HACKING, SIX, MEAN), WITH_TWIN)  # what the figures about one mitigation show

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.conditions import Condition
+from analysis.conditions import Condition, alike
 from analysis.evals import Shown
 from analysis.figures import rows as make
 from analysis.figures import style
 from analysis.figures.figure import Evidence, Space
-from analysis.figures.panels.columns import Column, spelt
+from analysis.figures.panels.columns import Column, filled, spelt, unfilled
 from analysis.figures.panels.marks import EDGE, GUTTER, WIDTH, hollow
 from analysis.figures.rows import Row
 
@@ -35,7 +35,7 @@ class Lines:
         found: list[Row] = []
         for column in spelt(self.columns, evidence.evals):
             for condition in conditions:
-                if not self.only or condition in self.only:
+                if not self.only or alike(condition, self.only):
                     found += self._line(evidence, condition, column)
         return found
 
@@ -43,53 +43,59 @@ class Lines:
         measure, prompt, panel = column.measure, column.prompt, column.title
         mine = evidence.of(condition, measure, prompt)
         if condition.start:
-            return [row for row in make.last(mine, condition, measure, prompt, panel) if row["kind"] != "answers"]
+            level = [row for row in make.last(mine, condition, measure, prompt, panel) if row["kind"] != "answers"]
+            return [*level, *make.printed(condition, measure, prompt, panel)]
         if measure.startswith("train:"):
             return make.windows(mine, condition, measure, panel)
         line = make.curve(mine, condition, measure, prompt, panel, evidence.forks)
         return [*line, *make.printed(condition, measure, prompt, panel)]
 
-    def _grid(self, evals: Sequence[Shown]) -> tuple[list[Column], int, list[list[str]]]:
-        """(columns, panels a row, wrapped titles)."""
-        columns = spelt(self.columns, evals)
-        most = 3 if self.names else 6
-        lines = -(-len(columns) // most)
-        across = max(1 if self.names else 4, -(-len(columns) // max(1, lines)))
-        letters = 150 // across if self.names else 22
-        return columns, across, [textwrap.wrap(column.title, letters) for column in columns]
+    def lacks(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> list[str]:
+        return unfilled(drawn, {column.title: column.title for column in spelt(self.columns, evals)})
 
-    def _pitch(self, titles: Sequence[Sequence[str]]) -> float:
-        tall = self.tall if self.names else 1.02
-        return tall + 0.56 + 0.11 * (max((len(title) for title in titles), default=1) - 1)
+    def _columns(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> list[Column]:
+        return [column for column in spelt(self.columns, evals) if filled(drawn, [column.title])]
+
+    def _across(self, count: int) -> int:
+        """Panels beside each other."""
+        lines = -(-count // (3 if self.names else 6))
+        return max(1 if self.names else 4, -(-count // max(1, lines)))
+
+    def _titles(self, columns: Sequence[Column]) -> list[list[str]]:
+        letters = 150 // self._across(len(columns)) if self.names else 22
+        return [textwrap.wrap(column.title, letters) for column in columns]
+
+    def _panel_height(self) -> float:
+        return self.tall if self.names else 1.02
+
+    def _pitch(self, columns: Sequence[Column]) -> float:
+        """Inches from one row of panels to the next."""
+        most = max((len(title) for title in self._titles(columns)), default=1)
+        return self._panel_height() + 0.56 + 0.11 * (most - 1)
 
     def height(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> float:
-        columns, across, titles = self._grid(evals)
-        return self._pitch(titles) * -(-len(columns) // across)
+        columns = self._columns(drawn, evals)
+        return self._pitch(columns) * -(-len(columns) // self._across(len(columns)))
 
     def draw(self, space: Space, drawn: pd.DataFrame) -> None:
-        columns, across, titles = self._grid(space.evals)
-        pitch, tall = self._pitch(titles), self.tall if self.names else 1.02
+        columns = self._columns(drawn, space.evals)
+        across, pitch = self._across(len(columns)), self._pitch(columns)
+        right, gap = (WIDTH - GUTTER, GUTTER + 0.52) if self.names else (WIDTH - EDGE, 0.2)
+        shared = style.ceiling(drawn.loc[drawn["panel"].isin([c.title for c in columns if not c.whole]), "y"])
         looks, steps = style.looks(drawn), furthest(drawn)
-        if self.names:
-            shape = {"left": 0.53, "right": WIDTH - GUTTER, "gap": GUTTER + 0.52}
-        else:
-            shape = {"left": 0.53, "right": WIDTH - EDGE, "gap": 0.2}
-        of_each = [drawn[drawn["panel"] == column.title] for column in columns]
-        partial = pd.concat(
-            [mine["y"] for mine, c in zip(of_each, columns, strict=True) if not c.whole] or [drawn["y"]]
-        )
-        for place, (column, title, mine) in enumerate(zip(columns, titles, of_each, strict=True)):
+        for place, (column, title) in enumerate(zip(columns, self._titles(columns), strict=True)):
             line, at = divmod(place, across)
             low = 0.36 + pitch * (-(-len(columns) // across) - 1 - line)
-            ax = space.slot(at, across, low=low, high=low + tall, **shape)
+            ax = space.slot(at, across, left=0.53, right=right, low=low, high=low + self._panel_height(), gap=gap)
             if self.names or place == 0:
                 style.letter(ax, next(space.letters), "\n".join(title))
             else:
                 ax.set_title("\n".join(title), loc="left")
-            shared = partial if not self.names else mine["y"]
-            along(ax, steps, 1.02 if column.whole else style.ceiling(shared), column.what * (self.names or at == 0))
+            mine, alone = drawn[drawn["panel"] == column.title], self.names or at == 0
+            top = style.ceiling(mine["y"]) if self.names else shared
+            along(ax, steps, 1.02 if column.whole else top, column.what if alone else "")
             named_lines(ax, mine, looks, steps, self.names)
-            ax.tick_params(labelleft=self.names or at == 0)
+            ax.tick_params(labelleft=alone)
 
 
 def furthest(drawn: pd.DataFrame) -> int:
@@ -111,7 +117,6 @@ def along(ax: Axes, steps: int, top: float, what: str) -> None:
 
 def named_lines(ax: Axes, rows: pd.DataFrame, looks: Mapping[str, style.Look], steps: int, names: bool) -> None:
     """The line of every condition, or its level, with its name at the end; the paper's value at the right edge."""
-    style.say_if_empty(ax, rows)
     labels = []
     for key, mine in rows[rows["kind"] != "paper"].groupby("condition", sort=False):
         name = textwrap.fill(str(mine["label"].iloc[0]), 20, break_on_hyphens=False)
@@ -127,4 +132,4 @@ def named_lines(ax: Axes, rows: pd.DataFrame, looks: Mapping[str, style.Look], s
         colour = looks[str(row["condition"])].colour
         hollow(ax, 1.03 * steps, row["y"], row["low"], row["high"], colour, upright=True)
     if names:
-        style.end_labels(ax, labels)
+        style.end_labels(ax, labels, at=1.05)  # right of the paper's values

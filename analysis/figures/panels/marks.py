@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from analysis.conditions import TWIN
 from analysis.figures import rows as make
 from analysis.figures import style
-from analysis.figures.figure import Space
+from analysis.figures.figure import TWINNED, UNTWINNED, Space
 from analysis.figures.rows import Row
 
 WIDTH, EDGE = style.TWO_COLUMNS, 0.09  # inches: of a page, and of what stays white at its right
@@ -36,8 +36,8 @@ class Series:
 
 OWN = (Series("", ""),)  # one mark a row, in the colour of its condition
 WITH_TWIN = (
-    Series("main corpus", style.INK),
-    Series("uncorrelated twin", style.CONTROLS[TWIN.key].colour, filled=False, corpus="twin"),
+    Series(UNTWINNED, style.INK),
+    Series(TWINNED, style.CONTROLS[TWIN.key].colour, filled=False, corpus="twin"),
 )
 SWITCH = tuple(
     Series(name, *style.PROMPTS[prompt], prompt=prompt)

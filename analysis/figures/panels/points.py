@@ -16,7 +16,7 @@ from analysis.evals import Shown
 from analysis.figures import rows as make
 from analysis.figures import style
 from analysis.figures.figure import Evidence, Space
-from analysis.figures.panels.columns import Column, named
+from analysis.figures.panels.columns import Column, filled, named, unfilled
 from analysis.figures.panels.marks import GUTTER, WIDTH, short
 from analysis.figures.rows import Row
 from analysis.table import CELL
@@ -68,7 +68,15 @@ class Points:
         points = self.pairs(mine, condition, y) if self.pairs else make.ends(mine, condition, across, up)
         return make.pairs(points, condition, self.x.measure, up, panel)
 
+    def lacks(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> list[str]:
+        return unfilled(drawn, {self._panel(y): self._panel(y) for y in self.y})
+
+    def _filled(self, drawn: pd.DataFrame) -> list[Column]:
+        return [y for y in self.y if filled(drawn, [self._panel(y)])]
+
     def height(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> float:
+        if not self._filled(drawn):
+            return 0.0
         return max(self.tall, self._names_height(drawn)) + 0.62 + 0.3 * self.by_family
 
     def _names_height(self, drawn: pd.DataFrame) -> float:
@@ -80,18 +88,19 @@ class Points:
         return sum(0.032 + 0.108 * len(textwrap.wrap(f"{name} (9)", 30)) for name in names)
 
     def draw(self, space: Space, drawn: pd.DataFrame) -> None:
-        looks = style.looks(drawn)
-        right = WIDTH - GUTTER - 0.1 if self.over_steps else WIDTH - 2.1 if len(self.y) > 1 else 4.43
+        columns, looks = self._filled(drawn), style.looks(drawn)
+        if not columns:
+            return
+        right = WIDTH - GUTTER - 0.1 if self.over_steps else WIDTH - 2.1 if len(columns) > 1 else 4.43
         high = space.height - 0.24 - 0.3 * self.by_family
         shape = {"left": 0.53, "right": right, "low": high - self.tall, "high": high, "gap": 0.65}
-        axes = space.side_by_side(len(self.y), **shape)
-        for ax, y in zip(axes, self.y, strict=True):
+        axes = space.side_by_side(len(columns), **shape)
+        for ax, y in zip(axes, columns, strict=True):
             mine = drawn[drawn["panel"] == self._panel(y)]
             style.letter(ax, next(space.letters), self._panel(y))
             self._axis(ax, "x", self.x, mine["x"])
             self._axis(ax, "y", y, mine["y"])
             ax.grid(True)
-            style.say_if_empty(ax, mine)
             if self.by_family:
                 self._families(ax, mine)
             elif self.over_steps:
@@ -99,7 +108,7 @@ class Points:
             else:
                 self._marks(ax, mine, keyed(mine, looks))
         if not self.by_family and not self.over_steps:
-            mine = drawn[drawn["panel"].isin([self._panel(y) for y in self.y])]
+            mine = drawn[drawn["panel"].isin([self._panel(y) for y in columns])]
             self._key(axes[-1], mine, keyed(mine, looks))
 
     def _axis(self, ax: Axes, axis: str, column: Column, values: pd.Series[float]) -> None:
