@@ -142,8 +142,8 @@ def _marks(drawn: pd.DataFrame, means: pd.DataFrame) -> str:
     """What lines and marks are; intervals only where some are drawn: over steps as a band, of final values as a line."""
     lines = drawn["step"].notna() | drawn["measure"].str.startswith("train:") & drawn["x"].notna()
     known = means["low"].notna() & (means["seeds"] >= style.BAND_SEEDS)
-    drawn_as = {"band": (known & lines[means.index]).any(), "line": (known & means["x"].isna()).any()}
-    said = " and ".join(name for name, there in drawn_as.items() if there)
+    drawn_as = {"band": known & lines[means.index], "line": known & means["panel"].str.startswith("final")}
+    said = " and ".join(name for name, there in drawn_as.items() if there.any())
     large = "; large: their mean" * bool(means["x"].notna().any())
     marks = (
         "Thin lines, small marks: single runs; bold, large: their mean"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure as Picture
+from pictures import flat, words
 from synthetic_results import ARMS, SIX, cell, table
 
 import mitigations
@@ -39,17 +39,6 @@ OLD = {
     "B3 don't hack",
     "B4 test time",
 }
-
-
-def words(picture: Picture) -> str:
-    """All text of a picture."""
-    own = [text.get_text() for text in picture.texts]
-    return "\n".join(own + [t.get_text() for ax in picture.axes for t in ax.findobj(lambda a: hasattr(a, "get_text"))])
-
-
-def flat(text: str) -> str:
-    """Without line ends, which depend on the room there is."""
-    return " ".join(text.split())
 
 
 @pytest.fixture(scope="module")

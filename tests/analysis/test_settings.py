@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from pictures import flat, words
 from synthetic_results import ARMS, table
-from test_figures import flat, words
 
 import mitigations
 from analysis import labels, settings
