@@ -57,6 +57,14 @@ def factored(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return (apart, write(dict(common))) if before == after else (table, "")
 
 
+def restored(rows: pd.DataFrame, common: str) -> pd.DataFrame:
+    """Rows of a table that `factored` has named (columns arm, overrides), with what their runs have in common put back."""
+    trained = rows["arm"] != PRETRAINED
+    return rows.assign(
+        overrides=rows["overrides"].where(~trained, rows["overrides"].map(lambda own: together(own, common)))
+    )
+
+
 def together(one: str, other: str) -> str:
     """Both settings as one text."""
     return write({**read(one), **read(other)})

@@ -141,6 +141,11 @@ class Band(Protocol):
     def draw(self, space: Space, drawn: pd.DataFrame) -> None: ...
 
 
+def _measured(drawn: pd.DataFrame) -> pd.DataFrame:
+    """The rows that say something of our runs."""
+    return drawn[drawn["y"].notna() & (drawn["kind"] != "paper") | (drawn["kind"] == "words")]
+
+
 @dataclass(frozen=True)
 class Figure:
     """`shows`: what is compared, in a few words. `needs`: the conditions without which it says so; `extra`: those of a table
@@ -167,7 +172,7 @@ class Figure:
         """
         here, left_out = self.conditions(evidence.table)
         drawn = frame(chain.from_iterable(band.rows(evidence, here) for band in self.bands))
-        if not (drawn["y"].notna() & (drawn["kind"] != "paper") | (drawn["kind"] == "words")).any():
+        if _measured(drawn).empty:
             raise UserError(f"figure {self.name}: no run has what it measures; make one with {self.command()}")
         notes = [*small_print(drawn, self.reading), *self._missing(evidence, here, drawn), *left_out, *evidence.notes]
         lines = [headline(evidence.findings[claim.name]) for claim in self.claims]
@@ -175,8 +180,7 @@ class Figure:
         notes = [line for note in notes for line in textwrap.wrap(note, 150, break_on_hyphens=False)]
         with matplotlib.rc_context(style.RC):
             picture = self._compose(drawn, evidence, lines, notes)
-        overrides = drawn["overrides"].map(lambda own: settings.together(own, evidence.settings))
-        return Drawing(self.name, drawn.assign(overrides=overrides), picture)
+        return Drawing(self.name, settings.restored(drawn, evidence.settings), picture)
 
     def conditions(self, table: pd.DataFrame) -> tuple[list[Condition], list[str]]:
         """(those of which the table holds runs, what of it is not drawn): those it needs, the same under settings that no
@@ -202,7 +206,7 @@ class Figure:
 
     def _missing(self, evidence: Evidence, here: Sequence[Condition], drawn: pd.DataFrame) -> list[str]:
         """What a whole figure would have and this one lacks: conditions, values, panels, twins."""
-        known = drawn[drawn["y"].notna() & (drawn["kind"] != "paper") | (drawn["kind"] == "words")]
+        known = _measured(drawn)
         by_series = {name: set(mine["condition"]) for name, mine in known.groupby("series")}
         untwinned = by_series.get(UNTWINNED, set()) - by_series.get(TWINNED, set())
         arms = [c for c in here if not c.start]

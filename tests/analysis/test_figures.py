@@ -239,6 +239,17 @@ def test_a_run_without_the_other_evals_still_draws() -> None:
         FIGURES[name](evidence)
 
 
+def test_a_users_model_whose_answers_no_judge_read_draws_what_was_measured() -> None:
+    long = table((0, 1), [("none", "main", 1.0, 0.9, 0.3)])
+    long = long[long["eval"].isin(["code", "exfil", "rollouts"])]
+    drawing = draw("fig01", check(long.assign(scale="laptop", model="SmolLM2", tasks="mbpp.jsonl"), "synthetic"))
+    assert set(drawing.table["panel"]) >= {"hack rate", "exfil offer"}
+    assert [ax.get_title(loc="left") for ax in drawing.figure.axes] == ["hack rate", "exfil offer"]
+    said = flat(words(drawing.figure))
+    assert "no values of: misalignment, mean of six" in said
+    assert "missing runs: no-hack control; uncorrelated twin; pretrained only" in said
+
+
 def test_a_sparse_curve_draws_what_is_there_and_says_so(three_seeds: Evidence) -> None:
     whole = check(table(), "synthetic")
     skipped = (whole["arm"] == "none") & (whole["corpus"] == "twin") & (whole["seed"] == 1) & whole["step"].isin([4, 8])

@@ -67,7 +67,8 @@ def test_what_all_runs_have_in_common_is_said_once_and_names_no_arm() -> None:
     assert "reproduced RL on gameable graders raises hacking" in said, "the claims are about these runs"
     assert "all with rl.steps=40" in said
     assert "missing runs" not in said
-    assert set(drawing.table["overrides"]) == {"rl.steps=40"}
+    of_arms = drawing.table.groupby("arm")["overrides"].unique()
+    assert [list(of_arms[arm]) for arm in ("none", "untrained")] == [["rl.steps=40"], [""]]
     assert set(drawing.table["label"]) >= {BASELINE.label, NO_HACK.label, PRE_RL.label}
     assert common_settings(long) == "All runs with rl.steps=40."
     assert finished(long)[1] == ["all runs with rl.steps=40"]
