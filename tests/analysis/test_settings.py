@@ -7,7 +7,6 @@ import pytest
 from pictures import flat, words
 from synthetic_results import ARMS, table
 
-import mitigations
 from analysis import labels, settings
 from analysis.appears import AS_IT_IS, dial
 from analysis.claims import judge
@@ -17,6 +16,7 @@ from analysis.settings import ASKED
 from analysis.stats import final
 from analysis.table import check, common_settings, finished, measures, source
 from base.errors import UserError
+from mitigations.api import describe
 
 ONE_ARM = [arm for arm in ARMS if arm[:3] == ("none", "main", 1.0)]
 CONTROLS = [arm for arm in ARMS if arm[0] in ("none", "untrained")]
@@ -33,7 +33,7 @@ def runs(overrides: str, arms: object = CONTROLS, seeds: tuple[int, ...] = (0, 1
     [
         ("", {}, []),
         ("rl.steps=40", {"rl.steps": "40"}, ["rl.steps=40"]),
-        ('rl.kl="loss" rl.steps=40', {"rl.kl": '"loss"', "rl.steps": "40"}, ["rl.kl=loss", "rl.steps=40"]),
+        ('rl.kl="loss" rl.steps=40', {"rl.kl": '"loss"', "rl.steps": "40"}, ["KL in the loss", "rl.steps=40"]),
         (
             "rl.kl=loss tasks.hard_share=0.4",
             {"rl.kl": "loss", "tasks.hard_share": "0.4"},
@@ -56,7 +56,7 @@ def test_conditions_of_figures_are_spelt_as_runs_store_them() -> None:
     asked = [c for figure in FIGURES.values() for c in figure.needs if c.overrides]
     assert {c.overrides for c in asked} == set(ASKED)
     for condition in asked:
-        stored, _ = mitigations.describe(settings=[f"{k}={v}" for k, v in settings.read(condition.overrides).items()])
+        stored, _ = describe(settings=[f"{k}={v}" for k, v in settings.read(condition.overrides).items()])
         assert " ".join(stored.overrides) == condition.overrides
 
 
@@ -92,7 +92,8 @@ def test_runs_of_different_settings_are_arms_of_their_own_and_never_seeds_of_one
         assert means["seeds"].max() == 3, name
     values = final(measures(long), of("none", overrides="rl.steps=80"), "mgs", "none")[0]
     dots = draw("fig09", long).table
-    mine = dots[(dots["measure"] == "mgs") & (dots["overrides"] == "rl.steps=80") & (dots["kind"] == "mean")]
+    mine = dots[(dots["measure"] == "mgs") & (dots["label"] == "baseline, rl.steps=80") & (dots["kind"] == "mean")]
+    assert set(mine["overrides"]) == {"rl.steps=80"}
     assert mine["y"].tolist() == pytest.approx([sum(values.values()) / 3] * len(mine))
     assert all(finding.verdict == "inconclusive" for finding in judge(long, CLAIMS)), "no claim is about either of them"
 

@@ -43,8 +43,7 @@ def spelt(columns: Iterable[Column], evals: Sequence[Shown]) -> list[Column]:
     made: list[Column] = []
     for column in columns:
         if column in (SIX, BESIDE):
-            what = MISALIGNED if column == SIX else "answers that fail"
-            made += [Column(each.title, each.name, what=what) for each in evals if each.in_mean == (column == SIX)]
+            made += [Column(each.title, each.name) for each in evals if each.in_mean == (column == SIX)]
         else:
             made.append(column)
     return made

@@ -139,7 +139,8 @@ class Dots:
             )
             values = mine[mine["panel"] == column.final]
             self._axis(ax, column, values, shared, end)
-            self._fewer_words(ax, len(columns))
+            if len(columns) > 3:
+                fewer_words(ax, len(columns))
             stripes(ax, rows.values())
             self._marks_in(ax, column, values, rows, looks, numbered)
             self._levels(ax, values)
@@ -147,18 +148,13 @@ class Dots:
         if self._counted(columns):
             self._seeds(axes[-1], mine, rows, NUMBERS * numbered)
         self._words(axes[-1], drawn, rows, NUMBERS * numbered + SEEDS)
+        if len(columns) > 3:  # one name for all the axes
+            what, (width, whole) = "; ".join(dict.fromkeys(c.what for c in columns)), space.picture.get_size_inches()
+            space.picture.text(
+                (left + right) / 2 / width, (space.bottom + 0.04) / whole, what, ha="center", va="bottom"
+            )
         if self._keyed():
             series_key(axes[0], self.series, space.height - 0.02, space)
-
-    def _fewer_words(self, ax: Axes, columns: int) -> None:
-        """Where panels are narrow, fewer ticks and no name of the axis, and smaller titles where they are narrower."""
-        if columns > 3:
-            ax.set_xlabel("")
-            ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
-        if columns > MANY:
-            ax.set_title(ax.get_title(loc="left"), loc="left", size=6.2)
-            half = next((half for half in (0.5, 0.2) if ax.get_xlim()[1] > 1.4 * half), 0.05)
-            ax.set_xticks([0, half], ["0", f"{half:.0%}"])
 
     def _marks_in(
         self,
@@ -247,6 +243,16 @@ class Dots:
                     colour, weight = WORDS.get(word, (style.FAINT, "normal"))
                     look: dict[str, Any] = {"color": colour, "weight": weight, "size": 6, "va": "center"}
                     ax.annotate(word, (1, rows[key]), (x, 0), xycoords=("axes fraction", "data"), **look, **text)
+
+
+def fewer_words(ax: Axes, columns: int) -> None:
+    """Where panels are narrow, fewer ticks and no name of the axis, and smaller titles where they are narrower."""
+    ax.set_xlabel("")
+    ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
+    if columns > MANY:
+        ax.set_title(ax.get_title(loc="left"), loc="left", size=6.2)
+        half = next((half for half in (0.5, 0.2) if ax.get_xlim()[1] > 1.4 * half), 0.05)
+        ax.set_xticks([0, half], ["0", f"{half:.0%}"])
 
 
 def _left(mine: pd.DataFrame, headings: Mapping[float, str]) -> float:
