@@ -48,7 +48,7 @@ def factored(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     what is common would make two arms one, and where it is what figures ask for by name.
     """
     every = [read(text).items() for text in table.loc[table["arm"] != PRETRAINED, "overrides"].unique()]
-    common = set.intersection(*map(set, every)) if every else set()
+    common: set[tuple[str, str]] = set.intersection(*map(set, every)) if every else set()
     if not common or write(dict(common)) in ASKED:
         return table, ""
     named = {text: write(dict(read(text).items() - common)) for text in table["overrides"].unique()}

@@ -113,7 +113,8 @@ def looks(drawn: pd.DataFrame) -> dict[str, Look]:
             tint = next((each for each in (*SPARE[start:], *SPARE[:start]) if each in free), SPARE[start])
             free = [each for each in free if each != tint]
         found[key] = known or Look(tint, next(markers))
-        tints.setdefault(tuple(cell), found[key].colour)
+        if not known:
+            tints.setdefault(tuple(cell), tint)
     return found
 
 
