@@ -193,8 +193,9 @@ class Figure:
         usual = any(c in here for c in self.own())
         others = [text for text in sorted(table["overrides"].unique()) if text and not (usual and text in ASKED)]
         asked = [c for c in self.needs if not c.overrides and not (usual and c.start)]
-        varied = [under(c, text) for text in others[:MOST_SETTINGS] for c in asked]
-        varied = [c for c in varied if c not in self.needs and len(c(table))]
+        runs = {text: [c for c in (under(c, text) for c in asked) if len(c(table))] for text in others}
+        others = [text for text, found in runs.items() if found]
+        varied = [c for text in others[:MOST_SETTINGS] for c in runs[text] if c not in here]
         if not usual and not any(alike(c, [own for own in self.own() if not own.overrides]) for c in varied):
             first, *more = [c.label for c in self.own()]
             said = f" or {len(more)} more" if more else ""

@@ -99,7 +99,8 @@ def looks(drawn: pd.DataFrame) -> dict[str, Look]:
     """The look of every condition of a drawn table by its key.
 
     Colours are the same in every figure: that of the control, that of the arm's plug-in, or one that follows from the key,
-    the next free one if two keys of a figure ask for the same; before and after training an arm has one. Markers of arms follow from their order in the table.
+    the next free one if two keys of a figure ask for the same; before and after training an arm has one. Markers of arms
+    follow from their order in the table.
     """
     found: dict[str, Look] = {}
     markers = itertools.cycle(MARKERS)
