@@ -24,7 +24,7 @@ from analysis.conditions import Condition, alike, missing, under
 from analysis.evals import Shown, shown
 from analysis.figures import style
 from analysis.figures.rows import Row, frame
-from analysis.figures.words import Line, Title, headline, listed, small_print, subtitle
+from analysis.figures.words import Line, Title, enumerated, headline, small_print, subtitle
 from analysis.settings import ASKED
 from analysis.table import finished, measures, records
 from base.errors import UserError
@@ -217,7 +217,7 @@ class Figure:
             "runs without values": [c.label for c in arms if c.key not in set(known["condition"])],
             "missing twins": [c.label for c in arms if c.key in untwinned],
         }
-        return [f"{what}: {listed(list(dict.fromkeys(names)))}" for what, names in lacking.items() if names]
+        return [f"{what}: {enumerated(list(dict.fromkeys(names)))}" for what, names in lacking.items() if names]
 
     def own(self) -> list[Condition]:
         """Those without any of which it is not drawn: what is no control, or all trained ones if there are only such."""

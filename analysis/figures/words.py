@@ -57,7 +57,7 @@ def headline(finding: Finding) -> Line:
     return Line(finding.verdict, text, f"{size}, {seeds}{why}. {paper}")
 
 
-def listed(names: Sequence[str]) -> str:
+def enumerated(names: Sequence[str]) -> str:
     """The names, or how many there are where they are too many to read."""
     more = len(names) - MANY
     return "; ".join(names) if more <= 0 else f"{'; '.join(names[:MANY])} and {more} more"
