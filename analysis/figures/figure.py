@@ -26,7 +26,7 @@ from analysis.figures import style
 from analysis.figures.rows import Row, frame
 from analysis.figures.words import Line, Title, enumerated, headline, small_print, subtitle
 from analysis.settings import ASKED
-from analysis.table import finished, measures, records
+from analysis.table import CELL, finished, measures, records
 from base.errors import UserError
 
 MOST_SETTINGS = 4  # so many settings of the user's own are drawn beside the usual ones
@@ -210,11 +210,11 @@ class Figure:
         known = _measured(drawn)
         by_series = {name: set(mine["condition"]) for name, mine in known.groupby("series")}
         untwinned = by_series.get(UNTWINNED, set()) - by_series.get(TWINNED, set())
-        arms = [c for c in here if not c.start]
+        arms, cells = [c for c in here if not c.start], set(known[list(CELL)].itertuples(index=False, name=None))
         lacking = {
             "missing runs": [c.label for c in missing(self.needs, evidence.table)],
             "no values of": [name for band in self.bands for name in band.lacks(drawn, evidence.evals)],
-            "runs without values": [c.label for c in arms if c.key not in set(known["condition"])],
+            "runs without values": [c.label for c in arms if c.cell not in cells],
             "missing twins": [c.label for c in arms if c.key in untwinned],
         }
         return [f"{what}: {enumerated(list(dict.fromkeys(names)))}" for what, names in lacking.items() if names]
