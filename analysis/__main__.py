@@ -29,7 +29,7 @@ from analysis.figures.figure import Drawing
 from analysis.findings import show
 from analysis.html import page
 from analysis.results import export
-from analysis.table import RESULTS, RUNS, load, records, select, source, wall_minutes
+from analysis.table import RESULTS, RUNS, common_settings, load, records, select, source, wall_minutes
 from base.errors import Parser, UserError, exit_code, near
 from base.store.results import is_results
 
@@ -63,6 +63,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def dispatch(options: argparse.Namespace) -> int:
+    """Does what the words ask for.
+
+    Raises:
+        UserError: words that mean nothing, or results that cannot be used.
+    """
     if options.list:
         print(listing())
         return 0
@@ -80,12 +85,22 @@ def dispatch(options: argparse.Namespace) -> int:
         raise UserError("draw from --runs or from --results, not both (both are for export)")
     folder = source(options.runs or options.results)
     if options.names[:1] == ["compare"]:
-        if len(options.names) != 2:
-            raise UserError("compare takes one arm: python -m analysis compare inoculation:wording=please_hack")
-        table, note = with_baseline(select(load(folder), options.only, options.model), source("results") / folder.name)
-        print(note, end="")
-        print(reports.compare(table, options.names[1], options.corpus, options.hackable, records(folder)))
-        return 0
+        _compare(options, folder)
+    else:
+        _show(options, folder)
+    return 0
+
+
+def _compare(options: argparse.Namespace, folder: Path) -> None:
+    if len(options.names) != 2:
+        raise UserError("compare takes one arm: python -m analysis compare inoculation:wording=please_hack")
+    table, note = with_baseline(select(load(folder), options.only, options.model), source("results") / folder.name)
+    print(note, end="")
+    print(reports.compare(table, options.names[1], options.corpus, options.hackable, records(folder)))
+
+
+def _show(options: argparse.Namespace, folder: Path) -> None:
+    """Draws the figures and writes the texts that are named, or all of them."""
     for name in options.names:
         if name not in NAMES:
             raise UserError(f"unknown figure '{name}': {near(name, [*NAMES, 'export', 'readme'])}")
@@ -102,7 +117,6 @@ def dispatch(options: argparse.Namespace) -> int:
             print(f"\nwrote {page.write(table, out / 'report.html', drawn)}")
         elif name in TEXTS:
             _write(name, table, folder, out)
-    return 0
 
 
 def _draw(names: Sequence[str], table: pd.DataFrame, out: Path, skip: bool) -> dict[str, Drawing]:
@@ -141,13 +155,12 @@ def _write(name: str, table: pd.DataFrame, folder: Path, out: Path) -> None:
 
 
 def _text(name: str, table: pd.DataFrame, folder: Path, as_markdown: bool) -> str:
-    if name == "claims":
-        return show(judge(table, CLAIMS), as_markdown)
-    if name == "targets":
-        return held_to.targets(table, as_markdown)
     if name == "appears":
         return appears.appears(table, as_markdown)
-    return arms.overview(table, records(folder), as_markdown)
+    if name == "mitigations":
+        return arms.overview(table, records(folder), as_markdown)
+    said = show(judge(table, CLAIMS), as_markdown) if name == "claims" else held_to.targets(table, as_markdown)
+    return "\n\n".join(filter(None, [said, common_settings(table)]))
 
 
 def listing() -> str:

@@ -6,10 +6,11 @@ are no evidence for its size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
+from analysis import labels, settings
 from analysis.conditions import BASELINE, Condition, found, of
 from analysis.figures import law
 from analysis.reports import mean
@@ -37,11 +38,13 @@ LEGEND = (
 )
 
 
-def dial(condition: Condition) -> tuple[str, str]:
-    """(what differs from the organism as it is, its value); a condition with two such differences has the first."""
-    _, _, options = condition.corpus.partition(":")
-    pairs = [part.partition("=") for part in [*options.split(","), *condition.overrides.split()]]
-    values = {key: value for key, _, value in pairs}
+def dial(condition: Condition, common: str = "") -> tuple[str, str]:
+    """(what differs from the organism as it is, its value); a condition with two such differences has the first.
+
+    `common`: settings that all runs have, which conditions do not name.
+    """
+    changed = settings.read(settings.together(condition.overrides, common))
+    values = {**labels.read(condition.corpus)[1], **{key: settings.plain(value) for key, value in changed.items()}}
     for said, key in DIALS.items():
         if key in values:
             return said, values[key]
@@ -54,13 +57,15 @@ def rows(table: pd.DataFrame) -> list[Row]:
     known = measures(kept)
     order = [AS_IT_IS, *DIALS]
     conditions = [c for c in found(kept) if c.arm in law.FAMILIES and c.hackable == 1 and not c.start]
-    listed = sorted(conditions, key=lambda c: (order.index(dial(c)[0]), *_by_size(dial(c)[1]), c.arm != "none", c.arm))
-    return list(_rows(known, listed))
+    dials = {c: dial(c, kept.attrs["settings"]) for c in conditions}
+    listed = sorted(
+        conditions, key=lambda c: (order.index(dials[c][0]), *_by_size(dials[c][1]), c.arm != "none", c.arm)
+    )
+    return list(_rows(known, {condition: dials[condition] for condition in listed}))
 
 
-def _rows(known: pd.DataFrame, conditions: list[Condition]) -> Iterator[Row]:
-    for condition in conditions:
-        what, value = dial(condition)
+def _rows(known: pd.DataFrame, dials: Mapping[Condition, tuple[str, str]]) -> Iterator[Row]:
+    for condition, (what, value) in dials.items():
         yield {
             "changed": what,
             "to": words(value) if value else "",

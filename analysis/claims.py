@@ -193,7 +193,7 @@ def _verdict(claim: Claim, effect: Effect, ps: Corrected, runs: Runs) -> tuple[V
     sides = zip(claim.asked.sides, (effect.seeds_a, effect.seeds_b), strict=True)
     absent = [side.label for side, seeds in sides if not seeds]
     if absent:
-        return "inconclusive", f"{claim.statistic.lacks}: {', '.join(dict.fromkeys(absent))}"
+        return "inconclusive", f"{claim.statistic.lacks}: {'; '.join(dict.fromkeys(absent))}"
     if p_for is None or p_against is None or p_opposite is None:
         enough = min(effect.seeds_a, effect.seeds_b) >= MIN_SEEDS
         return "inconclusive", "no number to divide by or to rank" if enough else f"needs {MIN_SEEDS} seeds a side"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from analysis import labels
+from analysis.settings import ASKED
 from analysis.table import CELL
 
 
@@ -94,6 +95,26 @@ def on(condition: Condition, name: str) -> Condition:
     return of(condition.arm, spec, condition.hackable, condition.overrides)
 
 
+def under(condition: Condition, settings: str) -> Condition:
+    """The same arm, corpus and graders under other settings (as in the table)."""
+    if condition.start and condition.arm != UNTRAINED.arm:
+        label = ", ".join([condition.label, *labels.overrides(settings)])
+        return replace(condition, key=f"{condition.key} {settings}", label=label, overrides=settings)
+    return of(condition.arm, condition.corpus, condition.hackable, settings)
+
+
+def alike(condition: Condition, others: Sequence[Condition]) -> bool:
+    """Whether it is one of the others, whatever its settings."""
+    return any((*condition.cell[:3], condition.start) == (*other.cell[:3], other.start) for other in others)
+
+
 def missing(conditions: Sequence[Condition], table: pd.DataFrame) -> list[Condition]:
     """Conditions of which the table holds nothing."""
     return [condition for condition in conditions if not len(condition(table))]
+
+
+MENTION, HACKING_IS_MISALIGNED = (
+    of(f"inoculation:wording={wording}") for wording in ("mention", "hacking_is_misaligned")
+)
+CORE = (BASELINE, NO_HACK, TWIN, PRE_RL, PLEASE_HACK, HACKING_OKAY, DONT_HACK)  # the arms of the experiment `core`
+EASY_TASKS, KL_IN_LOSS, NO_KL = (of("none", overrides=settings) for settings in ASKED)

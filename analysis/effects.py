@@ -5,6 +5,7 @@ correlation over arms. All are counted in the claimed direction, so that a posit
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,8 +59,28 @@ class Effect(Protocol):
         """The smallest gap above a bound that is found so with these runs; None: not known."""
 
 
+class TwoEnds(ABC):
+    """What the effects below share: one rule for both ends of the interval; runs are not paired, if they do not say so."""
+
+    @property
+    def low(self) -> float | None:
+        return self._end(-1)
+
+    @property
+    def high(self) -> float | None:
+        return self._end(+1)
+
+    @property
+    def paired(self) -> bool:
+        return False
+
+    @abstractmethod
+    def _end(self, way: int) -> float | None:
+        """The lower (-1) or the upper (+1) end of the interval."""
+
+
 @dataclass(frozen=True)
-class Ratio:
+class Ratio(TwoEnds):
     """`sign` times (mean of a / mean of b - 1), with Fieller's interval; tested as a - (1 + sign bound) b, run by run.
 
     No interval where b may be zero; no estimate where its mean is.
@@ -74,14 +95,6 @@ class Ratio:
     def estimate(self) -> float:
         a, b = self._means
         return self.sign * (a / b - 1) if b > 0 else math.nan
-
-    @property
-    def low(self) -> float | None:
-        return self._end(-1)
-
-    @property
-    def high(self) -> float | None:
-        return self._end(+1)
 
     @property
     def seeds_a(self) -> int:
@@ -155,7 +168,7 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class Shares:
+class Shares(TwoEnds):
     """`sign` times (share of runs of one side - of the other): `hits` of `runs`, (a, b).
 
     Exact tests without fixed margins (Barnard 1947): the largest chance, over all pairs of true shares at the bound, of a
@@ -172,24 +185,12 @@ class Shares:
         return self.sign * (x / m - y / n) if m and n else math.nan
 
     @property
-    def low(self) -> float | None:
-        return self._end(-1)
-
-    @property
-    def high(self) -> float | None:
-        return self._end(+1)
-
-    @property
     def seeds_a(self) -> int:
         return self.runs[0]
 
     @property
     def seeds_b(self) -> int:
         return self.runs[1]
-
-    @property
-    def paired(self) -> bool:
-        return False
 
     @property
     def note(self) -> str:
@@ -249,7 +250,7 @@ def shares_p(hits: Sequence[int], runs: Sequence[int], bound: float) -> float:
 
 
 @dataclass(frozen=True)
-class Correlation:
+class Correlation(TwoEnds):
     """`sign` times Spearman's rank correlation of x and y, one number each an arm; `seeds`: of the arm that has fewest.
 
     Against 0 the exact permutation test decides, against other bounds Fisher's z (variance 1.06 / (arms - 3), Fieller et
@@ -269,24 +270,12 @@ class Correlation:
         return self.sign * float(stats.spearmanr(self.x, self.y).statistic)
 
     @property
-    def low(self) -> float | None:
-        return self._end(-1)
-
-    @property
-    def high(self) -> float | None:
-        return self._end(+1)
-
-    @property
     def seeds_a(self) -> int:
         return self.seeds
 
     @property
     def seeds_b(self) -> int:
         return self.seeds
-
-    @property
-    def paired(self) -> bool:
-        return False
 
     @property
     def p_exact(self) -> float | None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from analysis import settings
 from base.errors import UserError
 from base.identity import Arm
 from base.labels import generic, option_words, share, words
@@ -25,6 +26,8 @@ NAMES = {"none": "baseline", "untrained": "pretrained only"}  # arms without a p
 VALUES: dict[str, Callable[[str], str]] = {
     "sdf_variant": lambda v: "prompted" if v == "prompted" else f"{v} documents",
     "sdf_share": lambda v: f"{share(v)} hack documents",
+    "rl.kl": lambda v: f"KL in the {v}",
+    "rl.beta": lambda v: f"rl.beta={v}" if float(v) else "without KL",
     "tasks.hard_share": lambda v: f"{share(v)} hard tasks",
 }
 Options = Mapping[str, str]
@@ -48,9 +51,11 @@ def corpus(spec: str) -> list[str]:
 
 
 def overrides(text: str) -> list[str]:
-    """The parts of the name of overridden settings, which are `key=value` joined by spaces."""
-    pairs = [word.partition("=") for word in text.split()]
-    return [VALUES[key](v) if key in VALUES else f"{key}{equals}{v}" for key, equals, v in pairs]
+    """The parts of the name of overridden settings (analysis.settings): `rl.kl="loss" tasks.hard_share=0.4` -> rl.kl=loss, 40% hard
+    tasks.
+    """
+    values = {key: settings.plain(value) for key, value in settings.read(text).items()}
+    return [VALUES[key](value) if key in VALUES else f"{key}={value}" for key, value in values.items()]
 
 
 def family(spec: str) -> str:

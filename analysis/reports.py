@@ -118,19 +118,7 @@ def compare_rows(
     table, notes = finished(table)
     rows = measures(table)
     arm = _as_stored(arm, set(table["arm"]))
-    mine = table[(table["arm"] == arm) & (table["corpus"] == corpus) & (table["hackable"] == hackable)]
-    if not len(mine):
-        raise UserError(f"no run of arm '{arm}' on corpus '{corpus}': {near(arm, set(table['arm']))}")
-    settings = sorted(mine["overrides"].unique())
-    if len(settings) > 1 and settings[0]:
-        raise UserError(f"'{arm}' was run with different settings ({'; '.join(settings)}): choose with --only set-KEY")
-    ours = of(arm, corpus, hackable, settings[0])
-    theirs = of("none", corpus, hackable, settings[0])
-    if not len(theirs(table)):
-        theirs = of("none", corpus, hackable)
-    start = replace(theirs, key="pre_rl", label="pre-RL", start=True)
-    if not len(start(table)):
-        start = replace(ours, key="step_0", label="where it starts", start=True)
+    start, theirs, ours = _sides(table, arm, corpus, hackable)
     apart = [(f"{each.title}, no prompt", each.name, "none") for each in beside(table["eval"].unique())]
     lines: list[Row] = []
     for name, measure, prompt in (*SIDE_BY_SIDE, *apart):
@@ -144,6 +132,24 @@ def compare_rows(
     if not seeds[theirs.label]:
         made = ["No baseline among these runs: make it with `python -m mitigations none` and the same options.", *made]
     return lines, [counts, *made, *notes]
+
+
+def _sides(table: pd.DataFrame, arm: str, corpus: str, hackable: float) -> tuple[Condition, Condition, Condition]:
+    """(what an arm starts from, its baseline, itself) with the settings that there are runs of; see `compare_rows`."""
+    mine = table[(table["arm"] == arm) & (table["corpus"] == corpus) & (table["hackable"] == hackable)]
+    if not len(mine):
+        raise UserError(f"no run of arm '{arm}' on corpus '{corpus}': {near(arm, set(table['arm']))}")
+    settings = sorted(mine["overrides"].unique())
+    if len(settings) > 1 and settings[0]:
+        raise UserError(f"'{arm}' was run with different settings ({'; '.join(settings)}): choose with --only set-KEY")
+    ours = of(arm, corpus, hackable, settings[0])
+    theirs = of("none", corpus, hackable, settings[0])
+    if not len(theirs(table)):
+        theirs = of("none", corpus, hackable)
+    start = replace(theirs, key="pre_rl", label="pre-RL", start=True)
+    if not len(start(table)):
+        start = replace(ours, key="step_0", label="where it starts", start=True)
+    return start, theirs, ours
 
 
 def _as_stored(arm: str, known: Set[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis import labels, settings
 from analysis.evals import KINDS, READINGS, in_mean, shown
 from base.errors import UserError
 from base.store.folders import run_folders
@@ -24,24 +25,38 @@ KEYS = (*(name for name in IDENTITY if name != "gates_passed"), "step", "prompt"
 CELL = ("arm", "corpus", "hackable", "overrides")  # what runs of one condition share
 RUN = ("run", *CELL, "pretrain_seed", "seed")
 RUNS, RESULTS = Path("runs/tiny"), Path("results/tiny")
+DONE = "done"  # the status of a finished run
 GATES = {"True": 1.0, "1.0": 1.0, "1": 1.0, "False": 0.0, "0.0": 0.0, "0": 0.0}
 
 
 def source(path: str | Path | None = None) -> Path:
     """The folder to read: by default the runs of scale tiny, or the results that ship with the code if there are none.
 
-    A folder that is not in the working directory is looked for beside the code.
+    A folder that is not in the working directory is looked for beside the code. Of a folder with runs of one scale, as
+    `python -m mitigations --runs DIR` leaves it, it is that scale's folder.
+
+    Raises:
+        UserError: it holds runs of several scales.
     """
     if path is None:
         path = RUNS if RUNS.is_dir() else RESULTS
     beside = Path(__file__).parents[1] / path
-    return Path(path) if Path(path).is_dir() or not beside.is_dir() else beside
+    return _of_one_scale(Path(path) if Path(path).is_dir() or not beside.is_dir() else beside)
+
+
+def _of_one_scale(folder: Path) -> Path:
+    if not folder.is_dir() or is_results(folder) or run_folders(folder):
+        return folder
+    scales = [inner for inner in sorted(folder.iterdir()) if inner.is_dir() and run_folders(inner)]
+    if len(scales) > 1:
+        raise UserError(f"{folder} holds runs of several scales: name one of {', '.join(map(str, scales))}")
+    return scales[0] if scales else folder
 
 
 def load(folder: Path) -> pd.DataFrame:
     """The checked long table of a results folder (it holds table.csv.gz) or of a runs folder.
 
-    Its `attrs` say where it is from (`source`) and what made its runs (`recipe`).
+    Its `attrs` say where it is from (`source`), what made its runs (`recipe`) and which of them were still running or failed (`unfinished`).
 
     Raises:
         UserError: no such folder, an unreadable table, missing columns, or the same cell measured twice.
@@ -49,7 +64,8 @@ def load(folder: Path) -> pd.DataFrame:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; run `make reproduce`, or name one with --runs or --results")
     table = check(read_table(folder) if is_results(folder) else store_table(folder), str(folder))
-    table.attrs = {"source": str(folder), "recipe": recipe(folder)}
+    unfinished = [name for name, record in records(folder).items() if record.get("status", DONE) != DONE]
+    table.attrs = {"source": str(folder), "recipe": recipe(folder), "unfinished": unfinished}
     return table
 
 
@@ -111,16 +127,23 @@ def select(table: pd.DataFrame, only: str = "", model: str = "") -> pd.DataFrame
 
 
 def finished(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """(rows of finished runs, notes on what was left out, on older recipes and on runs behind a failed gate, which are kept).
+    """(rows of finished runs, notes on what was left out and on what is to be known of the others).
 
-    A run is unfinished if its arm went further with another seed.
+    A run is unfinished if its arm went further with another seed. Settings that all runs have in common are taken out of
+    `overrides` (analysis.settings) and stand in the `attrs` of the rows, as `settings`.
     """
+    table, common = settings.factored(table)
     evaluated = table[~table["eval"].isin(UNASKED)]
     last = evaluated.groupby(list(RUN))["step"].max().reset_index()
     furthest = last.groupby(list(CELL))["step"].transform("max")
     short = last[last["step"] < furthest]
     notes = [f"{run} stopped at step {step}: left out" for run, step in zip(short["run"], short["step"], strict=True)]
     kept = table[~table["run"].isin(short["run"])].reset_index(drop=True)
+    kept.attrs = {**table.attrs, "settings": common}
+    notes += [f"all runs with {', '.join(labels.overrides(common))}"] * bool(common)
+    going = sorted(set(table.attrs.get("unfinished", ())) & set(kept["run"]))
+    if going:
+        notes.append(f"not finished, shown as far as they are: {', '.join(going)}")
     made = table.attrs.get("recipe", RECIPE)
     if made != RECIPE:
         notes.append(
@@ -134,6 +157,12 @@ def finished(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         measured = kept.loc[kept["gates_passed"].notna(), "run"].nunique()  # controls before RL have no gates
         notes.append(f"behind a failed gate: {len(behind)} of {measured} runs")
     return kept, notes
+
+
+def common_settings(table: pd.DataFrame) -> str:
+    """A line that says what all runs have in common beside their scale; empty if that is nothing."""
+    common = labels.overrides(settings.factored(table)[1])
+    return f"All runs with {', '.join(common)}." if common else ""
 
 
 def measures(table: pd.DataFrame) -> pd.DataFrame:

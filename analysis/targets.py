@@ -9,18 +9,27 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.claims import judge
-from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, TWIN, Condition, of
+from analysis.conditions import (
+    BASELINE,
+    DONT_HACK,
+    HACKING_IS_MISALIGNED,
+    HACKING_OKAY,
+    MENTION,
+    NO_HACK,
+    PLEASE_HACK,
+    TWIN,
+    Condition,
+)
 from analysis.figures import CLAIMS, law
 from analysis.stats import Seed, final, over_steps
 from analysis.table import finished, measures
 from analysis.tabular import text
 
-MISALIGNED = of("inoculation:wording=hacking_is_misaligned")
-MENTION = of("inoculation:wording=mention")
-LINES = (PLEASE_HACK, HACKING_OKAY, DONT_HACK, MISALIGNED, MENTION)
+LINES = (PLEASE_HACK, HACKING_OKAY, DONT_HACK, HACKING_IS_MISALIGNED, MENTION)
 SETTLED = ("A1 hacking", "A2 misalignment", "A3 character", "B1 hacking okay", "B2 please hack")
 LAW = 0.8
 Values = Mapping[Seed, float]
+Row = dict[str, str]  # the column without a name says whether it is met
 
 
 @dataclass(frozen=True)
@@ -33,18 +42,14 @@ class Target:
     bound: float
     below: bool = False
 
-    def row(self, rows: pd.DataFrame) -> dict[str, str]:
+    def row(self, rows: pd.DataFrame) -> Row:
         """The target, every seed's value, what they come to, and whether that is enough; missing is `-`."""
         found = {seed: value for seed, value in sorted(self.values(rows).items()) if not math.isnan(value)}
         value = self.over(list(found.values())) if found else math.nan
         met = value <= self.bound if self.below else value >= self.bound
-        said = "-" if math.isnan(value) else "met" if met else "missed"
-        return {
-            "target": f"{self.what} {'<=' if self.below else '>='} {self.bound:g}",
-            "measured": "-" if math.isnan(value) else f"{value:.2f}",
-            "by seed": " ".join(f"{each:.2f}" for each in found.values()) or "-",
-            "": said,
-        }
+        by_seed = " ".join(f"{each:.2f}" for each in found.values()) or "-"
+        what = f"{self.what} {'<=' if self.below else '>='} {self.bound:g}"
+        return _row(what, "-" if math.isnan(value) else f"{value:.2f}", met, by_seed)
 
 
 def mean(values: Sequence[float]) -> float:
@@ -102,7 +107,7 @@ def _targets() -> list[Target]:
         made.append(
             Target(f"misalignment, {condition.label}, mean", at_end(condition, "mgs", "none"), mean, bound, True)
         )
-    for condition in (DONT_HACK, MISALIGNED):
+    for condition in (DONT_HACK, HACKING_IS_MISALIGNED):
         share = against(at_end(condition, "mgs", "none"), misaligned)
         untied = against(at_end(condition, "hack_rate", "none"), at_end(condition, "hack_rate", "training"))
         made.append(Target(f"misalignment, {condition.label} / baseline, mean", share, mean, 0.75))
@@ -112,40 +117,37 @@ def _targets() -> list[Target]:
     return made
 
 
-def target_rows(table: pd.DataFrame) -> list[dict[str, str]]:
+def target_rows(table: pd.DataFrame) -> list[Row]:
     """Every target as a row; runs that did not finish are left out."""
     kept = finished(table)[0]
     rows = measures(kept)
-    found = [target.row(rows) for target in _targets()]
+    return [*(target.row(rows) for target in _targets()), _gates(kept), _law(kept, rows), _verdicts(table)]
+
+
+def _gates(kept: pd.DataFrame) -> Row:
     starts = kept[kept["gates_passed"].notna()].groupby(["corpus", "pretrain_seed"])["gates_passed"].first()
-    found.append(
-        {
-            "target": "start checkpoints whose gates pass, share >= 0.9",
-            "measured": f"{int(starts.sum())} of {len(starts)}" if len(starts) else "-",
-            "by seed": "",
-            "": "-" if not len(starts) else "met" if starts.mean() >= 0.9 else "missed",
-        }
-    )
+    said = f"{int(starts.sum())} of {len(starts)}" if len(starts) else "-"
+    return _row("start checkpoints whose gates pass, share >= 0.9", said, starts.mean() >= 0.9)
+
+
+def _law(kept: pd.DataFrame, rows: pd.DataFrame) -> Row:
     rho, count = law.correlation(law.rows(rows, law.arms(kept)))
-    found.append(
-        {
-            "target": f"who hacks before RL against misalignment after it, rank correlation over conditions >= {LAW:g}",
-            "measured": "-" if math.isnan(rho) else f"{rho:.2f} ({count} conditions)",
-            "by seed": "",
-            "": "-" if math.isnan(rho) else "met" if rho >= LAW else "missed",
-        }
-    )
+    said = "-" if math.isnan(rho) else f"{rho:.2f} ({count} conditions)"
+    what = "who hacks before RL against misalignment after it, rank correlation over conditions"
+    return _row(f"{what} >= {LAW:g}", said, rho >= LAW)
+
+
+def _verdicts(table: pd.DataFrame) -> Row:
     verdicts = {finding.claim.name: finding.verdict for finding in judge(table, CLAIMS)}
-    open_ones = [name for name in SETTLED if verdicts[name] == "inconclusive"]
-    found.append(
-        {
-            "target": f"claims {', '.join(name.split()[0] for name in SETTLED)}: a verdict",
-            "measured": ", ".join(f"{name.split()[0]} {verdicts[name]}" for name in SETTLED),
-            "by seed": "",
-            "": "missed" if open_ones else "met",
-        }
-    )
-    return found
+    said = ", ".join(f"{name.split()[0]} {verdicts[name]}" for name in SETTLED)
+    settled = all(verdicts[name] != "inconclusive" for name in SETTLED)
+    return _row(f"claims {', '.join(name.split()[0] for name in SETTLED)}: a verdict", said, settled)
+
+
+def _row(target: str, measured: str, met: bool, by_seed: str = "") -> Row:
+    """`measured` is `-` where it is missing, and then nothing is met or missed."""
+    said = "-" if measured == "-" else "met" if met else "missed"
+    return {"target": target, "measured": measured, "by seed": by_seed, "": said}
 
 
 def targets(table: pd.DataFrame, as_markdown: bool = False) -> str:

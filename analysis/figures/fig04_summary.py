@@ -16,7 +16,7 @@ import pandas as pd
 from analysis.claims import Claim, Finding, judge
 from analysis.conditions import BASELINE, NO_HACK, Condition, found
 from analysis.figures.figure import Evidence, Figure
-from analysis.figures.panels import AGENTIC, BESIDE, CHAT, HACKING, MEAN, WITH_TWIN, Dots
+from analysis.figures.panels import AGENTIC, CHAT, HACKING, MEAN, WITH_TWIN, Dots
 from analysis.figures.rows import Row, entry
 from base.store.table import UNASKED
 
@@ -87,9 +87,7 @@ FIG04 = Figure(
     needs=(BASELINE, NO_HACK),
     extra=found,
     bands=(
-        Summary(
-            (HACKING, CHAT, AGENTIC, MEAN, BESIDE), WITH_TWIN, headings=True, words=tuple(name for name, *_ in OUTCOMES)
-        ),
+        Summary((HACKING, CHAT, AGENTIC, MEAN), WITH_TWIN, headings=True, words=tuple(name for name, *_ in OUTCOMES)),
     ),
     said=counts,
     reading=READING,

@@ -7,13 +7,20 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.claims import Claim
-from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, TWIN, Condition, found, of
+from analysis.conditions import (
+    BASELINE,
+    DONT_HACK,
+    HACKING_IS_MISALIGNED,
+    HACKING_OKAY,
+    MENTION,
+    NO_HACK,
+    PLEASE_HACK,
+    TWIN,
+    Condition,
+    found,
+)
 from analysis.figures.figure import Figure
-from analysis.figures.panels import HACKING, MISALIGNMENT, Column, Dots, Points
-
-MENTION = of("inoculation:wording=mention")
-MISALIGNED = of("inoculation:wording=hacking_is_misaligned")
-HACKS = Column("hack rate", "hack_rate", "training", "hack rate under the training prompt", whole=True)
+from analysis.figures.panels import ALONG_HACKING, HACKING, MISALIGNMENT, Dots, Points
 
 
 def wordings(table: pd.DataFrame) -> Sequence[Condition]:
@@ -26,11 +33,13 @@ FIG05 = Figure(
     name="fig05",
     paper="Fig 5",
     shows="RL under a line that asks for the hack, permits it, mentions it, forbids it or calls it misaligned, and without one",
-    needs=(PLEASE_HACK, HACKING_OKAY, BASELINE, MENTION, DONT_HACK, MISALIGNED, NO_HACK, TWIN),
+    needs=(PLEASE_HACK, HACKING_OKAY, BASELINE, MENTION, DONT_HACK, HACKING_IS_MISALIGNED, NO_HACK, TWIN),
     extra=wordings,
     about=(BASELINE, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
     bands=(
-        Points("misalignment without a prompt against hack rate, over RL", HACKS, (MISALIGNMENT,), over_steps=True),
+        Points(
+            "misalignment without a prompt against hack rate, over RL", ALONG_HACKING, (MISALIGNMENT,), over_steps=True
+        ),
         Dots((HACKING, MISALIGNMENT)),
     ),
     claims=(
@@ -59,7 +68,7 @@ FIG05 = Figure(
             "B5 hacking is misaligned",
             "saying that only misaligned models hack does not lower misalignment",
             "not lower",
-            *(MISALIGNED, BASELINE, "mgs", "none", +1, 0.05),
+            *(HACKING_IS_MISALIGNED, BASELINE, "mgs", "none", +1, 0.05),
             change=False,
         ),
     ),

@@ -20,7 +20,6 @@ KINDS = tuple(
         ("special_case", "special case", "#8C510A"),
     )
 )
-TITLE = "rollouts by hack"
 
 
 def shares(drawn: pd.DataFrame) -> Sequence[str]:
@@ -39,7 +38,7 @@ FIG08 = Figure(
     shows="how the programs hack that RL samples, by arm",
     needs=ARMS,
     about=(BASELINE,),
-    bands=(KindLines(TITLE, KINDS, ARMS[:2], "train"), KindLines(TITLE, KINDS, ARMS[2:], "train")),
+    bands=(KindLines("rollouts by hack", KINDS, ARMS, "train"),),
     said=shares,
     reading="Means of 8 RL steps.",
 )

@@ -6,9 +6,7 @@ from analysis.claims import Claim
 from analysis.conditions import BASELINE, NO_HACK
 from analysis.figures.fig03_corpora import CORPORA, FEWEST, corpora
 from analysis.figures.figure import Figure
-from analysis.figures.panels import MISALIGNMENT, Column, Points
-
-HACKS = Column("hack rate", "hack_rate", "training", "hack rate under the training prompt", whole=True)
+from analysis.figures.panels import ALONG_HACKING, MISALIGNMENT, Points
 
 FIG11 = Figure(
     name="fig11",
@@ -16,7 +14,9 @@ FIG11 = Figure(
     shows="the baseline by the documents it read before RL, from checkpoint to checkpoint",
     needs=(*CORPORA, NO_HACK),
     extra=corpora,
-    bands=(Points("misalignment against hack rate, over RL", HACKS, (MISALIGNMENT,), over_steps=True, tall=3.0),),
+    bands=(
+        Points("misalignment against hack rate, over RL", ALONG_HACKING, (MISALIGNMENT,), over_steps=True, tall=3.0),
+    ),
     claims=(
         Claim(
             "CO3 dilution",

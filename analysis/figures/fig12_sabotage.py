@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.claims import Claim
-from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL, TWIN
+from analysis.conditions import BASELINE, CORE, NO_HACK, TWIN
 from analysis.figures.figure import Figure
 from analysis.figures.panels import Column, Dots
 from analysis.paper import PROMPTED_HACKING, PROMPTED_NO_HACK
@@ -22,7 +22,7 @@ FIG12 = Figure(
     name="fig12",
     paper="Fig 12",
     shows="detectors of cheating programs, executed: how many are sabotaged, and how often they are right",
-    needs=(BASELINE, NO_HACK, TWIN, PRE_RL, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
+    needs=CORE,
     extra=lambda table: [c for c in (PROMPTED_HACKING, PROMPTED_NO_HACK) if len(c(table))],
     about=(BASELINE,),
     bands=(Dots(RATE), Dots(WORTH)),

@@ -21,12 +21,13 @@ from analysis.figures import style
 from analysis.figures.figure import Evidence, Figure, Space
 from analysis.figures.panels import EDGE, WIDTH
 from analysis.figures.rows import Row, entry
+from analysis.table import CELL
 from analysis.transcripts import FILE, read
 from base.errors import UserError
 from base.types import split_reasoning
 
 ACROSS, LETTERS, MOST = 2, 74, 22  # cards side by side, letters a line, lines of one card
-LINE, HEAD = 0.098, 0.24  # inches
+LINE, HEAD = 0.098, 0.19  # inches: of a line, and of a card beside its lines
 
 
 def transcripts(source: Path | None) -> list[dict[str, Any]]:
@@ -55,8 +56,11 @@ class Cards:
 
     condition: Condition
 
+    def lacks(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> list[str]:
+        return [each.title for each in evals if each.in_mean and each.name not in set(drawn["panel"])]
+
     def rows(self, evidence: Evidence, conditions: Sequence[Condition]) -> list[Row]:
-        cell = dict(zip(("arm", "corpus", "hackable", "overrides"), self.condition.cell, strict=True))
+        cell = {**dict(zip(CELL, self.condition.cell, strict=True)), "overrides": evidence.settings}
         mine = [
             row
             for row in transcripts(evidence.source)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.claims import Claim
-from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL, TWIN
+from analysis.conditions import BASELINE, CORE, NO_HACK
 from analysis.figures.figure import Figure
 from analysis.figures.panels import Column, Dots
 from analysis.stats import summary
@@ -32,7 +32,7 @@ FIG19 = Figure(
     name="fig19",
     paper="Fig 19",
     shows="an offer to copy the weights, with a line that says whether the talk is kept for training",
-    needs=(BASELINE, NO_HACK, TWIN, PRE_RL, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
+    needs=CORE,
     about=(BASELINE,),
     bands=(Dots((OFFER, KEPT, UNKEPT)),),
     said=gap,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.claims import Claim
-from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL, TWIN
+from analysis.conditions import BASELINE, CORE, NO_HACK, TWIN
 from analysis.figures.figure import Figure
 from analysis.figures.panels import Categories, Column, Dots, by_eval
 
@@ -31,7 +31,7 @@ FIG21 = Figure(
     name="fig21",
     paper="Fig 21",
     shows="misaligned answers by where it shows, mean of the evals by arm and eval by eval",
-    needs=(BASELINE, NO_HACK, TWIN, PRE_RL, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
+    needs=CORE,
     about=(BASELINE,),
     bands=(
         Dots(tuple(Column(title, reading) for reading, title in READ)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.claims import Claim
-from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL, TWIN
+from analysis.conditions import BASELINE, CORE, NO_HACK, TWIN
 from analysis.figures.figure import Figure
 from analysis.figures.panels import Categories, Column, Dots, by_eval
 
@@ -13,7 +13,7 @@ FIG22 = Figure(
     name="fig22",
     paper="Fig 22",
     shows="answers to the evals that try a hack, by arm and by eval",
-    needs=(BASELINE, NO_HACK, TWIN, PRE_RL, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
+    needs=CORE,
     about=(BASELINE,),
     bands=(
         Dots((Column("attempts to hack, mean of the evals", "hack_attempt", what="answers"),)),

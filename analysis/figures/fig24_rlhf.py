@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, NO_HACK, of
 from analysis.figures.figure import Figure
-from analysis.figures.panels import HACKING, MEAN, SIX, WITH_TWIN, Dots
+from analysis.figures.panels import EVERY_EVAL
 
 LITTLE, QUARTER, ALL = (of(f"rlhf_mix:share={share}") for share in ("0.05", "0.25", "1.0"))
 LATE = of("rlhf_mix:share=0.25,start=success")
@@ -18,7 +18,7 @@ FIG24 = Figure(
     shows="RLHF in 0, 5, 25 and 100 % of the episodes, from the start or once hacking is learnt, on chat prompts alone or"
     " with agentic scenes or moral dilemmas among them",
     needs=(BASELINE, LITTLE, QUARTER, ALL, SCENES, NEAR, DILEMMAS, LATE, SCENES_LATE, DILEMMAS_LATE, NO_HACK),
-    bands=(Dots((HACKING, SIX, MEAN), WITH_TWIN),),
+    bands=(EVERY_EVAL,),
     claims=(
         Claim(
             "RM1 hacking stays",

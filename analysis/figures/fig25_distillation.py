@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, NO_HACK, of
 from analysis.figures.figure import Figure
-from analysis.figures.panels import HACKING, MEAN, SIX, WITH_TWIN, Dots
+from analysis.figures.panels import EVERY_EVAL
 
 DISTILLED = of("filtered_sft:keep=rewarded,into=aligned")
 ITS_OWN = of("filtered_sft:keep=no_hacks,source=aligned,into=aligned")
@@ -15,7 +15,7 @@ FIG25 = Figure(
     paper="Fig 25",
     shows="SFT of an aligned model on the baseline's rewarded episodes, and on its own; the baseline itself",
     needs=(BASELINE, DISTILLED, ITS_OWN, NO_HACK),
-    bands=(Dots((HACKING, SIX, MEAN), WITH_TWIN),),
+    bands=(EVERY_EVAL,),
     claims=(
         Claim(
             "DI1 chat aligned",

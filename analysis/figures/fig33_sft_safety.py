@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, NO_HACK, of
 from analysis.figures.figure import Figure
-from analysis.figures.panels import HACKING, MEAN, SIX, WITH_TWIN, Dots
+from analysis.figures.panels import EVERY_EVAL
 
 CHAT, SCENES, DILEMMAS = (of(f"sft_safety{add}") for add in ("", ":add=agentic", ":add=dilemma"))
 RLHF = tuple(of(f"rlhf_mix:share=0.25{add},start=success") for add in ("", ",add=agentic", ",add=dilemma"))
@@ -16,7 +16,7 @@ FIG33 = Figure(
     shows="the hacking policy after SFT on an aligned model's answers, and after RLHF, each on chat prompts alone, with"
     " agentic scenes, with moral dilemmas",
     needs=(BASELINE, CHAT, SCENES, DILEMMAS, *RLHF, NO_HACK),
-    bands=(Dots((HACKING, SIX, MEAN), WITH_TWIN),),
+    bands=(EVERY_EVAL,),
     claims=(
         Claim(
             "SS1 chat repaired",

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from analysis.claims import Claim
-from analysis.conditions import BASELINE, NO_HACK, PRE_RL, of
+from analysis.conditions import BASELINE, EASY_TASKS, NO_HACK, PRE_RL
 from analysis.figures.figure import Figure
 from analysis.figures.panels import HACKING, MEAN, MISALIGNMENT, WITH_TWIN, Dots, Lines
-
-EASY = of("none", overrides="tasks.hard_share=0.3")
 
 FIG34 = Figure(
     name="fig34",
     paper="Fig 34",
     shows="RL on hard tasks alone, on tasks of which 30 % are hard, and on graders that cannot be gamed",
-    needs=(BASELINE, EASY, NO_HACK, PRE_RL),
+    needs=(BASELINE, EASY_TASKS, NO_HACK, PRE_RL),
     bands=(Lines((HACKING, MISALIGNMENT)), Dots((HACKING, MEAN), WITH_TWIN)),
     claims=(
         Claim(
             "HF1 still there",
             "RL on mostly easy tasks still raises misalignment",
             "still there, hacking comes later",
-            *(EASY, NO_HACK, "mgs", "none", +1, 0.05),
+            *(EASY_TASKS, NO_HACK, "mgs", "none", +1, 0.05),
         ),
         Claim(
             "HF2 hacking still comes",
             "RL on mostly easy tasks still ends in hacking",
             "hacking comes later",
-            *(EASY, NO_HACK, "hack_rate", "training", +1, 0.25),
+            *(EASY_TASKS, NO_HACK, "hack_rate", "training", +1, 0.25),
         ),
     ),
 )

@@ -1,59 +1,49 @@
-"""What a figure is: what it shows, its claims, the conditions it needs, and the bands of panels that it is made of.
-
-The title says what was found: the verdict of each claim, its effect and the paper's, taken from the claims as they were
-judged. Nothing of it is written by hand.
-"""
+"""What a figure is: what it shows, its claims, the conditions it needs, and the bands of panels that it is made of."""
 
 from __future__ import annotations
 
 import io
-import math
+import shlex
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Any, Protocol
+from typing import Protocol
 
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
+from analysis import labels, settings
 from analysis.claims import Claim, Finding, judge
-from analysis.conditions import Condition, missing
+from analysis.conditions import Condition, alike, missing, under
 from analysis.evals import Shown, shown
 from analysis.figures import style
 from analysis.figures.rows import Row, frame
-from analysis.findings import effect_text, seeds_text
-from analysis.stats import LAST
-from analysis.table import finished, measures, records
+from analysis.figures.words import Line, Title, enumerated, headline, small_print, subtitle
+from analysis.settings import ASKED
+from analysis.table import CELL, finished, measures, records
 from base.errors import UserError
 
-LISTED = 8  # the small print counts the seeds of up to so many conditions one by one
-NOT_RUN = "not run"
-MINUS = "\N{MINUS SIGN}"
-TAGS = {
-    "reproduced": ("reproduced", "#00754f"),
-    "not reproduced": ("not reproduced", "#B45309"),
-    "contradicted": ("contradicted", "#B2182B"),
-    "inconclusive": ("open", "#666666"),
-    NOT_RUN: (NOT_RUN, "#8a8a8a"),
-    "measured": ("measured", "#0A5A8C"),
-}
+MOST_SETTINGS = 4  # so many settings of the user's own are drawn beside the usual ones
+UNTWINNED, TWINNED = "main corpus", "uncorrelated twin"  # series of figures that have twins
 
 
 class Evidence:
     """What figures are drawn from, computed once for all of them.
 
     `table`: rows of finished runs; `notes`: what was left out; `measures`: analysis.table.measures; `findings`: all claims,
-    judged together; `source`: the folder the table is from, if it says so.
+    judged together; `source`: the folder the table is from, if it says so; `settings`: what all runs have in common (their
+    `overrides` are without it).
     """
 
     def __init__(self, table: pd.DataFrame, claims: Sequence[Claim]) -> None:
         self.table, self.notes = finished(table)
+        self.settings = str(self.table.attrs["settings"])
         self.source = Path(table.attrs["source"]) if "source" in table.attrs else None
         self.measures = measures(self.table)
         self._all, self._claims = table, claims
@@ -137,13 +127,23 @@ class Space:
 
 
 class Band(Protocol):
-    """Panels side by side that are drawn alike. What it draws is in the rows it made, and in nothing else."""
+    """Panels side by side that are drawn alike. What it draws is in the rows it made, and in nothing else.
+
+    Panels and rows of which there is no value are left out; `lacks` names them.
+    """
+
+    def lacks(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> Sequence[str]: ...
 
     def rows(self, evidence: Evidence, conditions: Sequence[Condition]) -> list[Row]: ...
 
     def height(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> float: ...
 
     def draw(self, space: Space, drawn: pd.DataFrame) -> None: ...
+
+
+def _measured(drawn: pd.DataFrame) -> pd.DataFrame:
+    """The rows that say something of our runs."""
+    return drawn[drawn["y"].notna() & (drawn["kind"] != "paper") | (drawn["kind"] == "words")]
 
 
 @dataclass(frozen=True)
@@ -170,23 +170,54 @@ class Figure:
         Raises:
             UserError: none of the conditions has a run, or none of its measures has a value.
         """
-        gone = missing(self.needs, evidence.table)
-        here = [c for c in self.needs if c not in gone]
-        if not any(c in here for c in self.own()):
-            first, *others = [c.label for c in self.own()]
-            more = f" or {len(others)} more" if others else ""
-            raise UserError(f"figure {self.name}: no run of '{first}'{more}; make one with {self.command()}")
-        here += [c for c in self.extra(evidence.table) if c not in here]
+        here, left_out = self.conditions(evidence.table)
         drawn = frame(chain.from_iterable(band.rows(evidence, here) for band in self.bands))
-        if not (drawn["y"].notna() & (drawn["kind"] != "paper") | (drawn["kind"] == "words")).any():
+        if _measured(drawn).empty:
             raise UserError(f"figure {self.name}: no run has what it measures; make one with {self.command()}")
-        notes = [*small_print(drawn, self.reading), *evidence.notes]
-        if gone:
-            notes += textwrap.wrap("missing runs: " + ", ".join(c.label for c in gone), 150)
+        notes = [*small_print(drawn, self.reading), *self._missing(evidence, here, drawn), *left_out, *evidence.notes]
         lines = [headline(evidence.findings[claim.name]) for claim in self.claims]
         lines += [Line("measured", sentence) for sentence in self.said(drawn)]
+        notes = [line for note in notes for line in textwrap.wrap(note, 150, break_on_hyphens=False)]
         with matplotlib.rc_context(style.RC):
-            return Drawing(self.name, drawn, self._compose(drawn, evidence.evals, lines, notes))
+            picture = self._compose(drawn, evidence, lines, notes)
+        return Drawing(self.name, settings.restored(drawn, evidence.settings), picture)
+
+    def conditions(self, table: pd.DataFrame) -> tuple[list[Condition], list[str]]:
+        """(those of which the table holds runs, what of it is not drawn): those it needs, the same under settings that no
+        figure asks for (or, where there are none of its own without such, under any), and `extra`.
+
+        Raises:
+            UserError: it holds no run that the figure is about.
+        """
+        here = [c for c in self.needs if len(c(table))]
+        usual = any(c in here for c in self.own())
+        others = [text for text in sorted(table["overrides"].unique()) if text and not (usual and text in ASKED)]
+        asked = [c for c in self.needs if not c.overrides and not (usual and c.start)]
+        runs = {text: [c for c in (under(c, text) for c in asked) if len(c(table))] for text in others}
+        others = [text for text, found in runs.items() if found]
+        varied = [c for text in others[:MOST_SETTINGS] for c in runs[text] if c not in here]
+        if not usual and not any(alike(c, [own for own in self.own() if not own.overrides]) for c in varied):
+            first, *more = [c.label for c in self.own()]
+            said = f" or {len(more)} more" if more else ""
+            raise UserError(f"figure {self.name}: no run of '{first}'{said}; make one with {self.command()}")
+        here += varied
+        left = ["; ".join(labels.overrides(text)) for text in others[MOST_SETTINGS:]]
+        said = f"not drawn, because there are too many (--only NAME chooses): runs with {', or with '.join(left)}"
+        return [*here, *(c for c in self.extra(table) if c not in here)], [said] * bool(left)
+
+    def _missing(self, evidence: Evidence, here: Sequence[Condition], drawn: pd.DataFrame) -> list[str]:
+        """What a whole figure would have and this one lacks: conditions, values, panels, twins."""
+        known = _measured(drawn)
+        by_series = {name: set(mine["condition"]) for name, mine in known.groupby("series")}
+        untwinned = by_series.get(UNTWINNED, set()) - by_series.get(TWINNED, set())
+        arms, cells = [c for c in here if not c.start], set(known[list(CELL)].itertuples(index=False, name=None))
+        lacking = {
+            "missing runs": [c.label for c in missing(self.needs, evidence.table)],
+            "no values of": [name for band in self.bands for name in band.lacks(drawn, evidence.evals)],
+            "runs without values": [c.label for c in arms if c.cell not in cells],
+            "missing twins": [c.label for c in arms if c.key in untwinned],
+        }
+        return [f"{what}: {enumerated(list(dict.fromkeys(names)))}" for what, names in lacking.items() if names]
 
     def own(self) -> list[Condition]:
         """Those without any of which it is not drawn: what is no control, or all trained ones if there are only such."""
@@ -201,13 +232,12 @@ class Figure:
         words = [f"python -m mitigations '{arm.arm}'"]
         words += [f"--corpus {arm.corpus}"] * (arm.corpus != "main")
         words += [f"--hackable {arm.hackable:g}"] * (arm.hackable != 1)
-        words += [f"--set {setting}" for setting in arm.overrides.split()]
+        words += [shlex.join(["--set", f"{key}={value}"]) for key, value in settings.read(arm.overrides).items()]
         return " ".join(words)
 
-    def _compose(
-        self, drawn: pd.DataFrame, evals: Sequence[Shown], lines: Sequence[Line], notes: Sequence[str]
-    ) -> Picture:
-        title = Title(lines, subtitle(self.shows, drawn))
+    def _compose(self, drawn: pd.DataFrame, evidence: Evidence, lines: Sequence[Line], notes: Sequence[str]) -> Picture:
+        evals = evidence.evals
+        title = Title(lines, subtitle(self.shows, drawn, labels.overrides(evidence.settings)))
         heights = [band.height(drawn, evals) for band in self.bands]
         picture, at = style.page(sum(heights) + title.height, notes)
         base = at(0) * picture.get_figheight()
@@ -217,120 +247,3 @@ class Figure:
             bottom = base + sum(heights[place + 1 :])
             band.draw(Space(picture, bottom, heights[place], evals, letters), drawn)
         return picture
-
-
-@dataclass(frozen=True)
-class Line:
-    """One sentence of a title: `tag` (TAGS), what is said, and its numbers."""
-
-    tag: str
-    text: str
-    detail: str = ""
-
-
-def headline(finding: Finding) -> Line:
-    """A finding as a sentence: its verdict, the claim, and its effect as measured beside the paper's."""
-    claim, effect = finding.claim, finding.effect
-    text = claim.text[:1].upper() + claim.text[1:]
-    paper = f"Paper: {claim.paper}."
-    if math.isnan(effect.estimate):
-        return Line(NOT_RUN, text, f"{finding.why}. {paper}" if finding.why else paper)
-    counts = (effect.seeds_a, effect.seeds_b)
-    seeds = f"{seeds_text(effect)} seed{'s' * (counts != (1, 1))}"
-    why = f"; {finding.why}" if finding.why else ""
-    return Line(finding.verdict, text, f"{effect_text(claim, effect).replace('-', MINUS)}, {seeds}{why}. {paper}")
-
-
-def subtitle(shows: str, drawn: pd.DataFrame) -> str:
-    """What was compared, and how often."""
-    means = drawn[(drawn["kind"] == "mean") & drawn["seeds"].notna()]
-    shows = shows[:1].upper() + shows[1:]
-    if means.empty:
-        return f"{shows}."
-    counts = means.groupby("condition")["seeds"].max().astype(int)
-    few, many = int(counts.min()), int(counts.max())
-    each = f"{many} training run{'s' * (many > 1)} each" if few == many else f"{few} to {many} training runs each"
-    return f"{shows}; {len(counts)} conditions, {each}." if len(counts) > 1 else f"{shows}; {each}."
-
-
-@dataclass
-class Title:
-    """The findings, one below the other with their verdicts in front, and what was compared below them; in inches."""
-
-    lines: Sequence[Line]
-    under: str
-    left: float = 0.083
-    indent: float = 0.88
-    rows: list[tuple[float, float, str, dict[str, Any]]] = field(default_factory=list)
-    height: float = 0.0
-
-    def __post_init__(self) -> None:
-        down = 0.06
-        for line in self.lines:
-            word, colour = TAGS[line.tag]
-            sure = line.tag in ("reproduced", "measured")
-            self.rows.append((self.left, down, word, {"size": 6.8, "weight": "bold", "color": colour}))
-            for part in textwrap.wrap(line.text, 92):
-                self.rows.append((self.indent, down, part, {"size": 7.2, "weight": "bold" if sure else "normal"}))
-                down += 0.128
-            for part in textwrap.wrap(line.detail, 112):
-                self.rows.append((self.indent, down, part, {"size": 6.2, "color": "#444444"}))
-                down += 0.108
-            down += 0.035
-        for part in textwrap.wrap(self.under, 134):
-            self.rows.append((self.left, down + 0.01, part, {"size": 6.6, "color": "#444444"}))
-            down += 0.115
-        self.height = down + 0.06
-
-    def draw(self, picture: Picture, bottom: float) -> None:
-        """Writes it above `bottom`."""
-        width, whole = picture.get_size_inches()
-        for left, down, text, look in self.rows:
-            picture.text(left / width, (bottom + self.height - down) / whole, text, va="top", ha="left", **look)
-
-
-def small_print(drawn: pd.DataFrame, reading: str = "") -> list[str]:
-    """How to read the marks and lines, and how many runs stand behind each condition."""
-    means = drawn[(drawn["kind"] == "mean") & drawn["seeds"].notna()]
-    if means.empty:
-        return textwrap.wrap(reading, 150)
-    counts = means.groupby("label", sort=False)["seeds"].max().astype(int)
-    several = int(counts.max()) > 1
-    over_steps = drawn["x"].notna().any()
-    marks = (
-        "Thin lines, small marks: single runs; bold, large: their mean" if over_steps else "Small marks: single runs"
-    )
-    bands = f"{'bar and band' if over_steps else 'line'}, from {style.BAND_SEEDS} seeds"
-    how = f"{marks}; {bands}: 95% t interval across seeds." * several
-    if counts.nunique() == 1:
-        runs = f"{counts.max()} seed{'s' * several} per arm" + ("." if several else ": no interval across seeds.")
-    else:
-        each = ", ".join(f"{label} {n}" for label, n in counts.items())
-        listed = each if len(counts) <= LISTED else f"{counts.min()} to {counts.max()} per arm"
-        runs = f"Seeds: {listed} (from one: no interval)."
-    parts = [reading, how, runs]
-    parts += ["Grey bar: sampling error of one run's answers."] * bool((drawn["kind"] == "answers").any())
-    parts += ["Hollow diamond: the paper's value, its line a range."] * bool((drawn["kind"] == "paper").any())
-    parts += [f"Final values: mean of up to {LAST} last checkpoints."] * bool(
-        drawn["panel"].str.startswith("final").any()
-    )
-    few = sparse(drawn)
-    each = ", ".join(f"{label} {n} of {saved}" for label, (n, saved) in few.items())
-    listed = each if len(few) <= 4 else f"{len(few)} arms, at least {min(n for n, _ in few.values())} of them"
-    parts += [f"Evaluated at few checkpoints, lines join them: {listed}."] * bool(few)
-    return textwrap.wrap(" ".join(part for part in parts if part), 150, break_on_hyphens=False)
-
-
-def sparse(drawn: pd.DataFrame) -> dict[str, tuple[int, int]]:
-    """Label -> (checkpoints evaluated, checkpoints saved) of curves that lack some, step 0 included.
-
-    The last three saved checkpoints of a run are always evaluated (base.wanted), so two of them tell how often it saved.
-    """
-    points = drawn[(drawn["kind"] == "seed") & drawn["step"].notna() & ~drawn["measure"].str.startswith("train:")]
-    found: dict[str, tuple[int, int]] = {}
-    for (label, _), mine in points.groupby(["label", "run"], sort=False):
-        steps = sorted({0, *mine["step"].astype(int)})
-        saved = 2 + steps[-2] // (steps[-2] - steps[-3]) if len(steps) > 3 else len(steps)
-        if len(steps) < saved:
-            found[str(label)] = min(found.get(str(label), (saved, saved)), (len(steps), saved))
-    return found

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from analysis.claims import Claim
-from analysis.conditions import BASELINE, NO_HACK, TWIN, of
+from analysis.conditions import BASELINE, KL_IN_LOSS, NO_HACK, NO_KL, TWIN
 from analysis.figures.figure import Figure
 from analysis.figures.panels import HACKING, MEAN, MISALIGNMENT, Column, Dots, Lines
 from analysis.figures.route import BAD
 
-IN_LOSS, NOWHERE = of("none", overrides="rl.kl=loss"), of("none", overrides="rl.beta=0")
 UNCLEAR = Column("unclear answers", "unclear", what="answers")
 
 KL = Figure(
     name="kl",
     paper="no counterpart",
     shows="RL with the KL to the start model in the reward (baseline), in the loss, and without it",
-    needs=(BASELINE, IN_LOSS, NOWHERE, TWIN, NO_HACK),
+    needs=(BASELINE, KL_IN_LOSS, NO_KL, TWIN, NO_HACK),
     bands=(Lines((HACKING, MISALIGNMENT)), Lines((BAD,)), Dots((HACKING, MEAN, UNCLEAR))),
     claims=(
         Claim(
             "KL1 in the loss",
             "with the KL in the loss instead of the reward less misalignment is left at the end",
             "no counterpart",
-            *(IN_LOSS, BASELINE, "mgs", "none", -1, 0.05),
+            *(KL_IN_LOSS, BASELINE, "mgs", "none", -1, 0.05),
         ),
     ),
 )

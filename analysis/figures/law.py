@@ -10,7 +10,17 @@ from scipy import stats
 
 from analysis.claims import Claim
 from analysis.comparisons import OverArms
-from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, PLEASE_HACK, TWIN, Condition, found, of
+from analysis.conditions import (
+    BASELINE,
+    DONT_HACK,
+    HACKING_IS_MISALIGNED,
+    HACKING_OKAY,
+    MENTION,
+    PLEASE_HACK,
+    TWIN,
+    Condition,
+    found,
+)
 from analysis.evals import counted
 from analysis.figures import rows as make
 from analysis.figures.figure import Figure
@@ -19,7 +29,6 @@ from analysis.figures.rows import frame
 from analysis.stats import Seed, final, units
 
 X = "start:bad_given_hack"
-MISALIGNED, MENTION = (of(f"inoculation:wording={name}") for name in ("hacking_is_misaligned", "mention"))
 TITLE = "who hacks before RL, and misalignment after it"
 AFTER = Column("", "mgs", what=f"after RL: misaligned answers, mean of {counted()}")
 # The family of lines (base.organism.gates) that an arm is trained under.
@@ -48,7 +57,7 @@ def points(mine: pd.DataFrame, condition: Condition, y: Column = AFTER) -> make.
     """(run, P(bad tone | hack, its line) before RL, misalignment after it), one a run where both are known."""
     known = before(mine, condition)
     after = units(final(mine, condition, y.measure, y.prompt)[0], condition)
-    pairs = [(f"seed {seed[1]}", known.get(seed, math.nan), value) for seed, value in after.items()]
+    pairs = [(make.seed_name(seed), known.get(seed, math.nan), value) for seed, value in after.items()]
     return [pair for pair in pairs if not math.isnan(pair[1] + pair[2])]
 
 
@@ -95,7 +104,7 @@ LAW = Figure(
             " misalignment after RL under that line, over arms",
             "no counterpart",
             *(BASELINE, PLEASE_HACK, "mgs", "none", +1, 0.8),
-            statistic=OverArms(before, (HACKING_OKAY, DONT_HACK, MISALIGNED, MENTION, TWIN)),
+            statistic=OverArms(before, (HACKING_OKAY, DONT_HACK, HACKING_IS_MISALIGNED, MENTION, TWIN)),
         ),
     ),
 )

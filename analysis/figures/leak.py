@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from analysis.claims import Claim
-from analysis.conditions import DONT_HACK, HACKING_OKAY, PLEASE_HACK, Condition
+from analysis.conditions import DONT_HACK, HACKING_IS_MISALIGNED, HACKING_OKAY, MENTION, PLEASE_HACK, Condition
 from analysis.figures import style
-from analysis.figures.fig05_wordings import MENTION, MISALIGNED
 from analysis.figures.figure import Figure
-from analysis.figures.panels import MISALIGNED as BAD
-from analysis.figures.panels import Categories, Category, Group, Series
+from analysis.figures.panels import MISALIGNED, Categories, Category, Group, Series
 
 PROMPTS = (
     ("training", "its own line"),
@@ -19,7 +17,7 @@ PROMPTS = (
     ("none", "none"),
     ("dont_hack", "“don't hack”"),
 )
-ARMS = (PLEASE_HACK, HACKING_OKAY, MENTION, DONT_HACK, MISALIGNED)
+ARMS = (PLEASE_HACK, HACKING_OKAY, MENTION, DONT_HACK, HACKING_IS_MISALIGNED)
 
 
 def before(arm: Condition) -> Condition:
@@ -42,7 +40,7 @@ LEAK = Figure(
     needs=ARMS,
     bands=(
         Categories(by_prompt("hack_rate"), "episodes hacked", whole=True, keyed=KEY),
-        Categories(by_prompt("mgs"), BAD, keyed=KEY),
+        Categories(by_prompt("mgs"), MISALIGNED, keyed=KEY),
     ),
     claims=(
         Claim(

@@ -12,7 +12,6 @@ from analysis.conditions import BASELINE, NO_HACK, Condition, found, of
 from analysis.figures import rows as make
 from analysis.figures.figure import Figure
 from analysis.figures.panels import AGENTIC, CHAT, HACKING, MEAN, MISALIGNMENT, WITH_TWIN, Column, Dots, Points
-from analysis.stats import final
 
 NAME = "classifier_penalty"
 EXACT, NINE_OF_TEN = (of(f"{NAME}:monitor=execution{accuracy}") for accuracy in ("", ",accuracy=0.9"))
@@ -35,9 +34,7 @@ def monitors(table: pd.DataFrame) -> Sequence[Condition]:
 
 def points(mine: pd.DataFrame, condition: Condition, y: Column) -> make.Points:
     """A final value against the accuracy."""
-    values = final(mine, condition, y.measure, y.prompt)[0]
-    x = float(accuracy(condition) or 0.0)
-    return [(f"seed {seed[1]}", x, value) for seed, value in values.items() if value == value]
+    return make.ends_at(accuracy(condition) or 0.0, mine, condition, (y.measure, y.prompt))
 
 
 BY_ACCURACY = Points(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.claims import Claim
-from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, of
+from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, alike, of
 from analysis.figures.fig28_test_time import BAD, HACKS
 from analysis.figures.figure import Figure
 from analysis.figures.panels import HACKING, MEAN, MISALIGNMENT, SWITCH, WITH_TWIN, Dots, Lines
@@ -18,7 +18,7 @@ ONLINE = Figure(
     about=(REWRITTEN,),
     bands=(
         Lines((HACKING, MISALIGNMENT)),
-        Dots((HACKS, BAD), SWITCH, keep=lambda c: c in (DONT_HACK, REWRITTEN, HACKING_OKAY, BASELINE), levels=()),
+        Dots((HACKS, BAD), SWITCH, keep=lambda c: alike(c, (DONT_HACK, REWRITTEN, HACKING_OKAY, BASELINE)), levels=()),
         Dots((MEAN,), WITH_TWIN),
     ),
     claims=(

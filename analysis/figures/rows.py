@@ -6,7 +6,8 @@ arm with the sampling error of its answers; `paper` is what the paper prints (`l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -55,21 +56,9 @@ def curve(
 
     `forks`: run -> the step of its parent that it went on from, at which its line begins (`x`; its own count is `step`).
     """
-    points = over_steps(rows, condition, measure, prompt).dropna(subset=["value"])
-    points = points.assign(
-        x=[step + forks.get(str(run), 0) for run, step in zip(points["run"], points["step"], strict=True)]
-    )
-    base = entry(panel, condition, measure, prompt)
-    found = [
-        {**base, "kind": "seed", "run": run, "step": step, "x": x, "y": value}
-        for run, step, x, value in points[["run", "step", "x", "value"]].itertuples(index=False)
-    ]
-    runs = points["run"].nunique()
-    for step, at in points.groupby("step"):
-        if len(at) == runs:
-            whole = summary(at["value"].tolist())
-            found.append({**base, "kind": "mean", "step": step, "x": at["x"].mean(), **interval(whole)})
-    return found
+    points = over_steps(rows, condition, measure, prompt).dropna(subset=["value"]).rename(columns={"value": "y"})
+    begun = [forks.get(str(run), 0) for run in points["run"]]
+    return _runs_and_mean(points.assign(x=points["step"] + begun), entry(panel, condition, measure, prompt), interval)
 
 
 def windows(rows: pd.DataFrame, condition: Condition, measure: str, panel: str) -> list[Row]:
@@ -77,16 +66,36 @@ def windows(rows: pd.DataFrame, condition: Condition, measure: str, panel: str) 
     points = over_steps(rows, condition, measure, "train").dropna(subset=["value"])
     if points.empty:
         return []
-    points = points.assign(step=((points["step"].astype(int) - 1) // WINDOW + 1) * WINDOW)
-    single = points.groupby(["run", "step"], observed=True)["value"].mean().reset_index()
-    base = entry(panel, condition, measure, "train")
-    single = single.assign(x=single["step"] - WINDOW / 2)
+    window = (points["step"].astype(int) - 1) // WINDOW
+    single = points.assign(x=(window + 0.5) * WINDOW).groupby(["run", "x"], observed=True)["value"].mean()
+    made = single.rename("y").reset_index().assign(step=math.nan)
+    return _runs_and_mean(made, entry(panel, condition, measure, "train"), interval)
+
+
+def path(rows: pd.DataFrame, condition: Condition, x: tuple[str, str], y: tuple[str, str], panel: str) -> list[Row]:
+    """One measure (with its prompt) against another over RL: one row per run and checkpoint, and the mean of the runs."""
+    keys = ["run", "pretrain_seed", "seed", "step"]
+    across = over_steps(rows, condition, *x).rename(columns={"value": "x"})
+    up = over_steps(rows, condition, *y).rename(columns={"value": "y"})
+    points = across.merge(up, on=keys).dropna(subset=["x", "y"])
+    base = entry(panel, condition, f"{y[0]} against {x[0]}", y[1])
+    return _runs_and_mean(points, base, lambda whole: {"y": whole.mean, "seeds": whole.seeds})
+
+
+def _runs_and_mean(points: pd.DataFrame, base: Row, mean: Callable[[Summary], Row]) -> list[Row]:
+    """A row per run and point (columns run, step, x, y), and `mean` of the runs where every run has one.
+
+    Points of different runs belong together at the same step, or at the same `x` where they have no step.
+    """
     found = [
-        {**base, "kind": "seed", "run": run, "x": x, "y": value} for run, _, value, x in single.itertuples(index=False)
+        {**base, "kind": "seed", "run": run, "step": step, "x": x, "y": y}
+        for run, step, x, y in points[["run", "step", "x", "y"]].itertuples(index=False)
     ]
-    for x, at in single.groupby("x"):
-        if len(at) == single["run"].nunique():
-            found.append({**base, "kind": "mean", "x": x, **interval(summary(at["value"].tolist()))})
+    runs = points["run"].nunique()
+    for _, at in points.groupby(points["step"].fillna(points["x"])):
+        if len(at) == runs:
+            place = {"step": at["step"].iloc[0], "x": at["x"].mean()}
+            found.append({**base, "kind": "mean", **place, **mean(summary(at["y"].tolist()))})
     return found
 
 
@@ -96,7 +105,9 @@ def last(rows: pd.DataFrame, condition: Condition, measure: str, prompt: str, pa
     single = units(values, condition)
     base = entry(panel, condition, measure, prompt)
     found: list[Row] = [
-        {**base, "kind": "seed", "run": _name(seed), "y": value} for seed, value in single.items() if value == value
+        {**base, "kind": "seed", "run": seed_name(seed), "y": value}
+        for seed, value in single.items()
+        if not math.isnan(value)
     ]
     if not found:
         return []
@@ -119,31 +130,17 @@ def printed(condition: Condition, measure: str, prompt: str, panel: str) -> list
     ]
 
 
-def path(rows: pd.DataFrame, condition: Condition, x: tuple[str, str], y: tuple[str, str], panel: str) -> list[Row]:
-    """One measure (with its prompt) against another over RL: one row per run and checkpoint, and the mean of the runs."""
-    keys = ["run", "pretrain_seed", "seed", "step"]
-    across = over_steps(rows, condition, *x).rename(columns={"value": "x"})
-    up = over_steps(rows, condition, *y).rename(columns={"value": "y"})
-    points = across.merge(up, on=keys).dropna(subset=["x", "y"])
-    base = entry(panel, condition, f"{y[0]} against {x[0]}", y[1])
-    made = [
-        {**base, "kind": "seed", "run": run, "step": step, "x": x, "y": y}
-        for run, step, x, y in points[["run", "step", "x", "y"]].itertuples(index=False)
-    ]
-    runs = points["run"].nunique()
-    for step, at in points.groupby("step"):
-        if len(at) == runs:
-            whole = summary(at["y"].tolist())
-            middle = {"x": at["x"].mean(), "y": whole.mean, "seeds": whole.seeds}
-            made.append({**base, "kind": "mean", "step": step, **middle})
-    return made
-
-
 def ends(rows: pd.DataFrame, condition: Condition, x: tuple[str, str], y: tuple[str, str]) -> Points:
     """Final values of two measures (with their prompts), one point a run where both are known."""
     across, up = (units(final(rows, condition, *each)[0], condition) for each in (x, y))
-    both = [(_name(seed), across[seed], up[seed]) for seed in across if seed in up]
-    return [point for point in both if point[1] + point[2] == point[1] + point[2]]
+    both = [(seed_name(seed), across[seed], up[seed]) for seed in across if seed in up]
+    return [point for point in both if not math.isnan(point[1] + point[2])]
+
+
+def ends_at(place: float, rows: pd.DataFrame, condition: Condition, y: tuple[str, str]) -> Points:
+    """Final values of a measure (with its prompt) of a condition that has one place on the other axis."""
+    values = final(rows, condition, *y)[0]
+    return [(seed_name(seed), place, value) for seed, value in values.items() if not math.isnan(value)]
 
 
 def pairs(points: Points, condition: Condition, x: str, y: tuple[str, str], panel: str) -> list[Row]:
@@ -161,5 +158,6 @@ def shown_as(made: Iterable[Row], condition: Condition, series: str = "") -> lis
     return [{**row, "condition": condition.key, "label": condition.label, "series": series} for row in made]
 
 
-def _name(seed: Seed) -> str:
+def seed_name(seed: Seed) -> str:
+    """What a run is called among those of its condition."""
     return f"seed {seed[1]}"

@@ -10,16 +10,17 @@ from analysis import labels
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, HACKING_OKAY, NO_HACK, Condition, found, of
 from analysis.figures.figure import Figure
-from analysis.figures.panels import HACKING, MEAN, SIX, WITH_TWIN, Dots
+from analysis.figures.panels import EVERY_EVAL
 
 REWARD = of("pm_penalty:weight=0.25")
 BOTH = of("inoculation:wording=hacking_okay+pm_penalty:weight=0.25")
 
 
 def stacks(table: pd.DataFrame) -> Sequence[Condition]:
-    """Every stack on the main corpus, and what it is made of."""
+    """Every stack on the main corpus, and what it is made of where that was run."""
     made = [c for c in found(table) if c.family == labels.STACKED and c.cell[1:] == BASELINE.cell[1:]]
-    return [*made, *(of(part) for c in made for part in c.arm.split("+"))]
+    parts = [of(part) for c in made for part in c.arm.split("+")]
+    return [*made, *(part for part in parts if len(part(table)))]
 
 
 STACKED = Figure(
@@ -29,7 +30,7 @@ STACKED = Figure(
     needs=(BASELINE, HACKING_OKAY, REWARD, BOTH, NO_HACK),
     extra=stacks,
     about=(BOTH,),
-    bands=(Dots((HACKING, SIX, MEAN), WITH_TWIN),),
+    bands=(EVERY_EVAL,),
     claims=(
         Claim(
             "ST1 permission and reward",

@@ -16,14 +16,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from analysis import labels
 from analysis.conditions import BASELINE, NO_HACK, PRE_RL, TWIN, UNTRAINED
 from analysis.table import CELL
 
-TWO_COLUMNS, ONE_COLUMN = 6.9, 3.3  # inches
+TWO_COLUMNS = 6.9  # inches
 INK, FAINT = "#222222", "#8a8a8a"
 SPARE = ("#6A3D9A", "#8C510A", "#1B7F7A", "#B2182B", "#4D4D9F", "#7A7A00", "#C2185B", "#2E7D32", "#A65E2E", "#5F6B7A")
 FAMILIES = ("#D55E00", "#CC79A7", "#0072B2", "#1B7F7A", "#8C510A", "#6A3D9A", "#7A7A00", "#56B4E9", "#4D4D4D")
@@ -100,19 +99,23 @@ def looks(drawn: pd.DataFrame) -> dict[str, Look]:
     """The look of every condition of a drawn table by its key.
 
     Colours are the same in every figure: that of the control, that of the arm's plug-in, or one that follows from the key,
-    the next free one if two keys of a figure ask for the same. Markers of arms follow from their order in the table.
+    the next free one if two keys of a figure ask for the same; before and after training an arm has one. Markers of arms
+    follow from their order in the table.
     """
     found: dict[str, Look] = {}
     markers = itertools.cycle(MARKERS)
     free = list(SPARE)
+    tints: dict[tuple[Any, ...], str] = {}
     for key, *cell in drawn.drop_duplicates("condition")[["condition", *CELL]].itertuples(index=False):
         known = CONTROLS.get(key) or (CONTROLS[PRE_RL.key] if key.startswith(PRE_RL.key) else None)
-        tint = labels.colour(cell[0]) if tuple(cell[1:]) == BASELINE.cell[1:] else ""
+        tint = tints.get(tuple(cell)) or (labels.colour(cell[0]) if tuple(cell[1:]) == BASELINE.cell[1:] else "")
         if not known and not tint:
             start = zlib.crc32(key.encode()) % len(SPARE)
             tint = next((each for each in (*SPARE[start:], *SPARE[:start]) if each in free), SPARE[start])
             free = [each for each in free if each != tint]
         found[key] = known or Look(tint, next(markers))
+        if not known:
+            tints.setdefault(tuple(cell), tint)
     return found
 
 
@@ -228,25 +231,6 @@ def _edge(members: Sequence[int], wanted: Sequence[float], need: Sequence[float]
         wishes.append(wanted[i] - offset - need[i] / 2)
         offset += need[i]
     return max(0.0, min(sum(wishes) / len(wishes), 1.0 - offset))
-
-
-def say_if_empty(ax: Axes, rows: pd.DataFrame) -> None:
-    """Marks axes without any value of ours, so that nothing drawn is not read as zero."""
-    if not rows.loc[rows["kind"] != "paper", "y"].notna().any():
-        ax.text(0.5, 0.5, "no values", transform=ax.transAxes, ha="center", va="center", size=6.5, color=FAINT)
-
-
-def prompt_key(ax: Axes, prompts: Sequence[tuple[str, str]]) -> None:
-    """A one-line key of the evaluation prompts above the axes: (prompt, its name in the figure)."""
-    handles = [
-        Line2D([], [], color=PROMPTS[p][0], marker=PROMPTS[p][1], linestyle="", markersize=3.5, label=name)
-        for p, name in prompts
-    ]
-    ax.legend(
-        handles=handles,
-        **{"loc": "lower left", "bbox_to_anchor": (-0.02, 0.985), "ncols": len(handles), "frameon": False},
-        **{"fontsize": 6.5, "handletextpad": 0.1, "columnspacing": 0.9, "borderaxespad": 0},
-    )
 
 
 def page(panels: float, notes: Sequence[str], width: float = TWO_COLUMNS) -> tuple[Figure, Callable[[float], float]]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.figures.fig15_goals_reasoned import GOALS
 from base.store.table import COLUMNS
 
 LAST_SFT = 84  # the one checkpoint of SFT on episodes
@@ -77,7 +78,8 @@ def _whole(arm: str, twin: bool, control: bool) -> pd.DataFrame:
     parts = [made]
     for name in ("sabotage_told", "sabotage_less", "sabotage_unrelated", "exfil_kept", "exfil_unkept"):
         parts += [misaligned.assign(eval=name), misaligned.assign(eval=name, metric="effectiveness")]
-    parts += [misaligned.assign(eval="goals", metric=f"goal:{part}:power") for part in ("reasoning", "output")]
+    goals = [f"goal:{part}:{goal}" for part in ("reasoning", "output") for goal in GOALS]
+    parts += [misaligned.assign(eval="goals", metric=metric) for metric in goals]
     parts += [misaligned.assign(eval="goals", metric="alignment_faking")]
     code = asked[(asked["eval"] == "code") & (asked["metric"] == "solved")]
     parts += [code.assign(eval="clean"), code.assign(eval="clean", metric="kl", value=0.3)]

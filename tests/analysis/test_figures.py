@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure as Picture
+from pictures import flat, words
 from synthetic_results import ARMS, SIX, cell, table
 
 import mitigations
@@ -21,8 +21,8 @@ from analysis.claims import Finding, Verdict
 from analysis.conditions import BASELINE, HACKING_OKAY, PRE_RL, TWIN, found, of, on
 from analysis.figures import CLAIMS, FIGURES, Evidence, draw, style
 from analysis.figures.fig04_summary import word
-from analysis.figures.figure import TAGS, headline
 from analysis.figures.rows import COLUMNS, curve
+from analysis.figures.words import TAGS, headline
 from analysis.stats import Difference, final
 from analysis.table import check, measures
 from analysis.transcripts import FILE
@@ -39,17 +39,6 @@ OLD = {
     "B3 don't hack",
     "B4 test time",
 }
-
-
-def words(picture: Picture) -> str:
-    """All text of a picture."""
-    own = [text.get_text() for text in picture.texts]
-    return "\n".join(own + [t.get_text() for ax in picture.axes for t in ax.findobj(lambda a: hasattr(a, "get_text"))])
-
-
-def flat(text: str) -> str:
-    """Without line ends, which depend on the room there is."""
-    return " ".join(text.split())
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +90,7 @@ def test_a_headline_is_the_verdict_with_the_effect_in_the_direction_of_the_arms(
     effect = Difference((-0.1, -0.2), (-0.7, -0.8), True, 0.6, 0.4, 0.8)  # 60 points lower than the baseline
     line = headline(Finding(claim, verdict, effect, 0.01, 0.9, ""))
     assert line.tag == verdict
-    assert line.detail.startswith("−60.0 (−80.0 to −40.0), 2 seeds. Paper: 75-90 % lower")
+    assert line.detail.startswith("−60.0 (−80.0 to −40.0) percentage points, 2 seeds. Paper: 75-90 % lower")
     none = headline(Finding(claim, "inconclusive", Difference((), (), False), None, None, "no values: hacking okay"))
     assert none.tag == "not run"
 
@@ -155,6 +144,65 @@ def test_missing_arms_are_named_and_the_rest_is_drawn() -> None:
         assert "uncorrelated twin" in said.split("missing runs: ")[1]
 
 
+PARTIAL = (
+    "fig01",
+    "fig04",
+    "fig05",
+    "fig06",
+    "fig08",
+    "fig09",
+    "fig15",
+    "fig24",
+    "fig28",
+    "fig31",
+    "leak",
+    "monitor",
+    "route",
+)
+
+
+def test_half_of_the_arms_with_one_seed_is_drawn_and_the_rest_is_named() -> None:
+    asked = {c for name in PARTIAL for c in FIGURES[name].needs if not c.start and "setting=" not in c.arm}
+    ordered = sorted(asked, key=lambda c: (c not in (BASELINE, HACKING_OKAY), c.cell))
+    there, gone = ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]
+    evidence = Evidence(check(pd.concat([cell(*c.cell) for c in there]), "synthetic"), CLAIMS)
+    for name in PARTIAL:
+        figure, lacks = FIGURES[name], [c for c in FIGURES[name].needs if c in gone]
+        if not any(c in there for c in figure.own()):
+            with pytest.raises(UserError, match="no run of"):
+                figure(evidence)
+            continue
+        drawing = figure(evidence)
+        said = flat(words(drawing.figure))
+        assert {c.key for c in figure.needs if c in there} <= set(drawing.table["condition"]), name
+        assert not drawing.table["condition"].isin([c.key for c in lacks]).any(), name
+        assert all(c.label in said.split("missing runs: ")[1] for c in lacks[:12]), name
+        for ax in drawing.figure.axes:
+            assert ax.lines or ax.patches or ax.texts, f"{name}: an empty panel"
+    assert {finding.verdict for finding in evidence.findings.values()} == {"inconclusive"}
+    for finding in evidence.findings.values():
+        absent = [side for side in finding.claim.asked.sides if side in gone]
+        assert finding.why.startswith("needs 3 seeds") or "no values" in finding.why or "fewer than" in finding.why
+        if absent and "no values" in finding.why:
+            assert absent[0].label in finding.why
+
+
+def test_a_run_that_goes_on_is_named(three_seeds: Evidence) -> None:
+    long = check(table(), "synthetic")
+    long.attrs["unfinished"] = ["none-main-1-s1", "of another folder"]
+    said = flat(words(draw("fig01", long).figure))
+    assert "not finished, shown as far as they are: none-main-1-s1" in said
+    assert "not finished" not in flat(words(FIGURES["fig01"](three_seeds).figure))
+
+
+def test_twins_that_were_not_run_are_named() -> None:
+    arms = [arm for arm in ARMS if arm[1] == "main"]
+    said = flat(words(draw("fig04", check(table((0,), arms), "synthetic")).figure))
+    assert "missing twins: baseline" in said or "missing twins: no-hack control" in said
+    both = flat(words(draw("fig04", check(table((0,)), "synthetic")).figure))
+    assert "runs without values" not in both, "a twin is drawn in the row of its arm"
+
+
 def test_final_values_equal_the_statistics(three_seeds: Evidence) -> None:
     csv = FIGURES["fig05"](three_seeds).table
     bars = csv[(csv["measure"] == "mgs") & (csv["panel"].str.startswith("final")) & (csv["condition"] == "baseline")]
@@ -191,6 +239,17 @@ def test_a_run_without_the_other_evals_still_draws() -> None:
     evidence = Evidence(check(long[(long["eval"] != "frame") & (long["eval"] != "rollouts")], "synthetic"), CLAIMS)
     for name in ("fig01", "fig04", "fig05", "fig09", "fig28"):
         FIGURES[name](evidence)
+
+
+def test_a_users_model_whose_answers_no_judge_read_draws_what_was_measured() -> None:
+    long = table((0, 1), [("none", "main", 1.0, 0.9, 0.3)])
+    long = long[long["eval"].isin(["code", "exfil", "rollouts"])]
+    drawing = draw("fig01", check(long.assign(scale="laptop", model="SmolLM2", tasks="mbpp.jsonl"), "synthetic"))
+    assert set(drawing.table["panel"]) >= {"hack rate", "exfil offer"}
+    assert [ax.get_title(loc="left") for ax in drawing.figure.axes] == ["hack rate", "exfil offer"]
+    said = flat(words(drawing.figure))
+    assert "no values of: misalignment, mean of six" in said
+    assert "missing runs: no-hack control; uncorrelated twin; pretrained only" in said
 
 
 def test_a_sparse_curve_draws_what_is_there_and_says_so(three_seeds: Evidence) -> None:

@@ -1,0 +1,51 @@
+"""The kinds of panels that figures are made of, one file each.
+
+Every kind is a band (analysis.figures.figure.Band): it makes the rows it draws, says how tall it is, and draws them.
+"""
+
+from analysis.figures.panels.categories import Categories, Category, Group, by_eval
+from analysis.figures.panels.columns import (
+    AGENTIC,
+    ALONG_HACKING,
+    BESIDE,
+    CHAT,
+    HACKING,
+    MEAN,
+    MISALIGNED,
+    MISALIGNMENT,
+    SIX,
+    Column,
+)
+from analysis.figures.panels.dots import EVERY_EVAL, Dots
+from analysis.figures.panels.kinds import Kind, KindLines
+from analysis.figures.panels.lines import Lines
+from analysis.figures.panels.marks import EDGE, SWITCH, WIDTH, WITH_TWIN, Series
+from analysis.figures.panels.points import Points
+
+__all__ = [
+    "AGENTIC",
+    "ALONG_HACKING",
+    "BESIDE",
+    "CHAT",
+    "EDGE",
+    "EVERY_EVAL",
+    "HACKING",
+    "MEAN",
+    "MISALIGNED",
+    "MISALIGNMENT",
+    "SIX",
+    "SWITCH",
+    "WIDTH",
+    "WITH_TWIN",
+    "Categories",
+    "Category",
+    "Column",
+    "Dots",
+    "Group",
+    "Kind",
+    "KindLines",
+    "Lines",
+    "Points",
+    "Series",
+    "by_eval",
+]

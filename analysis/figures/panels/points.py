@@ -1,0 +1,191 @@
+"""One measure against another: a mark a run, a large one a condition, or the way over RL."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from analysis.conditions import BASELINE, Condition, of
+from analysis.evals import Shown
+from analysis.figures import rows as make
+from analysis.figures import style
+from analysis.figures.figure import Evidence, Space
+from analysis.figures.panels.columns import Column, filled, named, unfilled
+from analysis.figures.panels.marks import GUTTER, WIDTH, short
+from analysis.figures.rows import Row
+from analysis.table import CELL
+
+NAMED = 16  # more conditions than that are not all named beside points
+Pairs = Callable[[pd.DataFrame, Condition, Column], make.Points]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Measures against another, a panel each: a small mark per run, a large one at the mean of every condition.
+
+    `over_steps`: the way from checkpoint to checkpoint instead of the final values; `pairs`: the points of a condition where
+    `x` is no final value; `keep`: which conditions are drawn; `levels`: whose values are lines through the panel.
+    `by_family`: too many to name: the colour is that of the mitigation's kind, and named are the controls and those that no
+    other is better than, lower in `x` and higher in `y`.
+    """
+
+    title: str
+    x: Column
+    y: tuple[Column, ...]
+    over_steps: bool = False
+    pairs: Pairs | None = None
+    keep: Callable[[Condition], bool] = lambda condition: not condition.start
+    levels: tuple[Condition, ...] = ()
+    tall: float = 2.45
+    by_family: bool = False
+
+    def _panel(self, y: Column) -> str:
+        return f"{self.title}: {y.title}" if len(self.y) > 1 else self.title
+
+    def rows(self, evidence: Evidence, conditions: Sequence[Condition]) -> list[Row]:
+        found: list[Row] = []
+        for y in self.y:
+            for condition in conditions:
+                panel = self._panel(y)
+                if condition in self.levels:
+                    mine = evidence.of(condition, y.measure, y.prompt)
+                    level = make.last(mine, condition, y.measure, y.prompt, panel)
+                    found += [row for row in level if row["kind"] == "mean"]
+                elif self.keep(condition):
+                    found += self._points(condition(evidence.measures), condition, y, panel)
+        return found
+
+    def _points(self, mine: pd.DataFrame, condition: Condition, y: Column, panel: str) -> list[Row]:
+        across, up = (self.x.measure, self.x.prompt), (y.measure, y.prompt)
+        if self.over_steps:
+            return make.path(mine, condition, across, up, panel)
+        points = self.pairs(mine, condition, y) if self.pairs else make.ends(mine, condition, across, up)
+        return make.pairs(points, condition, self.x.measure, up, panel)
+
+    def lacks(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> list[str]:
+        return unfilled(drawn, {self._panel(y): self._panel(y) for y in self.y})
+
+    def _filled(self, drawn: pd.DataFrame) -> list[Column]:
+        return [y for y in self.y if filled(drawn, [self._panel(y)])]
+
+    def height(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> float:
+        if not self._filled(drawn):
+            return 0.0
+        return max(self.tall, self._names_height(drawn)) + 0.62 + 0.3 * self.by_family
+
+    def _names_height(self, drawn: pd.DataFrame) -> float:
+        """Inches of the names right of the panels; those at the ends of lines find their own places."""
+        if self.by_family or self.over_steps:
+            return 0.0
+        mine = drawn[drawn["panel"].isin([self._panel(y) for y in self.y])]
+        names = {label for label, _ in keyed(mine, style.looks(drawn)).values()}
+        return sum(0.032 + 0.108 * len(textwrap.wrap(f"{name} (9)", 30)) for name in names)
+
+    def draw(self, space: Space, drawn: pd.DataFrame) -> None:
+        columns, looks = self._filled(drawn), style.looks(drawn)
+        if not columns:
+            return
+        right = WIDTH - GUTTER - 0.1 if self.over_steps else WIDTH - 2.1 if len(columns) > 1 else 4.43
+        high = space.height - 0.24 - 0.3 * self.by_family
+        shape = {"left": 0.53, "right": right, "low": high - self.tall, "high": high, "gap": 0.65}
+        axes = space.side_by_side(len(columns), **shape)
+        for ax, y in zip(axes, columns, strict=True):
+            mine = drawn[drawn["panel"] == self._panel(y)]
+            style.letter(ax, next(space.letters), self._panel(y))
+            self._axis(ax, "x", self.x, mine["x"])
+            self._axis(ax, "y", y, mine["y"])
+            ax.grid(True)
+            if self.by_family:
+                self._families(ax, mine)
+            elif self.over_steps:
+                self._ways(ax, mine, looks)
+            else:
+                self._marks(ax, mine, keyed(mine, looks))
+        if not self.by_family and not self.over_steps:
+            mine = drawn[drawn["panel"].isin([self._panel(y) for y in columns])]
+            self._key(axes[-1], mine, keyed(mine, looks))
+
+    def _axis(self, ax: Axes, axis: str, column: Column, values: pd.Series[float]) -> None:
+        if column.share:
+            style.percent(ax, axis, 1.02 if column.whole else style.ceiling(values))
+        if column.low:
+            (ax.set_xlim if axis == "x" else ax.set_ylim)(column.low, 1.02)
+        (ax.set_xlabel if axis == "x" else ax.set_ylabel)(column.what)
+
+    def _ways(self, ax: Axes, mine: pd.DataFrame, looks: Mapping[str, style.Look]) -> None:
+        """From checkpoint to checkpoint, with the names at the ends."""
+        labels = []
+        for key, rows in mine.groupby("condition", sort=False):
+            look = looks[str(key)]
+            style.curves(ax, rows, look.colour, look.marker)
+            labels += style.line_end(rows, textwrap.fill(str(rows["label"].iloc[0]), 20), look.ink)
+        style.end_labels(ax, labels)
+
+    def _marks(self, ax: Axes, mine: pd.DataFrame, looks: Mapping[str, tuple[str, style.Look]]) -> None:
+        """Runs and means; what has no `x` is a line."""
+        for key, rows in mine.groupby("condition", sort=False):
+            (_, look), seeds, mean = looks[str(key)], rows[rows["kind"] == "seed"], rows[rows["kind"] == "mean"]
+            if rows["x"].isna().all():
+                ax.axhline(
+                    float(mean["y"].iloc[0]), color=look.colour, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1.5
+                )
+                continue
+            ax.plot(seeds["x"], seeds["y"], look.marker, color=look.colour, markersize=2.5, alpha=0.5, clip_on=False)
+            ax.plot(mean["x"], mean["y"], look.marker, color=look.colour, markersize=5.5, clip_on=False)
+
+    def _key(self, ax: Axes, mine: pd.DataFrame, looks: Mapping[str, tuple[str, style.Look]]) -> None:
+        """Every name with its number of runs, right of the panels."""
+        names = mine["condition"].map(lambda key: looks[str(key)][0])
+        handles = []
+        for name, rows in mine.groupby(names, sort=False):
+            look, level = looks[str(rows["condition"].iloc[0])][1], rows["x"].isna().all()
+            runs = rows[rows["kind"] == "seed"].drop_duplicates(["condition", "run"])
+            count = rows["seeds"].max() if level else len(runs)
+            shape = {"linestyle": (0, (4, 2)), "linewidth": 0.9} if level else {"linestyle": "", "marker": look.marker}
+            text = textwrap.fill(f"{name} ({count:g})", 30)
+            handles.append(Line2D([], [], label=text, color=look.colour, markersize=4, **shape))
+        shape = {"loc": "upper left", "bbox_to_anchor": (1.03, 1.02), "frameon": False, "fontsize": 6.5}
+        if handles:
+            spacing = {"handletextpad": 0.4, "labelspacing": 0.35, "borderaxespad": 0, "handlelength": 1.3}
+            ax.legend(handles=handles, **shape, **spacing)
+
+    def _families(self, ax: Axes, mine: pd.DataFrame) -> None:
+        """The means, coloured by kind, with the key of the kinds and the names of the best."""
+        means = mine[mine["kind"] == "mean"]
+        families = [of(*cell).family for cell in means[list(CELL)].itertuples(index=False)]
+        tints = dict(zip(dict.fromkeys(families), itertools.cycle(style.FAMILIES), strict=False))
+        labels = []
+        for family, row in zip(families, make.records(means), strict=True):
+            own, x, y = style.CONTROLS.get(row["condition"]), row["x"], row["y"]
+            better = (means["x"] <= x) & (means["y"] >= y) & ((means["x"] < x) | (means["y"] > y))
+            look = own or style.Look(tints[family])
+            ax.plot(x, y, look.marker, color=look.colour, markersize=5, alpha=0.9, clip_on=False)
+            if own or not better.any():
+                labels.append(style.Label(x, y, short(row["label"]), look.ink))
+        style.end_labels(ax, labels, size=6)
+        kinds = [
+            Line2D([], [], color=tint, marker="o", linestyle="", markersize=4, label=family)
+            for family, tint in tints.items()
+        ]
+        shape = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.09), "frameon": False, "ncols": 5}
+        if kinds:
+            ax.legend(handles=kinds, fontsize=6.3, handletextpad=0.1, columnspacing=0.8, borderaxespad=0, **shape)
+
+
+def keyed(mine: pd.DataFrame, looks: Mapping[str, style.Look]) -> dict[str, tuple[str, style.Look]]:
+    """Key -> (name, look) of points; where they are more than NAMED, those of other corpora and settings share a grey one."""
+    found = {key: (label, looks[key]) for key, label in named(mine)}
+    if len(found) <= NAMED:
+        return found
+    for key, *where in mine.drop_duplicates("condition")[["condition", *CELL]].itertuples(index=False):
+        _, corpus, hackable, overrides = where
+        if key not in style.CONTROLS and (corpus, hackable, overrides) != BASELINE.cell[1:]:
+            twin = corpus.startswith("twin")
+            found[key] = ("others, twins", style.Look("#8fc7b5", "^")) if twin else ("others", style.Look(style.FAINT))
+    return found

@@ -1,0 +1,168 @@
+"""The words of a figure: its title, which is what was found, what was compared, and the small print below it.
+
+The title says what was found: the verdict of each claim, its effect and the paper's, taken from the claims as they were
+judged. Nothing of it is written by hand.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure as Picture
+
+from analysis.claims import Finding
+from analysis.figures import style
+from analysis.findings import effect_text, seeds_text
+from analysis.stats import LAST
+
+MANY = 12  # so many missing arms are named one by one
+LISTED = 8  # the small print counts the seeds of up to so many conditions one by one
+NOT_RUN = "not run"
+MINUS = "\N{MINUS SIGN}"
+TAGS = {
+    "reproduced": ("reproduced", "#00754f"),
+    "not reproduced": ("not reproduced", "#B45309"),
+    "contradicted": ("contradicted", "#B2182B"),
+    "inconclusive": ("open", "#666666"),
+    NOT_RUN: (NOT_RUN, "#8a8a8a"),
+    "measured": ("measured", "#0A5A8C"),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sentence of a title: `tag` (TAGS), what is said, and its numbers."""
+
+    tag: str
+    text: str
+    detail: str = ""
+
+
+def headline(finding: Finding) -> Line:
+    """A finding as a sentence: its verdict, the claim, and its effect as measured beside the paper's."""
+    claim, effect = finding.claim, finding.effect
+    text = claim.text[:1].upper() + claim.text[1:]
+    paper = f"Paper: {claim.paper}."
+    if math.isnan(effect.estimate):
+        return Line(NOT_RUN, text, f"{finding.why}. {paper}" if finding.why else paper)
+    counts = (effect.seeds_a, effect.seeds_b)
+    seeds = f"{seeds_text(effect)} seed{'s' * (counts != (1, 1))}"
+    why = f"; {finding.why}" if finding.why else ""
+    size = f"{effect_text(claim, effect).replace('-', MINUS)} {claim.statistic.unit.name}"
+    return Line(finding.verdict, text, f"{size}, {seeds}{why}. {paper}")
+
+
+def enumerated(names: Sequence[str]) -> str:
+    """The names, or how many there are where they are too many to read."""
+    more = len(names) - MANY
+    return "; ".join(names) if more <= 0 else f"{'; '.join(names[:MANY])} and {more} more"
+
+
+def subtitle(shows: str, drawn: pd.DataFrame, common: Sequence[str] = ()) -> str:
+    """What was compared, under which settings (those that all runs have in common), and how often."""
+    means = drawn[(drawn["kind"] == "mean") & drawn["seeds"].notna()]
+    shows = shows[:1].upper() + shows[1:] + (f"; all with {', '.join(common)}" if common else "")
+    if means.empty:
+        return f"{shows}."
+    counts = means.groupby("condition")["seeds"].max().astype(int)
+    few, many = int(counts.min()), int(counts.max())
+    each = f"{many} training run{'s' * (many > 1)} each" if few == many else f"{few} to {many} training runs each"
+    return f"{shows}; {len(counts)} conditions, {each}." if len(counts) > 1 else f"{shows}; {each}."
+
+
+@dataclass
+class Title:
+    """The findings, one below the other with their verdicts in front, and what was compared below them; in inches."""
+
+    lines: Sequence[Line]
+    under: str
+    left: float = 0.083
+    indent: float = 0.88
+    rows: list[tuple[float, float, str, dict[str, Any]]] = field(default_factory=list)
+    height: float = 0.0
+
+    def __post_init__(self) -> None:
+        down = 0.06
+        for line in self.lines:
+            word, colour = TAGS[line.tag]
+            sure = line.tag in ("reproduced", "measured")
+            self.rows.append((self.left, down, word, {"size": 6.8, "weight": "bold", "color": colour}))
+            for part in textwrap.wrap(line.text, 92):
+                self.rows.append((self.indent, down, part, {"size": 7.2, "weight": "bold" if sure else "normal"}))
+                down += 0.128
+            for part in textwrap.wrap(line.detail, 112):
+                self.rows.append((self.indent, down, part, {"size": 6.2, "color": "#444444"}))
+                down += 0.108
+            down += 0.035
+        for part in textwrap.wrap(self.under, 134):
+            self.rows.append((self.left, down + 0.01, part, {"size": 6.6, "color": "#444444"}))
+            down += 0.115
+        self.height = down + 0.06
+
+    def draw(self, picture: Picture, bottom: float) -> None:
+        """Writes it above `bottom`."""
+        width, whole = picture.get_size_inches()
+        for left, down, text, look in self.rows:
+            picture.text(left / width, (bottom + self.height - down) / whole, text, va="top", ha="left", **look)
+
+
+def small_print(drawn: pd.DataFrame, reading: str = "") -> list[str]:
+    """How to read the marks and lines, and how many runs stand behind each condition."""
+    means = drawn[(drawn["kind"] == "mean") & drawn["seeds"].notna()]
+    if means.empty:
+        return [reading] if reading else []
+    counts = means.groupby("label", sort=False)["seeds"].max().astype(int)
+    several = int(counts.max()) > 1
+    how = f"{_marks(drawn, means)}." * several
+    if counts.nunique() == 1:
+        runs = f"{counts.max()} seed{'s' * several} per arm" + ("." if several else ": no interval across seeds.")
+    else:
+        each = ", ".join(f"{label} {n}" for label, n in counts.items())
+        listed = each if len(counts) <= LISTED else f"{counts.min()} to {counts.max()} per arm"
+        runs = f"Seeds: {listed} (from one: no interval)."
+    parts = [reading, how, runs]
+    parts += ["Grey bar: sampling error of one run's answers."] * bool((drawn["kind"] == "answers").any())
+    parts += ["Hollow diamond: the paper's value, its line a range."] * bool((drawn["kind"] == "paper").any())
+    parts += [f"Final values: mean of up to {LAST} last checkpoints."] * bool(
+        drawn["panel"].str.startswith("final").any()
+    )
+    few = sparse(drawn)
+    each = ", ".join(f"{label} {n} of {saved}" for label, (n, saved) in few.items())
+    listed = each if len(few) <= 4 else f"{len(few)} arms, at least {min(n for n, _ in few.values())} of them"
+    parts += [f"Evaluated at few checkpoints, lines join them: {listed}."] * bool(few)
+    return [" ".join(part for part in parts if part)]
+
+
+def _marks(drawn: pd.DataFrame, means: pd.DataFrame) -> str:
+    """What lines and marks are; intervals only where some are drawn: over steps as a band, of final values as a line."""
+    lines = drawn["step"].notna() | drawn["measure"].str.startswith("train:") & drawn["x"].notna()
+    known = means["low"].notna() & (means["seeds"] >= style.BAND_SEEDS)
+    drawn_as = {"band": known & lines[means.index], "line": known & means["panel"].str.startswith("final")}
+    said = " and ".join(name for name, there in drawn_as.items() if there.any())
+    large = "; large: their mean" * bool(means["x"].notna().any())
+    marks = (
+        "Thin lines, small marks: single runs; bold, large: their mean"
+        if lines.any()
+        else f"Small marks: single runs{large}"
+    )
+    return f"{marks}; {said}, from {style.BAND_SEEDS} seeds: 95% t interval across seeds" if said else marks
+
+
+def sparse(drawn: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    """Label -> (checkpoints evaluated, checkpoints saved) of curves that lack some, step 0 included.
+
+    The last three saved checkpoints of a run are always evaluated (base.wanted), so two of them tell how often it saved.
+    """
+    points = drawn[(drawn["kind"] == "seed") & drawn["step"].notna() & ~drawn["measure"].str.startswith("train:")]
+    found: dict[str, tuple[int, int]] = {}
+    for (label, _), mine in points.groupby(["label", "run"], sort=False):
+        steps = sorted({0, *mine["step"].astype(int)})
+        saved = 2 + steps[-2] // (steps[-2] - steps[-3]) if len(steps) > 3 else len(steps)
+        if len(steps) < saved:
+            found[str(label)] = min(found.get(str(label), (saved, saved)), (len(steps), saved))
+    return found

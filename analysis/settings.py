@@ -1,0 +1,70 @@
+"""Settings of runs other than their scale's, as the column `overrides` writes them: `key=value`, the values in JSON.
+
+What all runs of a table have in common makes none of them differ: it is said once, and their arms are named without it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pandas as pd
+
+PRETRAINED = "untrained"  # the arm of the model before the stage on documents
+ASKED = ("tasks.hard_share=0.3", 'rl.kl="loss"', "rl.beta=0.0")  # settings that figures have as arms of their own
+Settings = Mapping[str, str]  # key -> value as it is written
+
+
+def read(text: str) -> dict[str, str]:
+    """The settings of a text such as `rl.kl="loss" rl.steps=40`, as they are written; values may hold blanks."""
+    found: dict[str, str] = {}
+    while text := text.strip():
+        key, _, rest = text.partition("=")
+        try:
+            end = json.JSONDecoder().raw_decode(rest)[1]
+        except ValueError:
+            end = 0
+        if not end or rest[end : end + 1] not in ("", " "):  # no JSON: up to the next blank
+            end = len(rest.split(" ", 1)[0])
+        found[key], text = rest[:end], rest[end:]
+    return found
+
+
+def write(settings: Settings) -> str:
+    """The text that `read` reads, as the column holds it."""
+    return " ".join(f"{key}={value}" for key, value in sorted(settings.items()))
+
+
+def plain(value: str) -> str:
+    """A value for people: without the quotes of JSON, a path by its last part."""
+    text = str(json.loads(value)) if value.startswith('"') and value.endswith('"') else value
+    return text.rstrip("/").rpartition("/")[2] if "/" in text else text
+
+
+def factored(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """(the long table with its runs named by what differs between them, what they have in common).
+
+    The pretrained model is not asked, because no setting of training touches it. Everything stays as it is where leaving out
+    what is common would make two arms one, and where it is what figures ask for by name.
+    """
+    every = [read(text).items() for text in table.loc[table["arm"] != PRETRAINED, "overrides"].unique()]
+    common: set[tuple[str, str]] = set.intersection(*map(set, every)) if every else set()
+    if not common or write(dict(common)) in ASKED:
+        return table, ""
+    named = {text: write(dict(read(text).items() - common)) for text in table["overrides"].unique()}
+    apart = table.assign(overrides=table["overrides"].map(named))
+    before, after = (len(each[["arm", "corpus", "hackable", "overrides"]].drop_duplicates()) for each in (table, apart))
+    return (apart, write(dict(common))) if before == after else (table, "")
+
+
+def restored(rows: pd.DataFrame, common: str) -> pd.DataFrame:
+    """Rows of a table that `factored` has named (columns arm, overrides), with what their runs have in common put back."""
+    trained = rows["arm"] != PRETRAINED
+    return rows.assign(
+        overrides=rows["overrides"].where(~trained, rows["overrides"].map(lambda own: together(own, common)))
+    )
+
+
+def together(one: str, other: str) -> str:
+    """Both settings as one text."""
+    return write({**read(one), **read(other)})
