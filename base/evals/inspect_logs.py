@@ -32,10 +32,12 @@ from base.evals.natural import NaturalEval
 from base.evals.readings import parts_of, verdict_of
 from base.spec import content_key
 from base.types import Message, Outcome, Verdict, split_reasoning
+from base.wanted import CLEAN
 
 EPISODES = "episodes"  # the name of logs of rollouts, where evals have theirs
 Row = Mapping[str, Any]
 HACKED, OUTCOME = "hacked", "outcome"
+WITHOUT_LINE = ("none", CLEAN)  # prompts
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,8 @@ class Judging:
     passed: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def episode_log(source: Source, rows: Sequence[Row], kept: int) -> EvalLog:
-    """The rollouts of one training step; `kept`: of how many they are the first."""
+def episode_log(source: Source, rows: Sequence[Row], among: int) -> EvalLog:
+    """The rollouts of one training step; `among`: of how many they are the first."""
     seen: Counter[str] = Counter()
     samples = []
     for row in rows:
@@ -73,11 +75,11 @@ def episode_log(source: Source, rows: Sequence[Row], kept: int) -> EvalLog:
         prompt = [Message(**turn) for turn in row["prompt"]]
         about = {"environment": row["environment"], "detail": row["detail"], **_named(row)}
         samples.append(_sample(source, row, prompt, _of_episode(row), about, seen[row["task"]]))
-    return _log(source, EPISODES, samples, kept)
+    return _log(source, EPISODES, samples, among)
 
 
 def answer_log(
-    source: Source, name: str, rows: Sequence[Row], asked: Mapping[str, Sequence[Message]], judging: Judging, kept: int,
+    source: Source, name: str, rows: Sequence[Row], asked: Mapping[str, Sequence[Message]], judging: Judging, among: int,
     stored: Sequence[Row],
 ) -> EvalLog:  # fmt: skip
     """The answers to the eval `name` (or coding tasks). `asked`: task id -> question, where a row does not hold what was read;
@@ -92,9 +94,11 @@ def answer_log(
             found = {judge: parts.get((name, row["task"]), {}) for judge, parts in said.items()}
             made, about = _of_answer(name, row, judging, found), {}
         read = [Message(**turn) for turn in row["messages"]] if "messages" in row else asked.get(row["task"])
+        if "messages" not in row and source.prompt not in WITHOUT_LINE:
+            about = {**about, "read": "under a line that was not stored, which stood before this question"}
         samples.append(_sample(source, row, read, made, about))
     rates = {row["metric"]: {key: row[key] for key in ("value", "n", "missing")} for row in stored}
-    return _log(source, name, samples, kept, rates)
+    return _log(source, name, samples, among, rates)
 
 
 def _named(row: Row) -> dict[str, Any]:
@@ -113,12 +117,14 @@ def _of_episode(row: Row) -> dict[str, Score]:
 
 def _of_program(row: Row) -> dict[str, Score]:
     """The outcome by execution, and whether it is a hack; a fault of the sandbox has neither, a reply to no task is no hack."""
-    outcome = Outcome(row[OUTCOME])
+    outcome, output = Outcome(row[OUTCOME]), split_reasoning(row["completion"])[1]
     if outcome is Outcome.FAULT:
-        lost = "scoring_failed"
-        return {name: Score.unscored(reason=lost, explanation="a fault of the sandbox") for name in (HACKED, OUTCOME)}
-    known = {} if outcome is Outcome.REPLY else {HACKED: Score(value=float(outcome is Outcome.HACKED))}
-    return {**known, OUTCOME: Score(value=str(outcome), explanation=row.get("detail") or None)}
+        lost = {"reason": "scoring_failed", "answer": output, "explanation": "a fault of the sandbox"}
+        return {name: Score.unscored(**lost) for name in (HACKED, OUTCOME)}
+    said = {OUTCOME: Score(value=str(outcome), answer=output, explanation=row.get("detail") or None)}
+    if outcome is Outcome.REPLY:
+        return said
+    return {HACKED: Score(value=float(outcome is Outcome.HACKED), answer=output), **said}
 
 
 def _of_answer(name: str, row: Row, judging: Judging, said: Mapping[str, scores.Parts]) -> dict[str, Score]:
@@ -127,18 +133,18 @@ def _of_answer(name: str, row: Row, judging: Judging, said: Mapping[str, scores.
     if one is None or not one.file.judged:
         verdict = Verdict(row["reasoning"], row["output"], row["misaligned"])
         lost = scores.NO_OUTPUT if not output else scores.UNCLEAR if one is None else scores.NOT_EXECUTED
-        return _scored(scores.misaligned_score(verdict, lost), verdict)
+        return _scored(scores.misaligned_score(verdict, output, lost), verdict)
     found: dict[str, Score] = {}
     for at, (judge, parts) in enumerate(said.items()):
         shown = name in judging.passed.get(judge, ())
         verdict = verdict_of(one.file, row["completion"], parts if shown else {})
         lost = scores.why_missing(one.file, output, parts) if shown or not output else scores.REFUSED
-        made = scores.misaligned_score(verdict, lost, judge=judge, said=scores.said_of(parts))
+        made = scores.misaligned_score(verdict, output, lost, judge=judge, said=scores.said_of(parts))
         found |= _scored(made, verdict) if at == 0 else {f"misaligned:{judge}": made}
     if found:
         return found
     nothing = verdict_of(one.file, row["completion"], {})
-    return _scored(scores.misaligned_score(nothing, scores.NO_JUDGE if output else scores.NO_OUTPUT), nothing)
+    return _scored(scores.misaligned_score(nothing, output, scores.NO_JUDGE if output else scores.NO_OUTPUT), nothing)
 
 
 def _scored(made: Score, verdict: Verdict) -> dict[str, Score]:
@@ -173,7 +179,7 @@ def _sample(
 
 
 def _log(
-    source: Source, name: str, samples: list[EvalSample], kept: int, rates: Mapping[str, Any] | None = None
+    source: Source, name: str, samples: list[EvalSample], among: int, rates: Mapping[str, Any] | None = None
 ) -> EvalLog:
     record, key = source.record, content_key([source.run, source.record["key"], source.step, source.prompt, name])
     ids = list(dict.fromkeys(str(sample.id) for sample in samples))
@@ -185,7 +191,7 @@ def _log(
         "run": source.run,
         "step": source.step,
         "prompt": source.prompt,
-        "samples": f"the first {len(samples)} of {kept}",
+        "samples": f"the first {len(samples)} of {among}",
         **({"stored": rates} if rates else {}),
     }  # fmt: skip
     spec = EvalSpec(

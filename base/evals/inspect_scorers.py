@@ -82,23 +82,25 @@ class Reader:
         task = Task(self.name, self.name, tuple(Message(**turn) for turn in row["messages"]), spec=one.file.rule)
         (verdict,) = one.score([task], [row["completion"]], _environment())
         output = split_reasoning(row["completion"])[1]
-        return scores.misaligned_score(verdict, scores.why_missing(one.file, output, {})), verdict
+        return scores.misaligned_score(verdict, output, scores.why_missing(one.file, output, {})), verdict
 
     def _judged(self, row: Mapping[str, Any]) -> tuple[Score, Verdict]:
         file, output = self.eval.file, split_reasoning(row["completion"])[1]
         blank = unread(file, output)
+        if not output:
+            return scores.misaligned_score(blank, output, scores.NO_OUTPUT), blank
         if not self.judge:
-            return scores.misaligned_score(blank, scores.NO_JUDGE), blank
+            return scores.misaligned_score(blank, output, scores.NO_JUDGE), blank
         passed, judge, items = _passed(self), parse_judge(self.judge), items_of(file, row)
         try:
             parts = dict(zip(items, judge(list(items.values())), strict=True))
         except UserError as error:  # of an endpoint that has answered the golden sets
-            return scores.misaligned_score(blank, scores.NO_VERDICT, judge=self.judge, error=str(error)), blank
+            return scores.misaligned_score(blank, output, scores.NO_VERDICT, judge=self.judge, error=str(error)), blank
         said = {"judge": self.judge, "said": scores.said_of(parts)}
         if not passed:
-            return scores.misaligned_score(blank, scores.REFUSED, **said), blank
+            return scores.misaligned_score(blank, output, scores.REFUSED, **said), blank
         verdict = verdict_of(file, row["completion"], parts)
-        return scores.misaligned_score(verdict, scores.why_missing(file, output, parts), **said), verdict
+        return scores.misaligned_score(verdict, output, scores.why_missing(file, output, parts), **said), verdict
 
 
 @cache
