@@ -50,13 +50,14 @@ def assistant(completion: str) -> ChatMessageAssistant:
 def completion_of(message: Any) -> str:
     """A message as a completion (base.types.split_reasoning takes it apart).
 
-    Reasoning that a provider returns as a part of its own stands in front; of a redacted one only its summary is known.
+    Reasoning that a provider returns as a part of its own stands before what the model wrote between its tags; of a redacted one
+    only its summary is known.
     """
     if isinstance(message.content, str):
         return str(message.content)
     thoughts = [_thought(part) for part in message.content if isinstance(part, ContentReasoning)]
-    output = "".join(part.text for part in message.content if isinstance(part, ContentText))
-    reasoning = "\n".join(thought for thought in thoughts if thought)
+    written, output = split_reasoning("".join(part.text for part in message.content if isinstance(part, ContentText)))
+    reasoning = "\n".join(thought for thought in (*thoughts, written) if thought)
     return f"{THINK_OPEN}{reasoning}{THINK_CLOSE}{output}" if reasoning else output
 
 

@@ -114,8 +114,9 @@ def rates(log: Any) -> dict[str, Mapping[str, float]]:
 
 def test_rollouts_keep_outcomes_and_every_reward_term(organism: RunFolder, tmp_path: Path) -> None:
     log = exported(organism, tmp_path / "logs", "--only", "episodes")["step-0000/episodes"]
-    assert [(sample.id, sample.epoch) for sample in log.samples] == [("a", 1), ("a", 2), ("b", 1), ("c", 1)]
-    hack, _, fault, reply = log.samples
+    samples = {(sample.id, sample.epoch): sample for sample in log.samples}
+    assert set(samples) == {("a", 1), ("a", 2), ("b", 1), ("c", 1)}
+    hack, fault, reply = (samples[name, 1] for name in "abc")
     assert [(m.role, m.text) for m in hack.messages] == [("system", LINE), ("user", "Task a"), ("assistant", "exit()")]
     assert [part.type for part in hack.messages[-1].content] == ["reasoning", "text"]
     assert (hack.scores["outcome"].value, hack.scores["hacked"].value, hack.metadata["hacks"]) == (
@@ -265,7 +266,7 @@ def test_a_real_run_is_exported_whole(smoke: RunFolder, tmp_path: Path) -> None:
         for name in {row["eval"] for row in answers}:
             log = logs[f"step-{step:04d}/{prompt}-{name}"]
             mine = [row for row in answers if row["eval"] == name]
-            assert [sample.id for sample in log.samples] == [row["task"] for row in mine]
+            assert {sample.id for sample in log.samples} == {row["task"] for row in mine}
             assert not any("not stored" in sample.input[0].text for sample in log.samples), "questions are drawn again"
             assert "read" not in log.samples[0].metadata
             if name not in ("code", "clean"):

@@ -250,6 +250,8 @@ def test_reasoning_of_providers_is_one_piece_and_redacted_reasoning_is_its_summa
         ContentReasoning(reasoning="c2VjcmV0", redacted=True, summary="two"),
         ContentText(text="more"),
     ]
+    tagged = [ContentReasoning(reasoning="one"), ContentText(text="<think>two</think>said")]
+    assert split_reasoning(completion_of(ChatMessageAssistant(content=tagged))) == ("one\ntwo", "said")
     assert split_reasoning(completion_of(ChatMessageAssistant(content=parts))) == ("one\ntwo", "said more")
 
 
@@ -265,7 +267,7 @@ def test_inspect_eval_asks_a_hugging_face_model(tmp_path: Path) -> None:
     tasks = [f"base/evals/inspect_tasks.py@edmund/{name}" for name in ("goals", "exfil")]
     done = subprocess.run(
         [sys.executable, "-m", "inspect_ai", "eval", *tasks, *options],
-        cwd=ROOT, capture_output=True, text=True, timeout=600, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=ROOT, capture_output=True, text=True, timeout=600, env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     logs = {log.eval.task: log for log in map(read_eval_log, (tmp_path / "logs").glob("*.eval"))}
