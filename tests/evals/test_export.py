@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -343,10 +344,16 @@ def test_inspect_view_shows_rollouts_with_their_text_and_scores(viewer: str, bro
     assert shown("edmund/episodes", "edmund/goals", smoke.path.name)
     place = f"#/tasks/{smoke.path.name.replace('=', '%3D')}/step-{max(smoke.scored_steps()):04d}"
     rows = [row for row in smoke.episodes() if row["step"] == max(smoke.scored_steps())]
+    row = max(rows, key=lambda each: len(words(each["completion"])))
     browser.get(f"{viewer}{place}/episodes.eval")
-    assert shown(f"{len(rows)} Samples", "HACKED", "TRAIN_REWARD", rows[0]["task"], rows[0]["outcome"])
-    browser.get(f"{viewer}{place}/episodes.eval/samples/sample/{rows[0]['task'].replace('/', '%2F')}/1/")
-    system, user = (turn["content"] for turn in rows[0]["prompt"])
-    assert shown("SYSTEM", system, user, "ASSISTANT", "outcome", "kl", rows[0]["outcome"])
-    written = max(rows[0]["completion"].replace("<think>", " ").replace("</think>", "\n").split("\n"), key=len).split()
-    assert " ".join(written) in " ".join(page().split())
+    assert shown(f"{len(rows)} Samples", "HACKED", "TRAIN_REWARD", row["task"], row["outcome"])
+    epoch = [each["completion"] for each in rows if each["task"] == row["task"]].index(row["completion"]) + 1
+    browser.get(f"{viewer}{place}/episodes.eval/samples/sample/{row['task'].replace('/', '%2F')}/{epoch}/")
+    system, user = (turn["content"] for turn in row["prompt"])
+    assert shown("SYSTEM", system, user, "ASSISTANT", *words(row["completion"]))
+    assert shown("hacked", "outcome", row["outcome"], "train_reward", *row["reward_terms"])
+
+
+def words(completion: str) -> list[str]:
+    """Plain words: a random model also writes what a page shows as marks."""
+    return re.findall(r"[a-z]{3,}", re.sub(r"<[^>]*>", " ", completion))
