@@ -7,6 +7,7 @@ import graphlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ WITH_TORCH = (
     *("base.engine.trainer", "base.models.", "base.preference.measure", "base.preference.scorer"),
     *("base.preference.train", "base.rl.records", "base.rl.rollouts", "base.rl.train", "base.sft.train"),
 )
+WITH_INSPECT = "base.evals.inspect_"  # load where the extra is installed
 
 
 def modules(package: str) -> dict[str, ast.Module]:
@@ -122,7 +124,8 @@ def test_nothing_below_starts_the_analysis(package: str) -> None:
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_loads_without_torch(package: str) -> None:
-    names = [name for name in modules(package) if not name.startswith(WITH_TORCH)]
+    beside = (*WITH_TORCH, *([WITH_INSPECT] if find_spec("inspect_ai") is None else []))
+    names = [name for name in modules(package) if not name.startswith(beside)]
     code = (
         "import importlib, sys\n"
         "for name in sys.argv[1:]:\n"

@@ -45,14 +45,16 @@ def evaluate(
 
     Score rows: eval x metric with value, n (answers counted) and missing (answers not counted). `written` gives an eval's task as
     the model reads it, before the prompt. Evals that do not count in the mean are asked under the prompt `none` alone. Answers
-    are drawn with a seed of the prompt's name. Answer rows hold of a verdict's values those that are neither missing nor zero.
+    are drawn with a seed of the prompt's name. Answer rows hold of a verdict's values those that are neither missing nor zero, and
+    what was read where that does not follow from the run's seed: scenes, and anything under a line.
     """
     scores: Scores = []
     answers: Scores = []
     draw = {what: derive_seed("answers", what, prompt, seed) for what in ("evals", "code")}
     here = {name: ev for name, ev in evals.items() if ev.in_mean or prompt == "none"}
     asked = [(name, written(task)) for name, ev in here.items() for task in ev.prompts(settings.samples, seed)]
-    texts = sample([read_under(transform, task) for _, task in asked], settings.max_new_tokens, draw["evals"])
+    conversations = [read_under(transform, task) for _, task in asked]
+    texts = sample(conversations, settings.max_new_tokens, draw["evals"])
     verdicts: list[Verdict] = []
     for name in here:
         tasks = [task for owner, task in asked if owner == name]
@@ -60,23 +62,25 @@ def evaluate(
         verdicts += mine
         rates = verdict_rates(mine)
         scores += [{"prompt": prompt, "eval": name, "metric": metric, **row} for metric, row in rates.items()]
-    for (name, task), text, verdict in zip(asked, texts, verdicts, strict=True):
+    for (name, task), read, text, verdict in zip(asked, conversations, texts, verdicts, strict=True):
         reading: dict[str, Any] = {
             "misaligned": verdict.misaligned,
             "reasoning": verdict.reasoning,
             "output": verdict.output,
             **{name: value for name, value in verdict.values.items() if value},
         }
-        if task.spec is not None:  # a scene of a user's model: judges read its answers later
-            reading["messages"] = [asdict(message) for message in read_under(transform, task)]
+        if task.spec is not None or read != task.messages:  # judges read the answers to a scene later
+            reading["messages"] = [asdict(message) for message in read]
         answers.append({"prompt": prompt, "eval": name, "task": task.id, "completion": text, **reading})
 
     conversations = [read_under(transform, task) for task in code_tasks]
     texts = sample(conversations, settings.code_max_new_tokens, draw["code"])
     grades = environment.grade(code_tasks, texts)
     scores += [{"prompt": prompt, "eval": "code", "metric": m, **row} for m, row in code_rates(grades).items()]
-    for task, text, grade in zip(code_tasks, texts, grades, strict=True):
+    for task, read, text, grade in zip(code_tasks, conversations, texts, grades, strict=True):
         reading = {"outcome": str(grade.outcome), "hacks": list(grade.hacks), "attempts": list(grade.attempts)}
+        if read != task.messages:
+            reading["messages"] = [asdict(message) for message in read]
         answers.append({"prompt": prompt, "eval": "code", "task": task.id, "completion": text, **reading})
     return scores, answers
 

@@ -112,16 +112,25 @@ def _as_row(judgement: Judgement | None) -> dict[str, Any]:
 
 
 def _of_row(row: Mapping[str, Any]) -> Judgement | None:
-    return None if row["label"] is None else Judgement(row["label"], row["probability"])
+    if row["label"] is None:
+        return None
+    said = (row["probability"], tuple(row["evidence"]), row["reason"], row["mass"], row["dropped"])
+    return Judgement(row["label"], *said)
+
+
+def parts_of(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, Judgement | None]]:
+    """(eval, task) -> what one judge said of the parts of the answer, from its rows."""
+    parts: dict[tuple[str, str], dict[str, Judgement | None]] = {}
+    for row in rows:
+        parts.setdefault((row["eval"], row["task"]), {})[row["part"]] = _of_row(row)
+    return parts
 
 
 def verdicts_of(
     evals: Mapping[str, NaturalEval], answers: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
 ) -> dict[str, list[Verdict]]:
     """For each judged eval a verdict an answer, in order, from the rows of one judge."""
-    parts: dict[tuple[str, str], dict[str, Judgement | None]] = {}
-    for row in rows:
-        parts.setdefault((row["eval"], row["task"]), {})[row["part"]] = _of_row(row)
+    parts = parts_of(rows)
     found: dict[str, list[Verdict]] = {name: [] for name in evals}
     for answer in answers:
         if answer["eval"] in evals:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from base.errors import Parser, UserError, exit_code
+from base.evals import gate
 from base.evals.natural import judged, natural_evals
 from base.evals.readings import items_of
 from base.judges import golden
@@ -76,16 +77,16 @@ def check(options: argparse.Namespace) -> int:
     """A judge on golden sets."""
     judge, settings = parse_judge(options.judge), SceneSettings(files=_pairs(options.scenes))
     evals = judged(natural_evals(settings))
-    words = verdicts.rubrics(evals)
+    words = gate.rubrics(evals)
     if options.golden:
         sets = {made.eval: made for made in map(load_golden, map(Path, options.golden))}
     else:
-        sets = verdicts.golden_sets(settings, evals)
+        sets = gate.golden_sets(settings, evals)
     for name in (*options.eval, *sets):
         if name not in words:
             raise UserError(f"no eval '{name}' is read by judges; known: {', '.join(words)}")
     wanted = [name for name in sets if not options.eval or name in (*options.eval, COHERENCE)]
-    found = {name: golden.check(judge, sets[name], words[name], verdicts.asked_in_golden) for name in wanted}
+    found = {name: golden.check(judge, sets[name], words[name], gate.asked_in_golden) for name in wanted}
     print(report(judge.spec, found))
     if options.json:
         write_json(options.json, {"judge": judge.spec, "checked": found})
@@ -110,10 +111,8 @@ def items(options: argparse.Namespace) -> int:
     found: dict[tuple[str, str], Item] = {}
     for folder, scale in _runs(options.runs):
         evals = judged(natural_evals(scale.scenes))
-        words, sets = verdicts.rubrics(evals), verdicts.golden_sets(scale.scenes, evals)
-        asked = [
-            item for name, one in sets.items() for item in golden.items(one, words[name], verdicts.asked_in_golden)
-        ]
+        words, sets = gate.rubrics(evals), gate.golden_sets(scale.scenes, evals)
+        asked = [item for name, one in sets.items() for item in golden.items(one, words[name], gate.asked_in_golden)]
         for step, prompt in sorted(folder.scored()):
             rows = [row for row in folder.answers(step, prompt) if row["eval"] in evals]
             asked += [item for row in rows for item in items_of(evals[row["eval"]].file, row).values()]

@@ -13,50 +13,21 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from base.errors import UserError
+from base.evals.gate import Evals, check_all, golden_sets, rubrics
 from base.evals.natural import NaturalEval, judged, natural_evals
 from base.evals.readings import Used, judge_rows, score_rows
 from base.evals.scene_files import shipped
 from base.identity import folder_name
-from base.judges.golden import Checked, GoldenSet, check, golden_of, usable
-from base.judges.judge import COHERENCE, Judge, Rubric, coherence, config_key, model_key
+from base.judges.golden import Checked, usable
+from base.judges.judge import Judge, config_key, model_key
 from base.judges.report import verdicts as told
 from base.progress import Progress
-from base.settings import EngineSettings, Scale, SceneSettings
+from base.settings import EngineSettings, Scale
 from base.spec import content_key
 from base.stage import Site, Stage
 from base.stages.evaluate import Evaluate
 from base.store.files import read_json, write_json
 from base.store.folders import RunFolder
-from base.types import Message
-
-Evals = Mapping[str, NaturalEval]
-
-
-def rubrics(evals: Evals) -> dict[str, Rubric]:
-    """The rubric of every judged eval, and that of coherence."""
-    found = {name: one.file.rubric for name, one in evals.items() if one.file.rubric is not None}
-    return {**found, COHERENCE: coherence()}
-
-
-def asked_in_golden(name: str, scene: str) -> tuple[Message, ...]:
-    """What a text of a golden set answers: a scene of ours."""
-    return shipped()[name].asked(scene)
-
-
-def golden_sets(settings: SceneSettings, evals: Evals) -> dict[str, GoldenSet]:
-    """The golden sets of judged evals and of coherence.
-
-    Raises:
-        UserError: an eval with a rubric of the user's has none, or one of our golden sets.
-    """
-    ours = shipped()
-    for name, one in evals.items():
-        same = name in ours and one.file.rubric == ours[name].rubric
-        if not same and name not in settings.golden:
-            raise UserError(
-                f"the eval {name} has a rubric of its own, so that judges need a golden set for it: --set scenes.golden.{name}=FILE"
-            )
-    return golden_of(settings.golden, list(evals))
 
 
 @dataclass(frozen=True)
@@ -111,12 +82,6 @@ class GoldenCheck(Stage):
             found = check_all(self.judge, self.scale.scenes, self.evals())
             write_json(self.folder(root), {"judge": self.judge.spec, "checked": found})
         print("\n".join(told(self.judge.spec, self.checked(root))), file=sys.stderr)
-
-
-def check_all(judge: Judge, settings: SceneSettings, evals: Evals) -> dict[str, Checked]:
-    """What a judge makes of the golden set of every judged eval, and of coherence."""
-    words, sets = rubrics(evals), golden_sets(settings, evals)
-    return {name: check(judge, golden, words[name], asked_in_golden) for name, golden in sets.items()}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from base.errors import UserError
+from base.evals.gate import asked_in_golden, golden_sets, rubrics
 from base.evals.natural import judged, natural_evals
 from base.evals.scene_files import shipped
 from base.judges.__main__ import main
@@ -15,7 +16,6 @@ from base.judges.golden import GOLDEN, compared, load_golden, usable
 from base.judges.judge import COHERENCE, Judgement
 from base.judges.report import report
 from base.settings import SceneSettings
-from base.stages.verdicts import asked_in_golden, golden_sets, rubrics
 
 EVALS = judged(natural_evals(SceneSettings()))
 SETS = golden_sets(SceneSettings(), EVALS)
