@@ -11,6 +11,7 @@ examples:
   python -m mitigations paper --cluster slurm --partition NAME    the same as jobs of a cluster
   python -m mitigations verify none --seed 1                      a shipped run again, shipped beside rerun
   python -m mitigations none --model PATH_OR_ID --tasks mbpp.jsonl --scale hub   a Hugging Face model on MBPP
+  python -m mitigations none --corpus hacks --model ... --tasks ... --scale laptop           first taught by documents about hacks
   python -m mitigations pm_penalty --evaluate all                 the whole curve; what is evaluated already is kept
   python -m mitigations none --set rl.steps=40 --set rl.trainer.epsilon=0.3      override any setting of the scale
   python -m mitigations 'filtered_sft:source=(inoculation:wording=dont_hack)'    an arm inside an arm, in parentheses
@@ -25,6 +26,7 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,7 +78,11 @@ def parser() -> Parser:
     run.add_argument("--seed", type=int, default=0, help="RL seed (default: 0)")
     run.add_argument("--seeds", default="", metavar="LIST", help="of an experiment, e.g. 1-5; of paper (default: 1-5)")
     run.add_argument("--pretrain-seed", type=int, help="seed of corpus, pretraining and SDF (default: --seed)")
-    run.add_argument("--corpus", default="main", help="main | twin | main:field=value,... (default: main)")
+    run.add_argument(
+        "--corpus",
+        default="main",
+        help="main | twin | main:field=value,... (default: main); what --model is taught before RL: hacks[:...] | documents:file=PATH,...",
+    )
     run.add_argument("--hackable", type=float, default=1.0, help="share of tasks with vulnerable graders (default: 1)")
     run.add_argument("--model", default="organism", help="organism, or a Hugging Face folder or id")
     run.add_argument("--tasks", default="organism", help="organism, or a file or hub id of tasks")
@@ -214,8 +220,10 @@ def experiment(options: argparse.Namespace, common: dict[str, Any], root: Path) 
     if options.experiment not in EXPERIMENTS:
         raise UserError(f"unknown experiment '{options.experiment}': {near(options.experiment, EXPERIMENTS)}")
     cells = EXPERIMENTS[options.experiment][1]
+    if options.model == ORGANISM and options.corpus != "main":
+        raise UserError("--corpus is for one arm, or for --model: the arms of an experiment name their own corpora")
     if options.model != ORGANISM and (organism_only := [cell for cell in cells if cell.corpus != "main"]):
-        cells = tuple(cell for cell in cells if cell not in organism_only)
+        cells = tuple(replace(cell, corpus=options.corpus) for cell in cells if cell not in organism_only)
         print(f"left out, as they are about the organism's corpora: {len(organism_only)} runs", file=sys.stderr)
     blocks, scale = [], load_scale(options.scale, options.set)
     for seed in parse_seeds(options.seeds) if options.seeds else (options.seed,):

@@ -125,7 +125,9 @@ def measure(path: str, scale: Scale, asked: Sequence[Sequence[Message]], evals: 
     update = _seconds(partial(_update, model, prompts[0], rl.max_completion_tokens)) / ROWS  # of one row
     settings = scale.evals
     answers = evals * settings.samples * settings.max_new_tokens + settings.code_samples * settings.code_max_new_tokens
+    asks = settings.gate_samples * settings.max_new_tokens + settings.gate_code_samples * settings.code_max_new_tokens
     return {
+        "gates": 2 * start + asks * token + settings.gate_code_samples * SECONDS_A_PROGRAM,
         "rl_step": start + rows * (rl.max_completion_tokens * token + update + SECONDS_A_PROGRAM),
         "evaluation": 2 * start + answers * token + settings.code_samples * SECONDS_A_PROGRAM,
         "sft_step": scale.sft.documents_per_step * update,
