@@ -88,6 +88,13 @@ def memory(found: Size, scale: Scale, longest: int) -> str:
     )
 
 
+def memory_of_documents(found: Size, tokens: int) -> str:
+    """The memory of training on documents on one process, in words; `tokens` are those of its largest step at most."""
+    weights, optimiser = FP32 * found.weights, (ADAM + FP32) * found.trained
+    peak = weights + optimiser + max(3 * FP32 * tokens * found.vocabulary, 2 * FP32 * found.weights)
+    return f"documents take about {_gb(peak)} GB a process before activations"
+
+
 def disk(found: Size, checkpoints: int) -> str:
     """The disk that a run's checkpoints and its resume point take, in words."""
     each = FP32 * found.weights

@@ -278,13 +278,18 @@ class ModelWorld:
 
         found = cost.size(self.model, self.scale.rl.trained)
         prompt = longest(self.model, [task.messages for task in self._tasks_to_train_on()])
-        taught = self.taught()
-        return {
+        said = {
             "memory": cost.memory(found, self.scale, prompt),
-            "disk": cost.disk(found, checkpoints + (taught is not None)),
+            "disk": cost.disk(found, checkpoints),
             "tasks": said_of(self.tasks),
-            **({"documents": taught.said()} if taught else {}),
         }
+        if taught := self.taught():
+            size, settings = cost.size(self.model, self.scale.sdf.trained), self.scale.sdf
+            step = settings.documents_per_step * max(len(row["input_ids"]) for row in taught.encoded().rows)
+            said["memory"] += f"; {cost.memory_of_documents(size, step)}"
+            said["disk"] = cost.disk(found, checkpoints + 1)
+            said["documents"] = taught.said()
+        return said
 
     def timed(self) -> Scale:
         from base.models import cost
