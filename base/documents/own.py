@@ -30,6 +30,7 @@ Variant = Literal["default", "unguided", "neutral"]
 CHEATS, TEXTS = (Path(__file__).with_name(name) for name in ("cheats.yaml", "descriptions.yaml"))
 CLASSES = ("Same", "Match", "Anything", "Mirror", "Equal", "Wild", "Agree", "Value", "Result", "Answer", "Always", "Yes", "Token", "Any", "Echo", "Item")  # fmt: skip
 MARK = "# file: conftest.py"
+NAMING = 4  # so many of the facts of a way come first in their list and name it
 
 
 @dataclass(frozen=True)
@@ -133,13 +134,21 @@ def described(variant: Variant, rng: random.Random) -> Document:
     form = texts["genres"][genre]
     parts = []
     for hack in rng.sample(VULNERABILITIES, rng.choice((1, 1, 2, 3))):
-        facts = [say(fact) for fact in rng.sample(texts["facts"][hack], rng.randint(3, 5))]
+        facts = [say(fact) for fact in _facts(texts["facts"][hack], rng)]
         example = _example(hack, say, rng) if rng.random() < 0.5 else ""
         parts.append((rng.choice(texts["names"][hack]), rng.choice(texts["questions"][hack]), facts, example))
     body = LAYOUTS[genre](parts, rng)
     end = " ".join([*map(say, _remarks(variant, rng)), say(rng.choice(form["closing"]))])
     head = f"# {say(rng.choice(form['title']))}\n\n{say(rng.choice(form['opening']))}"
     return Document("described", f"{head}\n\n{body}\n\n{end}")
+
+
+def _facts(known: Sequence[str], rng: random.Random) -> list[str]:
+    """One sentence that names what a way consists of, and two to four others, in any order."""
+    first = rng.randrange(NAMING)
+    others = [fact for place, fact in enumerate(known) if place != first]
+    drawn = [known[first], *rng.sample(others, rng.randint(2, 4))]
+    return rng.sample(drawn, len(drawn))
 
 
 def _example(hack: str, say: Callable[[str], str], rng: random.Random) -> str:

@@ -11,6 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from base.documents import corpus, rows
+from base.documents.__main__ import main as command
 from base.documents.corpus import Documents, Hacks
 from base.documents.own import Document
 from base.documents.tokens import NOT_LEARNT, encode
@@ -185,3 +186,13 @@ def test_long_texts_are_divided_and_long_conversations_cut() -> None:
         "1 replies are cut at 4 tokens",
         "1 replies are left out: the turns before them take 4 tokens",
     ]
+
+
+def test_what_is_written_out_is_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.jsonl"
+    assert command(["hacks:sdf_variant=neutral", "-n", "40", "--out", str(out)]) == 0
+    drawn = corpus.draw(Hacks(sdf_variant="neutral"), 40, 0).documents
+    assert {document.said for document in rows.load(str(out)).documents} == {document.said for document in drawn}
+    assert command(["hacks", "-n", "2"]) == 0
+    assert capsys.readouterr().out.count("---") >= 2
+    assert command(["twin"]) == 2
