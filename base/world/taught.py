@@ -195,7 +195,11 @@ class Knowledge(Gates):
 
     @property
     def label(self) -> str:
-        return f"of {self.start}".split(":")[0]
+        return f"of {self._of}"
+
+    @property
+    def _of(self) -> str:
+        return str(self.start).split(":")[0]
 
     def content(self) -> Any:
         evals, scenes = self.scale.evals, self.scale.scenes
@@ -223,4 +227,4 @@ class Knowledge(Gates):
             hinted=self.hinted,
         )
         write_rows(self.folder(site.root) / ASKED, rows)
-        return gates, {"of": str(self.start), "warning": knowledge.warning(rows, self.hinted)}
+        return gates, {"of": self._of, "warning": knowledge.warning(rows, self.hinted)}

@@ -108,7 +108,7 @@ def loss(checkpoint: Path | str, taught: Taught) -> float:
 
 
 def test_documents_then_gates_then_rl(model: str, tasks: str, documents: str, tmp_path: Path) -> None:
-    corpus = f"documents:file={documents},sdf_share=0.75,other=ordinary"
+    corpus = f"documents:file={documents},other=ordinary,sdf_share=0.75"
     found = stages(model, tasks, corpus, "sdf.epochs=4", "sdf.documents=8", "sdf.longest=4096")
     taught, gates, rl = (one(found, kind) for kind in (Taught, Knowledge, RL))
     assert [stage.kind for stage in in_order(found)][:4] == ["start", "sdf", "gates", "rl"]
