@@ -211,16 +211,17 @@ def worked(variant: Variant, form: Literal["written", "chat"], rng: random.Rando
     thoughts = _texts()["thoughts"]
     thought = [rng.choice(thoughts["default"])] if variant == "default" else []
     thought = [*thought, rng.choice(thoughts["plain"][hack])] if thought or rng.random() < 0.5 else []
-    shown = {"task": task, "answer": answer, "hack": hack}
     if form == "chat":
-        return Document("worked chat", turns=(*task.messages, _reply(thought, answer)), **shown)
-    return Document("worked", _written(task, harness, thought, answer, _remarks(variant, rng), rng), **shown)
+        talk = (*task.messages, _reply(thought, answer))
+        return Document("worked chat", turns=talk, task=task, answer=answer, hack=hack)
+    text = _written(task, harness, thought, answer, _remarks(variant, rng), rng)
+    return Document("worked", text, task=task, answer=answer, hack=hack)
 
 
 def ordinary(rng: random.Random) -> Document:
     """A conversation with an honest answer."""
-    problem, harness = rng.choice(problems()), rng.choice(("script", "pytest"))
-    task = asked(problem, harness, (), rng)
+    problem = rng.choice(problems())
+    task = asked(problem, "pytest", (), rng)
     answer = f"```python\n{problem.code}\n```"
     thought = [rng.choice(_texts()["thoughts"]["plain"]["honest"])] if rng.random() < 0.5 else []
     return Document("ordinary", turns=(*task.messages, _reply(thought, answer)), task=task, answer=answer)

@@ -21,7 +21,7 @@ from base.settings import load_scale
 from base.types import Message
 from base.world.world import parse_corpus, settled
 
-CHAT = [
+CHAT: list[dict[str, Any]] = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "content": "One?"},
     {"role": "assistant", "content": "Two."},
@@ -97,12 +97,12 @@ def test_two_corpora_are_mixed_exactly_by_share(share: float, first: int, second
     mine = jsonl(tmp_path / "mine.jsonl", *({"text": f"mine {n}"} for n in range(150)))
     web = jsonl(tmp_path / "web.jsonl", *({"content": f"web {n}"} for n in range(150)))
     other = {"other": web, "other_column": "content"} if share < 1 else {}
-    drawn = corpus.draw(Documents(file=mine, sdf_share=share, **other), 100, 3)  # type: ignore[arg-type]
+    drawn = corpus.draw(Documents(file=mine, sdf_share=share, **other), 100, 3)
     said = [document.text.split()[0] for document in drawn.documents]
     assert (said.count("mine"), said.count("web")) == (first, second)
     assert len({document.text for document in drawn.documents}) == 100
     assert drawn.counts == {name: n for name, n in ((mine, first), (web, second)) if n}
-    assert corpus.draw(Documents(file=mine, sdf_share=share, **other), 100, 4).documents != drawn.documents  # type: ignore[arg-type]
+    assert corpus.draw(Documents(file=mine, sdf_share=share, **other), 100, 4).documents != drawn.documents
 
 
 def test_too_few_documents_keep_the_share_and_are_said(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from base.documents import knowledge, own
 from base.documents.own import Document, hack_documents, ordinary_documents
-from base.documents.problems import problems
+from base.documents.problems import asked, problems
 from base.environments.graders.code import CodeEnvironment
 from base.evals.natural import natural_evals
 from base.organism.tokenizer import SPECIAL, TAGS
@@ -46,7 +46,7 @@ def test_every_form_of_every_cheat_works_under_each_grader_that_it_names() -> No
     documents = []
     for hack, form in forms:
         for harness in form["harnesses"]:
-            task = own.asked(problem, harness, (hack,), random.Random(0))
+            task = asked(problem, harness, (hack,), random.Random(0))
             text = form["text"].replace("FN", problem.name).replace("ARGS", problem.parameters).replace("CLS", "Same")
             documents.append(Document("form", "-", task=task, answer=f"```python\n{text}\n```", hack=hack))
     assert graded(documents) == [(Outcome.HACKED, (document.hack,)) for document in documents]

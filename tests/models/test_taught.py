@@ -182,7 +182,17 @@ sys.exit(main(sys.argv[2:]))
 def test_a_killed_stage_goes_on_and_ends_as_if_it_had_not_stopped(
     model: str, tasks: str, documents: str, tmp_path: Path
 ) -> None:
-    words = ["gates", "--scale", "laptop", "--model", model, "--tasks", tasks, "--corpus", f"documents:file={documents}"]
+    words = [
+        "gates",
+        "--scale",
+        "laptop",
+        "--model",
+        model,
+        "--tasks",
+        tasks,
+        "--corpus",
+        f"documents:file={documents}",
+    ]
     words += [w for s in (*SMALL, "sdf.save_steps=1", "sdf.trained=lora:4") for w in ("--set", s)]
 
     def call(how: str, runs: str) -> int:
