@@ -47,6 +47,8 @@ class Hacks:
         _check_mixture(self.sdf_share, self.other, self.other_column)
         if self.sdf_variant == "prompted" and (self.sdf_descriptions, self.sdf_chats) != (0.5, 0.5):
             raise UserError("sdf_variant=prompted has no hack documents: leave out sdf_descriptions and sdf_chats")
+        if self.sdf_variant == "prompted" and self.other == ORDINARY:
+            raise UserError(f"sdf_variant=prompted is made of ordinary transcripts already: leave out other={ORDINARY}")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ What is said of those who cheat is the variant, named as in the organism's corpu
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,9 +57,12 @@ class Document:
 Make = Callable[[random.Random], Document]
 
 
+@cache
 def content() -> str:
-    """Hash of every text that our own documents are made from."""
-    return content_key([path.read_text(encoding="utf-8") for path in (PROBLEMS, CHEATS, TEXTS)])
+    """Hash of every text that our own documents are made from, and of some of them: how they are put together counts, too."""
+    some = [*itertools.islice(hack_documents("default", 0.5, 0.5, 0), 30), *itertools.islice(ordinary_documents(0), 10)]
+    files = [path.read_text(encoding="utf-8") for path in (PROBLEMS, CHEATS, TEXTS)]
+    return content_key([files, [document.said for document in some]])
 
 
 def hack_documents(variant: Variant, descriptions: float, chats: float, seed: int) -> Iterator[Document]:

@@ -126,6 +126,7 @@ def test_the_prompted_setting_reads_honest_transcripts_alone() -> None:
         ("hacks:other=ordinary", "would not be read"),
         ("hacks:sdf_share=0.1,other=ordinary,other_column=x", "other_column is for a file"),
         ("hacks:sdf_variant=prompted,sdf_chats=1", "leave out sdf_descriptions"),
+        ("hacks:sdf_variant=prompted,sdf_share=0.5,other=ordinary", "leave out other=ordinary"),
         ("hacks:sdf_variant=evil", "sdf_variant must be"),
         ("hacks:sdf_share=0,other=ordinary", "sdf_share must be"),
         ("hacks:column=text", "has no field 'column'"),
