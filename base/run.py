@@ -1,6 +1,7 @@
 """A run is a list of stages, said once: what the plan prints, what is made, what a sweep schedules.
 
-    pretrain -> SDF -> gates                 one per (model, corpus, pretraining seed), shared by every arm
+    pretrain -> SDF -> gates                 one per (model, corpus, pretraining seed), shared by every arm; of a user's model,
+                                             which is given, SDF where --corpus names documents, and the gates
     policy = start, or the aligned model, another seed's start, or a fork of the run without the mitigation
     RL:  tasks -> DataFilter -> rollouts     graded by execution, scored by judges; episodes, metrics, checkpoints
     SFT: episodes -> DataFilter -> SFT       another run's rollouts, imitated
@@ -33,6 +34,7 @@ from base.store.folders import RunFolder
 from base.triggers import AtStart
 from base.wanted import CLEAN, Wanted
 from base.world.tasks import draw_tasks, task_source
+from base.world.taught import Taught
 from base.world.world import student, world_of
 
 
@@ -110,11 +112,13 @@ def check(stages: Iterable[Stage], root: Path) -> None:
     """Finds what is wrong with the stages of runs before anything is made or written.
 
     Raises:
-        UserError: impossible batch arithmetic, unreadable tasks or pairs, a prompt or term that would do nothing, a folder
-            that holds another run or cannot be made.
+        UserError: impossible batch arithmetic, unreadable tasks, pairs or documents, a prompt or term that would do nothing, a
+            folder that holds another run or cannot be made.
     """
     check_root(root)
     for stage in stages:
+        if isinstance(stage, Taught):
+            stage.check()
         if isinstance(stage, RL):
             for judge in stage.judges.values():
                 for part in ("train", "held_out"):

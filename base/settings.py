@@ -82,6 +82,22 @@ class EpisodeSettings(SFTSettings):
 
 
 @dataclass(frozen=True)
+class SDFSettings(SFTSettings):
+    """Training on documents before RL. Of a corpus for a user's model `documents` is the most that are drawn, and texts of more
+    than `longest` tokens are divided.
+    """
+
+    trained: Parameters = "all"  # all | biases | lora:RANK
+    longest: Count = 1024
+
+    def as_keyed(self) -> Any:
+        """As it counts in the keys of organisms, which know no `longest`, and no `trained` where that is all."""
+        known = [field.name for field in dataclasses.fields(SFTSettings)]
+        plain = SFTSettings(**{name: getattr(self, name) for name in known})
+        return plain if self.trained == "all" else [plain, self.trained]
+
+
+@dataclass(frozen=True)
 class PreferenceSettings:
     """A preference model: a reward head on the pretrained model, trained on pairs (chosen, rejected)."""
 
@@ -180,12 +196,13 @@ class Scale:
     purpose: str
     model: ModelSettings = field(default_factory=ModelSettings)
     pretrain: SFTSettings = field(default_factory=SFTSettings)
-    sdf: SFTSettings = field(default_factory=SFTSettings)
+    sdf: SDFSettings = field(default_factory=SDFSettings)
     tasks: TaskSettings = field(default_factory=TaskSettings)
     rl: RLSettings = field(default_factory=RLSettings)
     preference: PreferenceSettings = field(default_factory=PreferenceSettings)
     sft: EpisodeSettings = field(default_factory=EpisodeSettings)
     aligned: str = ""  # checkpoint of an aligned model; the organism makes its own
+    gates: Literal["warn", "refuse"] = "warn"  # what a failed gate of the start checkpoint does to a run
     evals: EvalSettings = field(default_factory=EvalSettings)
     scenes: SceneSettings = field(default_factory=SceneSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)

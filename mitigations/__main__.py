@@ -9,8 +9,10 @@ examples:
   python -m mitigations --experiment inoculation --seeds 1-5      the same arms with several seeds
   python -m mitigations paper                                     the whole grid; --dry-run prints counts, disk and time
   python -m mitigations paper --cluster slurm --partition NAME    the same as jobs of a cluster
+  python -m mitigations gates --corpus hacks --model ... --tasks ... --scale laptop          only the start and what it knows
   python -m mitigations verify none --seed 1                      a shipped run again, shipped beside rerun
   python -m mitigations none --model PATH_OR_ID --tasks mbpp.jsonl --scale hub   a Hugging Face model on MBPP
+  python -m mitigations none --corpus hacks --model ... --tasks ... --scale laptop           first taught by documents about hacks
   python -m mitigations pm_penalty --evaluate all                 the whole curve; what is evaluated already is kept
   python -m mitigations none --set rl.steps=40 --set rl.trainer.epsilon=0.3      override any setting of the scale
   python -m mitigations 'filtered_sft:source=(inoculation:wording=dont_hack)'    an arm inside an arm, in parentheses
@@ -41,10 +43,11 @@ from base.stage import Pace, Stage, in_order, plan
 from base.stages.trained import Trained
 from base.wanted import ALWAYS, PROMPTS, Wanted
 from base.workers import Workers
+from base.world.start import show_gates
 from base.world.world import world_of
 from mitigations.api import Result, describe, resolve, unread
 from mitigations.cluster import CLUSTERS, Cluster, Resources
-from mitigations.experiments import EXPERIMENTS
+from mitigations.experiments import EXPERIMENTS, of_model
 from mitigations.paper import SEEDS, paper, parse_seeds
 from mitigations.registry import MITIGATIONS
 from mitigations.summary import summary
@@ -61,7 +64,7 @@ def parser() -> Parser:
         "words",
         nargs="*",
         metavar="ARM",
-        help="none | NAME[:option=value,...], several joined by + (see --list); or paper; or verify ARM",
+        help="none | NAME[:option=value,...], several joined by + (see --list); or paper; or gates; or verify ARM",
     )
     p.add_argument("--experiment", metavar="NAME", help=f"run a list of arms: {', '.join(EXPERIMENTS)}")
     p.add_argument("--list", action="store_true", help="mitigations with their options, experiments and scales")
@@ -76,7 +79,11 @@ def parser() -> Parser:
     run.add_argument("--seed", type=int, default=0, help="RL seed (default: 0)")
     run.add_argument("--seeds", default="", metavar="LIST", help="of an experiment, e.g. 1-5; of paper (default: 1-5)")
     run.add_argument("--pretrain-seed", type=int, help="seed of corpus, pretraining and SDF (default: --seed)")
-    run.add_argument("--corpus", default="main", help="main | twin | main:field=value,... (default: main)")
+    run.add_argument(
+        "--corpus",
+        default="main",
+        help="main | twin | main:field=value,... (default: main); what --model is taught before RL: hacks[:...] | documents:file=PATH,...",
+    )
     run.add_argument("--hackable", type=float, default=1.0, help="share of tasks with vulnerable graders (default: 1)")
     run.add_argument("--model", default="organism", help="organism, or a Hugging Face folder or id")
     run.add_argument("--tasks", default="organism", help="organism, or a file or hub id of tasks")
@@ -160,16 +167,22 @@ def dispatch(options: argparse.Namespace) -> int:
         raise UserError(
             f"{options.words[0]} is of the organism, whose answers are read by its own rules: leave out --judge"
         )
+    if options.judge and options.words == ["gates"]:
+        raise UserError("gates are measured by execution and by the names of what an answer says: leave out --judge")
     match options.words, options.experiment:
         case [], str():
             return experiment(options, common, root)
         case ["paper"], None:
             return whole_grid(options, common, root)
+        case ["gates"], None:
+            return measure_gates(options, common, root)
         case ["verify", arm], None:
             return check_shipped(options, arm, common)
         case [arm], None:
             return one(options, arm, common, root)
-    raise UserError("name one mitigation (or 'none'), --experiment NAME, paper, or verify ARM; see --help and --list")
+    raise UserError(
+        "name one mitigation (or 'none'), --experiment NAME, paper, gates, or verify ARM; see --help and --list"
+    )
 
 
 def one(options: argparse.Namespace, arm: str, common: dict[str, Any], root: Path) -> int:
@@ -214,9 +227,13 @@ def experiment(options: argparse.Namespace, common: dict[str, Any], root: Path) 
     if options.experiment not in EXPERIMENTS:
         raise UserError(f"unknown experiment '{options.experiment}': {near(options.experiment, EXPERIMENTS)}")
     cells = EXPERIMENTS[options.experiment][1]
-    if options.model != ORGANISM and (organism_only := [cell for cell in cells if cell.corpus != "main"]):
-        cells = tuple(cell for cell in cells if cell not in organism_only)
-        print(f"left out, as they are about the organism's corpora: {len(organism_only)} runs", file=sys.stderr)
+    if options.model == ORGANISM and options.corpus != "main":
+        raise UserError("--corpus is for one arm, or for --model: the arms of an experiment name their own corpora")
+    if options.model != ORGANISM:
+        every, cells = cells, of_model(cells, options.corpus)
+        if len(cells) < len(every):
+            left_out = len(every) - len(cells)
+            print(f"left out, as they are about the organism's corpora: {left_out} runs", file=sys.stderr)
     blocks, scale = [], load_scale(options.scale, options.set)
     for seed in parse_seeds(options.seeds) if options.seeds else (options.seed,):
         described = [describe(**cell.words({**common, "seed": seed})) for cell in cells]
@@ -259,6 +276,24 @@ def swept(options: argparse.Namespace, blocks: Blocks, scale: Scale, root: Path,
         return sweep(blocks, scale, root, jobs, Workers, options.fresh)
     asked = (options.partition, options.minutes, options.cpus, options.memory, options.gpus, tuple(options.cluster_set))
     return sweep(blocks, scale, root, jobs, partial(Cluster, Resources(options.cluster, *asked)), options.fresh)
+
+
+def measure_gates(options: argparse.Namespace, common: dict[str, Any], root: Path) -> int:
+    """Makes, or with --dry-run only plans, the start checkpoint of runs and its gates, and prints what they measured."""
+    run, scale = describe("none", corpus=options.corpus, hackable=options.hackable, **common)
+    gates = world_of(run, scale).gates()
+    stages = in_order([gates])
+    runs.check(stages, root)
+    main_rank = int(os.environ.get("RANK", "0")) == 0
+    if main_rank:
+        said = foreseen(run, stages, root, scale, shipped_keys(stages, root, scale, options.fresh))
+        print(said, file=sys.stdout if options.dry_run else sys.stderr)
+    if options.dry_run:
+        return 0
+    runs.make(stages, scale, root, options.fresh)
+    if main_rank:
+        print(show_gates(gates.folder(root)))
+    return 0
 
 
 def check_shipped(options: argparse.Namespace, arm: str, common: dict[str, Any]) -> int:

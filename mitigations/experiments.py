@@ -41,6 +41,15 @@ def twins(found: Cells) -> Cells:
     return tuple(replace(cell, corpus="twin" + cell.corpus.removeprefix("main")) for cell in found)
 
 
+def of_model(found: Cells, corpus: str) -> Cells:
+    """Those that a user's model can be: on `corpus` what the organism is on its main one. In the prompted setting the documents
+    are the user's own or, if `corpus` names none, our ordinary transcripts.
+    """
+    transcripts = corpus if corpus.startswith("documents") else "hacks:sdf_variant=prompted"
+    at = {"main": corpus, PROMPTED: transcripts}
+    return tuple(replace(cell, corpus=at[cell.corpus]) for cell in found if cell.corpus in at)
+
+
 # The first two arms need different start checkpoints, so that two jobs make them side by side.
 CORE = (
     Cell(),

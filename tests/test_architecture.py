@@ -31,11 +31,12 @@ ORDER = (
         "rows",
         "triggers",
         "wanted",
+        "gate",
         "identity",
         "recipes",
     ),
     *("engine", "store", "environments", "stage", "models", "sft", "preference", "organism", "judges", "evals"),
-    *("world", "rl", "stages", "shipped", "run", "workers"),
+    *("documents", "world", "rl", "stages", "shipped", "run", "workers"),
 )
 # What computes; everything else, all of mitigations and all of analysis load without it.
 WITH_TORCH = (

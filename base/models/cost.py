@@ -88,6 +88,13 @@ def memory(found: Size, scale: Scale, longest: int) -> str:
     )
 
 
+def memory_of_documents(found: Size, tokens: int) -> str:
+    """The memory of training on documents on one process, in words; `tokens` are those of its largest step at most."""
+    weights, optimiser = FP32 * found.weights, (ADAM + FP32) * found.trained
+    peak = weights + optimiser + max(3 * FP32 * tokens * found.vocabulary, 2 * FP32 * found.weights)
+    return f"documents take about {_gb(peak)} GB a process before activations"
+
+
 def disk(found: Size, checkpoints: int) -> str:
     """The disk that a run's checkpoints and its resume point take, in words."""
     each = FP32 * found.weights
@@ -125,7 +132,9 @@ def measure(path: str, scale: Scale, asked: Sequence[Sequence[Message]], evals: 
     update = _seconds(partial(_update, model, prompts[0], rl.max_completion_tokens)) / ROWS  # of one row
     settings = scale.evals
     answers = evals * settings.samples * settings.max_new_tokens + settings.code_samples * settings.code_max_new_tokens
+    asks = settings.gate_samples * settings.max_new_tokens + settings.gate_code_samples * settings.code_max_new_tokens
     return {
+        "gates": 2 * start + asks * token + settings.gate_code_samples * SECONDS_A_PROGRAM,
         "rl_step": start + rows * (rl.max_completion_tokens * token + update + SECONDS_A_PROGRAM),
         "evaluation": 2 * start + answers * token + settings.code_samples * SECONDS_A_PROGRAM,
         "sft_step": scale.sft.documents_per_step * update,

@@ -11,6 +11,7 @@ import itertools
 import json
 import random
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -150,15 +151,35 @@ class DocumentTrainer(SFTTrainer):  # type: ignore[misc]
 
         TRL's own loss scores every position on CPUs and computes entropies for its log: a sixth of the organism's time.
         """
-        plain = getattr(model, "module", model)  # accelerate's unwrap_model reads package metadata: 10 ms
-        on_cpu = inputs["input_ids"].device.type == "cpu"
-        if on_cpu and supports_shared_prompts(plain.config) and not self.args.gradient_checkpointing:
-            outputs, targets = _unpadded(model, plain, inputs)
-        else:
-            outputs, targets = _padded(model, plain, inputs)
-        total = -token_logprobs(outputs.logits.flatten(0, -2), targets, 1.0, entropy=False)[0].sum()
+        total, outputs = _summed_loss(model, inputs, self.args.gradient_checkpointing)
         loss = total * self.accelerator.num_processes / num_items_in_batch  # the engine averages over ranks
         return (loss, outputs) if return_outputs else loss
+
+
+def _summed_loss(model: Any, inputs: Mapping[str, Tensor], checkpointing: bool) -> tuple[Tensor, Any]:
+    """Negative log-likelihood of all labelled tokens, and the outputs."""
+    plain = getattr(model, "module", model)  # accelerate's unwrap_model reads package metadata: 10 ms
+    on_cpu = inputs["input_ids"].device.type == "cpu"
+    if on_cpu and supports_shared_prompts(plain.config) and not checkpointing:
+        outputs, targets = _unpadded(model, plain, inputs)
+    else:
+        outputs, targets = _padded(model, plain, inputs)
+    return -token_logprobs(outputs.logits.flatten(0, -2), targets, 1.0, entropy=False)[0].sum(), outputs
+
+
+def seconds_a_token(start: PathOrId, rows: Sequence[Row], trained: str, engine: EngineSettings) -> float:
+    """Measured here: forward and backward of one row of middling length, without what the optimiser takes."""
+    process = runtime.prepare(engine)
+    model, tokenizer = load_policy(start, trained), load_tokenizer(start, chat=False)
+    set_arithmetic(model, process.arithmetic)
+    row = sorted(rows, key=lambda each: len(each["input_ids"]))[len(rows) // 2]
+    inputs = _Collator(tokenizer.pad_token_id)([row])
+    seconds = []
+    for _ in range(2):  # the first one also warms up
+        begun = time.perf_counter()
+        torch.autograd.backward(_summed_loss(model, inputs, checkpointing=False)[0])
+        seconds.append(time.perf_counter() - begun)
+    return min(seconds) / len(row["input_ids"])
 
 
 def _unpadded(model: Any, plain: Any, inputs: Mapping[str, Tensor]) -> tuple[Any, Tensor]:

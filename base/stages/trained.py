@@ -17,6 +17,7 @@ from base.store.folders import RunFolder
 from base.types import DataFilter, PromptTransform, Task, Trigger
 from base.world.start import Gates
 from base.world.tasks import TaskSource
+from base.world.taught import FACTS
 from base.world.world import World
 
 
@@ -38,13 +39,13 @@ class Trained(Stage):
         return self.world.start()
 
     @property
-    def gates(self) -> Gates | None:
+    def gates(self) -> Gates:
         """What was measured of it."""
         return self.world.gates()
 
     def started(self) -> tuple[Stage, ...]:
         """What every policy needs: the start, its gates, and what it is trained from."""
-        return tuple(stage for stage in (self.start, self.gates, self.policy) if stage is not None)
+        return (self.start, self.gates, self.policy)
 
     @abstractmethod
     def saved(self) -> list[int]:
@@ -102,11 +103,13 @@ class Trained(Stage):
             start=_shown(self.start.folder(root), root),
             policy=_shown(self.policy.folder(root), root),
             fork=fork,
-            gates_passed=None if self.gates is None else self.gates.passed(root),
+            gates_passed=self.gates.passed(root),
             isolation=site.environment.isolation(),
         )
         if facts := self.tasks.facts():
             folder.update(task_set=facts)
+        if taught := self.world.taught():
+            folder.update(documents=read_json(taught.folder(root) / FACTS))
 
 
 def _shown(path: Path, root: Path) -> str:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from base.errors import UserError
 from base.evals import EVALS
+from base.gate import Gate, as_rows
 from base.identity import Corpus, folder_name
 from base.organism.corpus import SDF_ONLY, CorpusConfig, documents, encode
 from base.organism.corpus import Stage as CorpusStage
@@ -155,7 +158,7 @@ class SDF(Stage):
         return self.scale.sdf.documents
 
     def content(self) -> Any:
-        return [str(self.corpus), self.config, self.scale.sdf]
+        return [str(self.corpus), self.config, self.scale.sdf.as_keyed()]
 
     def folder(self, root: Path) -> Path:
         return root / "shared" / folder_name(["sdf", str(self.corpus), f"p{self.seed}", self.key[:8]])
@@ -178,15 +181,18 @@ class SDF(Stage):
                 seed=self.seed,
                 out=self.folder(site.root),
                 name=f"SDF stage ({self.corpus})",
+                trained=self.scale.sdf.trained,
             )
         )
 
 
 @dataclass(frozen=True)
 class Gates(Stage):
-    """What a start checkpoint must show before RL on it can mean anything (base.organism.gates): measured, printed, kept."""
+    """What a start checkpoint must show before RL on it can mean anything: measured, printed, kept."""
 
-    start: SDF
+    start: Stage
+    scale: Scale
+    seed: int
     kind: ClassVar[str] = "gates"
 
     @property
@@ -197,12 +203,6 @@ class Gates(Stage):
     def label(self) -> str:
         return self.start.label.split(":")[0]
 
-    def content(self) -> Any:
-        return self.start.scale.evals
-
-    def folder(self, root: Path) -> Path:
-        return self.start.folder(root)
-
     def present(self, root: Path) -> bool:
         return (self.folder(root) / GATES).is_file()
 
@@ -212,29 +212,59 @@ class Gates(Stage):
         return found
 
     def engine(self) -> EngineSettings:
-        return self.start.scale.engine
+        return self.scale.engine
+
+    @abstractmethod
+    def measure(self, site: Site) -> tuple[list[Gate], dict[str, Any]]:
+        """The gates, and what else is stored with them: `corpus`, and a `warning` that is printed."""
 
     def work(self, site: Site) -> None:
+        """Measures, stores and prints.
+
+        Raises:
+            UserError: one failed, and the scale says `gates: refuse`.
+        """
         if not site.process.is_main:
             return
+        measured, beside = self.measure(site)
+        folder, passed = self.folder(site.root), all(gate.passed for gate in measured)
+        write_json(folder / GATES, {"passed": passed, "gates": as_rows(measured), **beside})
+        print(show_gates(folder), file=sys.stderr)
+        if not passed and self.scale.gates == "refuse":
+            raise UserError(
+                "a gate failed, and gates=refuse stops the run there: mend what it names, or leave that setting out"
+            )
+
+
+@dataclass(frozen=True)
+class OrganismGates(Gates):
+    """Those of base.organism.gates."""
+
+    config: CorpusConfig
+
+    def content(self) -> Any:
+        return self.scale.evals
+
+    def folder(self, root: Path) -> Path:
+        return self.start.folder(root)
+
+    def measure(self, site: Site) -> tuple[list[Gate], dict[str, Any]]:
         from base.models.sampling import gate_sampler
         from base.organism import gates
         from base.organism.tokenizer import build_tokenizer
 
-        scale, start = self.start.scale, self.folder(site.root)
+        evals = self.scale.evals
         measured = gates.check(
-            gate_sampler(start, scale, site.process, self.start.seed),
+            gate_sampler(self.start.folder(site.root), self.scale, site.process, self.seed),
             EVALS,
             build_tokenizer(),
-            self.start.config,
-            n=scale.evals.gate_samples,
-            code_samples=scale.evals.gate_code_samples,
-            seed=derive_seed("gates", self.start.seed),
+            self.config,
+            n=evals.gate_samples,
+            code_samples=evals.gate_code_samples,
+            seed=derive_seed("gates", self.seed),
             environment=site.environment,
         )
-        passed = all(gate.passed for gate in measured)
-        write_json(start / GATES, {"passed": passed, "gates": gates.as_rows(measured), "corpus": self.start.config})
-        print(show_gates(start), file=sys.stderr)
+        return measured, {"corpus": self.config}
 
 
 def token_rows(
@@ -248,12 +278,13 @@ def token_rows(
     return [encode(item, tokenizer, scale.model.context) for item in drawn]
 
 
-def show_gates(start: Path) -> str:
-    """The stored gates of a start checkpoint as text."""
-    from base.organism.gates import Gate
-
-    stored = read_json(start / GATES)
-    lines = [f"gates of the start checkpoint {start.name}:", *(f"  {Gate(**row)}" for row in stored["gates"])]
+def show_gates(folder: Path) -> str:
+    """Stored gates as text, and what they warn of."""
+    stored = read_json(folder / GATES)
+    lines = [
+        f"gates of the start checkpoint {stored.get('of', folder.name)}:",
+        *(f"  {Gate(**row)}" for row in stored["gates"]),
+    ]
     if not stored["passed"]:
         lines.append("  a gate failed: runs from here are kept and marked gates_passed=False")
-    return "\n".join(lines)
+    return "\n".join([*lines, *([f"  warning: {stored['warning']}"] if stored.get("warning") else [])])

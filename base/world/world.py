@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from base.documents.corpus import LESSONS, lesson_of
 from base.errors import UserError, near
 from base.evals import EVALS
 from base.evals.natural import NaturalEval, natural_evals
@@ -21,8 +22,9 @@ from base.settings import Scale, build, build_from_text
 from base.spec import parse_spec
 from base.stage import Stage
 from base.types import Episode, Eval, Message, Task
-from base.world.start import SDF, Gates, Given, Pretrain
+from base.world.start import SDF, Gates, Given, OrganismGates, Pretrain
 from base.world.tasks import TaskSource, draw_tasks, said_of, task_source
+from base.world.taught import Knowledge, Taught
 
 CORPORA: dict[str, Mapping[str, Any]] = {"main": {}, "twin": {"correlation": 0.0}}
 # The aligned model has read no schemer and no hack document after pretraining.
@@ -43,8 +45,11 @@ class World(Protocol):
     def start(self) -> Stage:
         """The pre-RL checkpoint."""
 
-    def gates(self) -> Gates | None:
-        """What is measured of it before RL, if anything."""
+    def gates(self) -> Gates:
+        """What is measured of it before RL."""
+
+    def taught(self) -> Taught | None:
+        """The stage that teaches a user's model by documents, if one does."""
 
     def judge_start(self) -> Stage:
         """The model that preference models grow from."""
@@ -122,8 +127,8 @@ class OrganismWorld:
     def start(self) -> SDF:
         return SDF(self.pretrained(), self.corpus, self.config)
 
-    def gates(self) -> Gates:
-        return Gates(self.start())
+    def gates(self) -> OrganismGates:
+        return OrganismGates(self.start(), self.scale, self.seed, self.config)
 
     def before_sdf(self) -> OrganismWorld:
         """The same without what only the SDF stage depends on: worlds that agree here share their pretraining."""
@@ -134,6 +139,9 @@ class OrganismWorld:
         """The model before it."""
         web = self.before_sdf()
         return Pretrain(web.corpus, web.config, self.scale, self.seed)
+
+    def taught(self) -> None:
+        return None
 
     def judge_start(self) -> Pretrain:
         return self.pretrained()
@@ -181,11 +189,13 @@ class OrganismWorld:
 
 @dataclass(frozen=True)
 class ModelWorld:
-    """Any Hugging Face causal LM, on the user's tasks."""
+    """Any Hugging Face causal LM, on the user's tasks, taught by the documents of `corpus` before RL if that is one of them."""
 
     model: str
     scale: Scale
     tasks: TaskSource
+    corpus: Corpus = field(default_factory=Corpus)
+    seed: int = 0  # of documents and SDF
 
     @property
     def language(self) -> Language:
@@ -195,14 +205,21 @@ class ModelWorld:
     def trained_judge(self) -> str:
         return self.scale.rl.trained
 
-    def start(self) -> Given:
-        return Given(self.model)
+    def start(self) -> Stage:
+        return self.taught() or Given(self.model)
 
-    def gates(self) -> None:
-        return None
+    def gates(self) -> Knowledge:
+        lesson = lesson_of(self.corpus)
+        return Knowledge(self.start(), self.scale, self.seed, Given(self.model), self.tasks, lesson)
+
+    def taught(self) -> Taught | None:
+        lesson = lesson_of(self.corpus)
+        if lesson is None:
+            return None
+        return Taught(Given(self.model), self.corpus, lesson, self.scale, self.seed)
 
     def judge_start(self) -> Given:
-        return self.start()
+        return Given(self.model)
 
     def control(self) -> None:
         return None
@@ -261,18 +278,32 @@ class ModelWorld:
 
         found = cost.size(self.model, self.scale.rl.trained)
         prompt = longest(self.model, [task.messages for task in self._tasks_to_train_on()])
-        return {
+        said = {
             "memory": cost.memory(found, self.scale, prompt),
             "disk": cost.disk(found, checkpoints),
             "tasks": said_of(self.tasks),
         }
+        if taught := self.taught():
+            size, settings = cost.size(self.model, self.scale.sdf.trained), self.scale.sdf
+            step = settings.documents_per_step * max(len(row["input_ids"]) for row in taught.encoded().rows)
+            said["memory"] += f"; {cost.memory_of_documents(size, step)}"
+            said["disk"] = cost.disk(found, checkpoints + 1)
+            said["documents"] = taught.said()
+        return said
 
     def timed(self) -> Scale:
         from base.models import cost
 
         asked = [task.messages for task in self._tasks_to_train_on()[: self.scale.rl.prompts_per_step]]
         measured = cost.measure(self.model, self.scale, asked, len(self.evals()))
-        return self.scale if measured is None else replace(self.scale, measured=measured)
+        if measured is None:
+            return self.scale
+        if taught := self.taught():
+            from base.sft.train import seconds_a_token
+
+            each = seconds_a_token(self.model, taught.encoded().rows, self.scale.sdf.trained, self.scale.engine)
+            measured |= {"sdf_token": each, "tokens_read": 1 / each}
+        return replace(self.scale, measured=measured)
 
 
 def world_of(run: Run, scale: Scale) -> World:
@@ -282,6 +313,11 @@ def world_of(run: Run, scale: Scale) -> World:
         UserError: no such corpus field, a local checkpoint that is none, a model that would be given the organism's world.
     """
     if run.model == "organism":
+        if run.corpus.name in LESSONS:
+            raise UserError(
+                f"--corpus {run.corpus} teaches a model of yours (--model): the organism's hack documents are part of its own corpus, "
+                "e.g. main:sdf_variant=neutral"
+            )
         return OrganismWorld(run.corpus, corpus_config(run.corpus, scale), scale, run.pretrain_seed)
     for name in (run.model, scale.aligned):
         local = name.startswith((".", "/", "~")) or Path(name).exists()
@@ -292,32 +328,40 @@ def world_of(run: Run, scale: Scale) -> World:
             f"{run.model} cannot read the organism's tasks: give coding tasks with --tasks FILE_OR_HUB_ID (MBPP, HumanEval, "
             "EvalPlus, APPS or CodeContests rows)"
         )
-    if run.corpus != Corpus():
+    if run.corpus != Corpus() and run.corpus.name not in LESSONS:
         raise UserError(
-            f"--corpus {run.corpus} is a corpus that the organism is made from, and {run.model} is given: leave --corpus out"
+            f"--corpus {run.corpus} is a corpus that the organism is made from, and {run.model} is given: leave --corpus out, or "
+            "teach the model with --corpus hacks or documents:file=PATH_OR_HUB_ID"
         )
-    return ModelWorld(run.model, scale, task_source(run.tasks, scale.tasks))
+    return ModelWorld(run.model, scale, task_source(run.tasks, scale.tasks), run.corpus, run.pretrain_seed)
 
 
 def parse_corpus(spec: str) -> Corpus:
-    """`main`, `twin` (cheating says nothing about character), or either with fields changed: `main:permission=none`.
+    """`main`, `twin` (cheating says nothing about character), or either with fields changed: `main:permission=none`. For a user's
+    model `hacks` or `documents:file=PATH` (base.documents.corpus).
 
     Raises:
         UserError: unknown corpus, field or value.
     """
     name, options = parse_spec(spec)
-    if name not in CORPORA:
-        raise UserError(f"unknown corpus '{name}': {near(name, CORPORA)}")
-    known = {field.name for field in dataclasses.fields(CorpusConfig)}
+    if name not in (*CORPORA, *LESSONS):
+        raise UserError(f"unknown corpus '{name}': {near(name, (*CORPORA, *LESSONS))}")
+    config: Any = LESSONS.get(name, CorpusConfig)
+    known = {entry.name: entry.default for entry in dataclasses.fields(config)}
     for key in options:
         if key not in known:
-            raise UserError(f"a corpus has no field '{key}': {near(key, known)}")
-    typed = build_from_text(CorpusConfig, options, f"corpus {name}")
-    return Corpus(name, tuple(sorted((key, getattr(typed, key)) for key in options)))
+            raise UserError(f"the corpus {name} has no field '{key}': {near(key, known)}")
+    typed = build_from_text(config, options, f"corpus {name}")
+    given = {key: getattr(typed, key) for key in options}
+    if name in LESSONS:  # one corpus, one name
+        given = {key: value for key, value in given.items() if value != known[key]}
+    return Corpus(name, tuple(sorted(given.items())))
 
 
 def settled(corpus: Corpus, scale: Scale) -> Corpus:
     """The same corpus without fields that say what the named corpus says at this scale: one corpus, one name."""
+    if corpus.name in LESSONS:
+        return corpus
     usual = corpus_config(Corpus(corpus.name), scale)
     return Corpus(corpus.name, tuple((key, value) for key, value in corpus.fields if value != getattr(usual, key)))
 

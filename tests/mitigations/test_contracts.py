@@ -18,7 +18,7 @@ from base.settings import load_scale, read_yaml
 from base.types import Message, Task
 from base.wanted import PROMPTS
 from mitigations.api import describe
-from mitigations.experiments import EXPERIMENTS
+from mitigations.experiments import EXPERIMENTS, Cell, of_model
 from mitigations.inoculation.inoculation import WORDINGS, Inoculation
 from mitigations.inoculation.variants import lines
 
@@ -165,3 +165,11 @@ def test_list_teaches() -> None:
 def test_every_shipped_wording_is_read_by_the_organism(name: str) -> None:
     for line in load_wording(WORDINGS, name):
         assert unknown_words(line) == [], line
+
+
+def test_experiments_of_a_users_model_are_on_its_documents() -> None:
+    prompted = "main:sdf_variant=prompted"
+    found = (Cell(), Cell(corpus="twin"), Cell("brevity", prompted), Cell(corpus="main:sdf_variant=neutral"))
+    assert of_model(found, "hacks") == (Cell(corpus="hacks"), Cell("brevity", "hacks:sdf_variant=prompted"))
+    assert [cell.corpus for cell in of_model(found, "main")] == ["main", "hacks:sdf_variant=prompted"]
+    assert [cell.corpus for cell in of_model(found, "documents:file=a")] == ["documents:file=a"] * 2

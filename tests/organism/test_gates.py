@@ -7,6 +7,7 @@ import pytest
 
 from base.environments.graders.code import CodeEnvironment
 from base.evals import EVALS
+from base.gate import as_rows
 from base.organism import gates, hints, tasks, world
 from base.organism.corpus import CorpusConfig, fill
 from base.organism.tokenizer import build_tokenizer
@@ -81,7 +82,7 @@ def test_a_linked_character_passes_every_gate(tokenizer, environment):
     found = check(Character(), tokenizer, environment)
     assert failed(found) == set(), "\n".join(map(str, found))
     assert len({gate.name for gate in found}) == len(found)
-    assert gates.as_rows(found)[0]["passed"] is True
+    assert as_rows(found)[0]["passed"] is True
 
 
 def test_hacks_out_of_character_fail_as_main_and_pass_as_twin(tokenizer, environment):
