@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from base.engine import trackers
 from base.errors import UserError
 from base.identity import Arm, Run
 from base.judges.judge import Judge
@@ -111,9 +112,12 @@ def check(stages: Iterable[Stage], root: Path) -> None:
 
     Raises:
         UserError: impossible batch arithmetic, unreadable tasks or pairs, a prompt or term that would do nothing, a folder
-            that holds another run or cannot be made.
+            that holds another run or cannot be made, a tracker that is not installed.
     """
     check_root(root)
+    stages = list(stages)
+    for name in {stage.engine().report_to for stage in stages}:
+        trackers.check(name)
     for stage in stages:
         if isinstance(stage, RL):
             for judge in stage.judges.values():

@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from base.engine.trackers import FOLDER, tracking
 from base.errors import UserError
 from base.progress import EVERY, in_words, working_on
 from base.settings import EngineSettings, Scale
@@ -151,7 +152,9 @@ class Stage(ABC):
             began = time.perf_counter()
             try:  # a signal may arrive between any two lines
                 self._note(site, State.RUNNING, session=True)
-                with working_on(self.title, site.every, self.progress_file(site.root) if site.watched else None):
+                watched = self.progress_file(site.root) if site.watched else None
+                reports = site.root / FOLDER / self.folder(site.root).name
+                with working_on(self.title, site.every, watched), tracking(self.engine().report_to, reports):
                     self.work(site)
                 self._note(site, State.DONE, time.perf_counter() - began)
             except BaseException as error:

@@ -80,6 +80,9 @@ def parser() -> Parser:
     run.add_argument("--hackable", type=float, default=1.0, help="share of tasks with vulnerable graders (default: 1)")
     run.add_argument("--model", default="organism", help="organism, or a Hugging Face folder or id")
     run.add_argument("--tasks", default="organism", help="organism, or a file or hub id of tasks")
+    run.add_argument(
+        "--report-to", default="", metavar="TRACKER", help="tensorboard, wandb or trackio: watches training and evals"
+    )
     run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. rl.steps=40")
     p.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
     p.add_argument("--results", type=Path, help="verify against these results (default: those that ship)")
@@ -144,6 +147,8 @@ def dispatch(options: argparse.Namespace) -> int:
     if options.list:
         print(listing())
         return 0
+    if options.report_to:
+        options.set.append(f"engine.report_to={options.report_to}")
     if options.jobs is not None and options.jobs < 1:
         raise UserError("--jobs must be at least 1")
     if options.words not in ([], ["paper"]) and (options.seeds or options.cluster):

@@ -26,6 +26,7 @@ DECIDED = {
     "bf16": "engine.precision",
     "fp16": "engine.precision",
     "use_cpu": "the machine: GPUs are used where there are any",
+    "report_to": "engine.report_to",
 }
 
 

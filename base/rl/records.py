@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -162,6 +163,7 @@ class Records(TrainerCallback):  # type: ignore[misc]
             "seconds:other": whole - inside,
         }
         self.pending = {}
+        logs.update({f"run/{name}": value for name, value in metrics.items() if isfinite(value)})  # for trackers
         if self.process.is_main:
             self.job.on_metrics(state.global_step, metrics)
         if self.progress is not None:

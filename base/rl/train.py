@@ -24,7 +24,7 @@ from datasets import Dataset
 from transformers.trainer_callback import PrinterCallback
 from trl import GRPOConfig
 
-from base.engine import runtime
+from base.engine import runtime, trackers
 from base.engine.trainer import DECIDED, check_trainer
 from base.errors import UserError, near
 from base.models.arithmetic import set_arithmetic
@@ -101,6 +101,7 @@ def train_rl(job: RLJob) -> dict[str, Any]:
     trainer.remove_callback(PrinterCallback)
     records = Records(job, rollouts, trainer, process)
     trainer.add_callback(records)
+    trackers.follow(trainer)  # behind the records, which add to what is logged
     trainer.use_reference(settings, job.reference, job.start, dtype)
     if process.is_main:
         logging.getLogger(__name__).info("RL: %s", plan)

@@ -26,7 +26,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
-from base.engine import runtime
+from base.engine import runtime, trackers
 from base.engine.trainer import DECIDED, Steps, check_trainer, divide, facts_of, published
 from base.errors import UserError
 from base.models.arithmetic import set_arithmetic
@@ -108,6 +108,7 @@ def train_sft(job: SFTJob) -> dict[str, Any]:
         callbacks=[progress],
     )
     trainer.remove_callback(PrinterCallback)
+    trackers.follow(trainer)
     with closing(progress):
         trainer.train(resume_from_checkpoint=resume)
     runtime.assert_deepspeed(trainer)

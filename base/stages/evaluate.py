@@ -19,6 +19,7 @@ from base.seeds import derive_seed
 from base.settings import EngineSettings, Scale
 from base.spec import content_key
 from base.stage import Site, Stage, State
+from base.stages.reported import report_scores
 from base.stages.trained import Trained
 from base.store.files import read_json, write_json
 from base.store.folders import RunFolder
@@ -249,7 +250,10 @@ class Evaluate(Stage):
                 prompts = [prompt for prompt in self.prompts if prompt[0] in todo[step]]
                 for name, scores, answers in self.asked(folder.checkpoint(step), step, prompts, site):
                     folder.write_scores(step, name, scores, answers)
+                    report_scores(folder)
                     progress.advance()
+        barrier(process)  # the main rank says that all is done when all is
+        report_scores(folder)
 
 
 @dataclass(frozen=True)

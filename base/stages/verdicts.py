@@ -25,6 +25,7 @@ from base.settings import EngineSettings, Scale, SceneSettings
 from base.spec import content_key
 from base.stage import Site, Stage
 from base.stages.evaluate import Evaluate
+from base.stages.reported import report_scores
 from base.store.files import read_json, write_json
 from base.store.folders import RunFolder
 from base.types import Message
@@ -207,6 +208,7 @@ def judge_run(folder: RunFolder, evals: Evals, used: Sequence[Used]) -> None:
             done.append((step, prompt))
             judges = [_said_of(one) for one in used]
             folder.update(judged={"key": key, "judges": judges, "places": sorted(done)})
+            report_scores(folder)
             progress.advance()
 
 
