@@ -163,9 +163,14 @@ class SceneSettings:
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """How the stages compute: DeepSpeed ZeRO stage, precision, where completions come from; and who watches them."""
+    """How the stages compute: DeepSpeed ZeRO stage, precision, where completions come from; and who watches them.
+
+    `offload`: what ZeRO keeps in the machine's memory in place of the GPU's: the optimiser's state (stages 1 to 3), or that and the
+    parameters (stage 3).
+    """
 
     zero_stage: Literal[0, 1, 2, 3] = 2
+    offload: Literal["none", "optimizer", "parameters"] = "none"
     precision: Precision = (
         "auto"  # bf16_matmul: fp32 weights, bf16 products; auto: that where the CPU can, bf16 on GPUs
     )

@@ -32,17 +32,14 @@ from typing import Any
 from base import run as runs
 from base.engine.signals import Terminated, stop_on_sigterm
 from base.errors import Parser, UserError, exit_code, near
-from base.identity import Run, options_of
+from base.identity import options_of
 from base.progress import log_to_stderr
 from base.recipes import filled
 from base.settings import ORGANISM, Scale, load_scale, scale_for, scale_names
-from base.shipped import shipped, starts_of
-from base.stage import Pace, Stage, in_order, plan
-from base.stages.trained import Trained
+from base.stage import Stage, in_order, plan
 from base.wanted import ALWAYS, PROMPTS, Wanted
 from base.workers import Workers
-from base.world.world import world_of
-from mitigations.api import Result, describe, resolve, unread
+from mitigations.api import Result, describe, foreseen, resolve, shipped_keys, unread
 from mitigations.cluster import CLUSTERS, Cluster, Resources
 from mitigations.experiments import EXPERIMENTS
 from mitigations.paper import SEEDS, paper, parse_seeds
@@ -118,7 +115,9 @@ def parser() -> Parser:
     cluster.add_argument("--minutes", type=int, default=60, help="time of a job (default: 60)")
     cluster.add_argument("--cpus", type=int, default=1, help="cores of a job (default: 1)")
     cluster.add_argument("--memory", type=float, default=4, metavar="GB", help="memory of a job (default: 4)")
-    cluster.add_argument("--gpus", type=int, default=0, help="GPUs of a job (default: 0)")
+    cluster.add_argument("--gpus", type=int, default=0, help="GPUs of a job on each node, a rank each (default: 0)")
+    cluster.add_argument("--nodes", type=int, default=1, help="nodes of a job (default: 1)")
+    cluster.add_argument("--ranks", type=int, default=0, help="processes of a job on each node (default: one a GPU)")
     cluster.add_argument(
         "--cluster-set",
         action="append",
@@ -184,8 +183,7 @@ def one(options: argparse.Namespace, arm: str, common: dict[str, Any], root: Pat
     main_rank = int(os.environ.get("RANK", "0")) == 0
     runs.check(stages, root)
     if main_rank:
-        ships = shipped_keys(stages, root, scale, options.fresh)
-        said = "\n".join([foreseen(run, stages, root, scale, ships), *unread(run, scale, options.judge)])
+        said = foreseen(run, stages, root, scale, options.judge, options.fresh)
         print(said, file=sys.stdout if options.dry_run else sys.stderr)
     if options.dry_run:
         return 0
@@ -197,21 +195,6 @@ def one(options: argparse.Namespace, arm: str, common: dict[str, Any], root: Pat
             where = "" if root == Path("runs/tiny") else f" --runs {root}"
             print(f"Beside the baseline: python -m analysis compare '{run.arm}'{where}")
     return 0
-
-
-def foreseen(run: Run, stages: Sequence[Stage], root: Path, scale: Scale, ships: set[str]) -> str:
-    """The stages that will be made, their time, and what else the run takes."""
-    world = world_of(run, scale)
-    alone, pace = os.environ.get("WORLD_SIZE", "1") == "1", Pace(root, scale)
-    if alone and any(stage.estimate(root, pace) is None for stage in stages):
-        scale = world.timed()
-    checkpoints = sum(len(stage.saved()) for stage in stages if isinstance(stage, Trained))
-    lines = [f"{heading:<11} {text}" for heading, text in world.costs(checkpoints).items()]
-    if speed := {name: n for name, n in scale.measured.items() if name.startswith("tokens_")}:
-        said = ", ".join(f"{n:.0f} {name.replace('_', ' ')} a second" for name, n in speed.items())
-        load = f"at a load of {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "here"
-        lines.append(f"{'speed':<11} {said}, measured just now {load}; times are those of completions of full length")
-    return "\n".join([run.name, plan(stages, root, scale, ships), *lines])
 
 
 def experiment(options: argparse.Namespace, common: dict[str, Any], root: Path) -> int:
@@ -263,7 +246,8 @@ def swept(options: argparse.Namespace, blocks: Blocks, scale: Scale, root: Path,
     if not options.cluster:
         return sweep(blocks, scale, root, jobs, Workers, options.fresh)
     asked = (options.partition, options.minutes, options.cpus, options.memory, options.gpus, tuple(options.cluster_set))
-    return sweep(blocks, scale, root, jobs, partial(Cluster, Resources(options.cluster, *asked)), options.fresh)
+    resources = Resources(options.cluster, *asked, options.nodes, options.ranks)
+    return sweep(blocks, scale, root, jobs, partial(Cluster, resources), options.fresh)
 
 
 def check_shipped(options: argparse.Namespace, arm: str, common: dict[str, Any]) -> int:
@@ -272,11 +256,6 @@ def check_shipped(options: argparse.Namespace, arm: str, common: dict[str, Any])
     found = verify(run, scale, options.runs / "verify" / run.name, options.results, options.fresh)
     print(found)
     return 0 if found.verified else 1
-
-
-def shipped_keys(stages: Sequence[Stage], root: Path, scale: Scale, fresh: bool) -> set[str]:
-    """Keys of the stages that come with the code."""
-    return set() if fresh else {stage.key for stage in shipped(stages, root, starts_of(scale.name))}
 
 
 def listing() -> str:

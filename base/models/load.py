@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -26,6 +26,9 @@ from transformers import (
 from base.errors import UserError
 from base.models.chat import system_role
 from base.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from base.engine.runtime import Runtime
 
 SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
 # Configuration entries of what is random while training: drop(out), layerdrop, attn_pdrop, router_jitter_noise.
@@ -86,6 +89,12 @@ def load_policy(path_or_id: PathOrId, trained: str = "all", *, seed: int = 0, dt
     """
     model = load_model(AutoModelForCausalLM, path_or_id, "a causal language model checkpoint", dtype=dtype)
     return set_trained(model, trained, seed=seed)
+
+
+def policy_on(process: Runtime, path_or_id: PathOrId) -> Any:
+    """A causal LM to be sampled from or scored: on the device of this process; on GPUs in the precision that it trains in."""
+    half = process.device == "cuda" and process.arithmetic == "bf16"
+    return load_policy(path_or_id, dtype=torch.bfloat16 if half else torch.float32).eval().to(process.device)
 
 
 def set_trained(model: PreTrainedModel, trained: str, *, seed: int = 0) -> Any:

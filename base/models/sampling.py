@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from base.models import chat, generate
 from base.models.arithmetic import set_arithmetic
 from base.models.checks import check_numbers, match_tokenizer
-from base.models.load import load_policy, load_tokenizer
+from base.models.load import load_tokenizer, policy_on
 from base.seeds import derive_seed
 from base.settings import Scale
 from base.types import Message, Sample
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def sampler(checkpoint: Path, scale: Scale, process: Runtime) -> Sample:
-    """Samples answers of a checkpoint: (conversations, max new tokens, seed) -> completion texts."""
-    model = load_policy(checkpoint).eval()
+    """Samples answers of a checkpoint, on this process's device: (conversations, max new tokens, seed) -> completion texts."""
+    model = policy_on(process, checkpoint)
     tokenizer = load_tokenizer(checkpoint)
     chat.pin_thinking(tokenizer, scale.scenes.enable_thinking)
     match_tokenizer(tokenizer, model)

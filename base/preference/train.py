@@ -133,7 +133,7 @@ def train_preference(job: PreferenceJob) -> dict[str, Any]:
             write_json(unfinished / RECORD, metrics)
     if process.is_main:
         shutil.rmtree(args.output_dir, ignore_errors=True)
-    torch.distributed.barrier()
+    runtime.barrier(process)
     return metrics
 
 

@@ -145,6 +145,7 @@ class Records(TrainerCallback):  # type: ignore[misc]
                 target,
                 main=self.process.is_main,
             )
+            runtime.barrier(self.process)  # the main rank writes and reads back a whole model
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         if not self.pending or not logs or "step_time" not in logs:

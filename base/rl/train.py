@@ -25,7 +25,7 @@ from transformers.trainer_callback import PrinterCallback
 from trl import GRPOConfig
 
 from base.engine import runtime, trackers
-from base.engine.trainer import DECIDED, check_trainer
+from base.engine.trainer import DECIDED, check_trainer, train
 from base.errors import UserError, near
 from base.models.arithmetic import set_arithmetic
 from base.models.chat import pin_thinking
@@ -107,8 +107,8 @@ def train_rl(job: RLJob) -> dict[str, Any]:
         logging.getLogger(__name__).info("RL: %s", plan)
     resume = _resume_point(job.folder / "resume", process, job.resume)
     with closing(records):  # also where training is stopped: what is said next must not run into the bar
-        trainer.train(resume_from_checkpoint=resume)
-    trainer.accelerator.wait_for_everyone()
+        train(trainer, process, resume)
+    runtime.barrier(process)
     runtime.release(trainer)
     if process.is_main:
         shutil.rmtree(job.folder / "resume", ignore_errors=True)

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from base.engine.runtime import barrier
 from base.errors import UserError
 from base.evals import clean
 from base.evals.evaluate import Scores, evaluate
@@ -23,7 +24,6 @@ from base.stages.reported import report_scores
 from base.stages.trained import Trained
 from base.store.files import read_json, write_json
 from base.store.folders import RunFolder
-from base.store.locks import barrier
 from base.types import PromptTransform
 from base.wanted import PROMPTS, Wanted
 from base.world.start import Pretrain
