@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from base.engine import trackers
+from base.engine import runtime, trackers
 from base.errors import UserError
 from base.identity import Arm, Run
 from base.judges.judge import Judge
@@ -112,12 +112,13 @@ def check(stages: Iterable[Stage], root: Path) -> None:
 
     Raises:
         UserError: impossible batch arithmetic, unreadable tasks or pairs, a prompt or term that would do nothing, a folder
-            that holds another run or cannot be made, a tracker that is not installed.
+            that holds another run or cannot be made, a tracker that is not installed, offloading that cannot be.
     """
     check_root(root)
     stages = list(stages)
-    for name in {stage.engine().report_to for stage in stages}:
-        trackers.check(name)
+    for engine in {stage.engine() for stage in stages}:
+        trackers.check(engine.report_to)
+        runtime.deepspeed_config(engine, "cpu")
     for stage in stages:
         if isinstance(stage, RL):
             for judge in stage.judges.values():
@@ -177,7 +178,6 @@ def make(stages: Sequence[Stage], scale: Scale, root: Path, fresh: bool = False)
         stages = to_make(stages, root)
         if not stages:
             return folder
-    from base.engine import runtime
     from base.environments.graders.code import CodeEnvironment
 
     process = runtime.prepare(scale.engine)

@@ -212,9 +212,8 @@ def deepspeed_config(engine: EngineSettings, device: Device) -> dict[str, Any]:
         config["zero_optimization"]["offload_optimizer"] = place
         if engine.offload == "parameters":
             config["zero_optimization"]["offload_param"] = place
-        config["zero_force_ds_cpu_optimizer"] = (
-            False  # torch's AdamW steps there, too: DeepSpeed's would be compiled first
-        )
+        # torch's AdamW steps there, too: DeepSpeed's own would have to be compiled first
+        config["zero_force_ds_cpu_optimizer"] = False
     return config
 
 
