@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from base.engine import runtime, trackers
@@ -112,13 +113,15 @@ def check(stages: Iterable[Stage], root: Path) -> None:
 
     Raises:
         UserError: impossible batch arithmetic, unreadable tasks or pairs, a prompt or term that would do nothing, a folder
-            that holds another run or cannot be made, a tracker that is not installed, offloading that cannot be.
+            that holds another run or cannot be made, a tracker or vLLM that is not installed, offloading that cannot be.
     """
     check_root(root)
     stages = list(stages)
     for engine in {stage.engine() for stage in stages}:
         trackers.check(engine.report_to)
         runtime.deepspeed_config(engine, "cpu")
+        if engine.generation == "vllm" and find_spec("vllm") is None:
+            raise UserError("engine.generation=vllm needs vLLM: pip install -e '.[gpu]', or use auto")
     for stage in stages:
         if isinstance(stage, RL):
             for judge in stage.judges.values():

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -147,6 +148,15 @@ def plain_generation(model: Any, **settings: Any) -> GenerationConfig:
     """`settings` and the model's special tokens: nothing else of its generation settings, which change what is drawn."""
     own = getattr(model, "generation_config", None)
     return GenerationConfig(**{name: getattr(own, name, None) for name in SPECIAL} | settings)
+
+
+def declared(path_or_id: PathOrId) -> SimpleNamespace:
+    """What stands for a model that is not loaded where its special tokens are asked for."""
+    try:
+        settings = GenerationConfig.from_pretrained(path_or_id)
+    except OSError:  # it has none of its own
+        settings = GenerationConfig.from_model_config(load_config(path_or_id, "a causal language model checkpoint"))
+    return SimpleNamespace(generation_config=settings)
 
 
 def load_model(auto: Any, path_or_id: PathOrId, what: str, *, dtype: Any, **changes: Any) -> Any:
