@@ -101,8 +101,12 @@ def in_a_job(stage: Stage, root: Path, log: str) -> int:
     from submitit import JobEnvironment
     from submitit.helpers import TorchDistributedEnvironment
 
-    if JobEnvironment().num_tasks > 1:
-        TorchDistributedEnvironment().export()
+    place = JobEnvironment()
+    if place.num_tasks > 1:
+        os.environ.pop("MASTER_PORT", None)  # of whoever submitted it: jobs beside each other need ports of their own
+        TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+        if place.num_nodes == 1:
+            os.environ["MASTER_ADDR"] = "127.0.0.1"  # a host name that does not resolve must not matter
     return make_alone(stage, root, log, signal.SIGUSR2)
 
 
