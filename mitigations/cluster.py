@@ -114,7 +114,7 @@ def _code(job: Any, log: Path) -> int:
     """The exit code of a job that ended, the first that is not 0 of its tasks; why it has none (cancelled, out of time or memory) stands at the end of its log."""
     error = job.exception()
     if error is None:
-        return next((code for code in job.results() if code), 0)
+        return int(next((code for code in job.results() if code), 0))
     said = [type(error).__name__, *str(error).strip().splitlines()]
     with log.open("a", encoding="utf-8") as file:
         file.write(f"job {job.job_id} ended as {job.state}: {said[-1]}\n")
