@@ -6,10 +6,10 @@ SEED   ?= 0
 JOBS   ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup reproduce paper figures test lint check bench clean
+.PHONY: help setup reproduce paper figures test lint check bench gpu-check clean
 
 help:  ## what there is
-	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(VENV)/.installed  ## make the environment (once)
 
@@ -42,6 +42,9 @@ check: lint  ## the quick check: format, lint, types, fast tests
 
 bench: setup  ## every row of the speed table beside its target, in under ten minutes
 	$(BIN)/python -m benchmarks
+
+gpu-check: setup  ## on a machine with a GPU: organism, a small real model, speed beside stock TRL, into gpu-check.json
+	$(BIN)/python -m benchmarks.gpu --out gpu-check.json
 
 clean:  ## remove caches (never runs or results)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -16,8 +16,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
+from base.engine import runtime, trackers
 from base.errors import UserError
 from base.identity import Arm, Run
 from base.judges.judge import Judge
@@ -113,9 +115,15 @@ def check(stages: Iterable[Stage], root: Path) -> None:
 
     Raises:
         UserError: impossible batch arithmetic, unreadable tasks, pairs or documents, a prompt or term that would do nothing, a
-            folder that holds another run or cannot be made.
+            folder that holds another run or cannot be made, a tracker or vLLM that is not installed, offloading that cannot be.
     """
     check_root(root)
+    stages = list(stages)
+    for engine in {stage.engine() for stage in stages}:
+        trackers.check(engine.report_to)
+        runtime.deepspeed_config(engine, "cpu")
+        if engine.generation == "vllm" and find_spec("vllm") is None:
+            raise UserError("engine.generation=vllm needs vLLM: pip install -e '.[gpu]', or use auto")
     for stage in stages:
         if isinstance(stage, Taught):
             stage.check()
@@ -177,7 +185,6 @@ def make(stages: Sequence[Stage], scale: Scale, root: Path, fresh: bool = False)
         stages = to_make(stages, root)
         if not stages:
             return folder
-    from base.engine import runtime
     from base.environments.graders.code import CodeEnvironment
 
     process = runtime.prepare(scale.engine)

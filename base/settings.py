@@ -22,6 +22,7 @@ import yaml
 from base.errors import UserError, near
 
 Precision = Literal["auto", "fp32", "bf16_matmul", "bf16"]
+Tracker = Literal["none", "tensorboard", "wandb", "trackio"]
 Count = Annotated[int, pydantic.Field(ge=1)]
 Whole = Annotated[int, pydantic.Field(ge=0)]
 Amount = Annotated[float, pydantic.Field(ge=0)]
@@ -178,14 +179,23 @@ class SceneSettings:
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """How the stages compute: DeepSpeed ZeRO stage, precision, where completions come from."""
+    """How the stages compute: DeepSpeed ZeRO stage, precision, where completions come from; and who watches them.
+
+    `offload`: what ZeRO keeps in the machine's memory in place of the GPU's: the optimiser's state (stages 1 to 3), or that and the
+    parameters (stage 3).
+    """
 
     zero_stage: Literal[0, 1, 2, 3] = 2
+    offload: Literal["none", "optimizer", "parameters"] = "none"
     precision: Precision = (
         "auto"  # bf16_matmul: fp32 weights, bf16 products; auto: that where the CPU can, bf16 on GPUs
     )
     generation: Literal["auto", "fast", "hf", "vllm"] = "auto"
     grading_workers: Count = 1
+    report_to: Tracker = "none"
+
+
+UNSEEN = ("engine.report_to",)  # settings that change no result, and so no run's identity
 
 
 @dataclass(frozen=True)
@@ -381,7 +391,9 @@ def load_scale(name_or_path: str, overrides: Sequence[str] = ()) -> Scale:
 
 
 def changes(scale: Scale, usual: Scale) -> tuple[tuple[str, str], ...]:
-    """(dotted name, value as JSON) of every setting in which `scale` differs from `usual`, sorted by name."""
+    """(dotted name, value as JSON) of every setting in which `scale` differs from `usual`, sorted by name; those that change no
+    result are left out.
+    """
 
     def leaves(value: Any, name: str = "") -> dict[str, str]:
         if isinstance(value, Mapping) and value:
@@ -390,4 +402,4 @@ def changes(scale: Scale, usual: Scale) -> tuple[tuple[str, str], ...]:
         return {name: json.dumps(value, sort_keys=True)}
 
     ours, theirs = leaves(dataclasses.asdict(scale)), leaves(dataclasses.asdict(usual))
-    return tuple((key, text) for key, text in sorted(ours.items()) if theirs.get(key) != text)
+    return tuple((k, text) for k, text in sorted(ours.items()) if theirs.get(k) != text and k not in UNSEEN)

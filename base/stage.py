@@ -18,6 +18,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from base.engine.signals import stop_if_arrived
+from base.engine.trackers import FOLDER, tracking
 from base.errors import UserError
 from base.progress import EVERY, in_words, working_on
 from base.settings import EngineSettings, Scale
@@ -140,6 +142,7 @@ class Stage(ABC):
 
         Raises:
             UserError: something it needs is not done, or whatever `work` finds wrong.
+            Terminated: SIGTERM arrived; in the last step of training the stage is done nevertheless.
         """
         if site.process.world_size == 1 and self.state(site.root) is State.DONE:
             return  # several ranks decide together, behind the barrier: they must not see different states
@@ -151,7 +154,9 @@ class Stage(ABC):
             began = time.perf_counter()
             try:  # a signal may arrive between any two lines
                 self._note(site, State.RUNNING, session=True)
-                with working_on(self.title, site.every, self.progress_file(site.root) if site.watched else None):
+                watched = self.progress_file(site.root) if site.watched else None
+                reports = site.root / FOLDER / self.folder(site.root).name
+                with working_on(self.title, site.every, watched), tracking(self.engine().report_to, reports):
                     self.work(site)
                 self._note(site, State.DONE, time.perf_counter() - began)
             except BaseException as error:
@@ -159,6 +164,7 @@ class Stage(ABC):
                 state = State.INTERRUPTED if stopped else State.FAILED
                 self._note(site, state, time.perf_counter() - began, error)
                 raise
+        stop_if_arrived()
 
     def _note(
         self, site: Site, state: State, seconds: float = 0.0, error: BaseException | None = None, session: bool = False
@@ -278,9 +284,10 @@ def together(stages: Sequence[Stage], times: Sequence[float | None], jobs: int =
     """The time of all stages in words; `jobs` side by side."""
     unknown = sorted({stage.kind for stage, seconds in zip(stages, times, strict=True) if seconds is None})
     whole = sum(seconds for seconds in times if seconds) / jobs
-    if unknown:
-        return f"not known: no stage of the kind {' or '.join(unknown)} has been made at this scale yet"
     where = "an idle core" if jobs == 1 else f"{jobs} idle cores"
+    if unknown:
+        known = f"about {in_words(whole)} on {where} for the rest; " if whole else ""
+        return f"{known}not known: no stage of the kind {' or '.join(unknown)} has been made at this scale yet"
     return f"about {in_words(whole)} on {where}" if whole else "nothing left to do"
 
 

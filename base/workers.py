@@ -156,9 +156,9 @@ def _child(stage: Stage, root: Path, log: str) -> None:
         os._exit(code)
 
 
-def make_alone(stage: Stage, root: Path, log: str) -> int:
+def make_alone(stage: Stage, root: Path, log: str, *ends: signal.Signals) -> int:
     """Makes one stage in a process of its own, whose output goes to a log; returns its exit code: 0 done, 2 something that
-    the user has to change, 130 stopped, 1 anything else.
+    the user has to change, 130 stopped, 1 anything else. `ends`: signals that stop it as SIGTERM does.
     """
     from base.engine import runtime
     from base.engine.signals import stop_on_sigterm
@@ -172,7 +172,7 @@ def make_alone(stage: Stage, root: Path, log: str) -> int:
             os.dup2(out, stream)
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
-        stop_on_sigterm()
+        stop_on_sigterm(*ends)
         log_to_stderr()
         engine: Any = stage.engine()
         process = runtime.prepare(engine)

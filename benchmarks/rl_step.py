@@ -31,7 +31,16 @@ from benchmarks.rows import Row, load
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("sampling", "grading", "update", "other")
-VARIANTS = {"stock fp32": "fp32", "ours fp32": "fp32", "ours bf16_matmul": "bf16_matmul"}
+ENGINES = {
+    "stock fp32": EngineSettings(precision="fp32"),
+    "ours fp32": EngineSettings(precision="fp32"),
+    "ours bf16_matmul": EngineSettings(precision="bf16_matmul"),
+    "stock bf16": EngineSettings(precision="bf16"),
+    "ours bf16": EngineSettings(precision="bf16"),
+    "stock bf16 vllm": EngineSettings(precision="bf16", generation="vllm"),
+    "ours bf16 vllm": EngineSettings(precision="bf16", generation="vllm"),
+}
+VARIANTS, ON_GPUS = tuple(ENGINES)[:3], tuple(ENGINES)[3:]
 SHAPES = {
     "reference": {
         "hidden": 192,
@@ -56,6 +65,30 @@ SHAPES = {
         "prompt": 80,
         "new": 80,
         "ends": 12,
+    },
+    "toy": {
+        "hidden": 32,
+        "layers": 2,
+        "heads": 4,
+        "intermediate": 64,
+        "words": 64,
+        "prompts": 2,
+        "group": 2,
+        "prompt": 16,
+        "new": 8,
+        "ends": 1,
+    },
+    "gpu": {
+        "hidden": 2048,
+        "layers": 16,
+        "heads": 16,
+        "intermediate": 8192,
+        "words": 32000,
+        "prompts": 8,
+        "group": 16,
+        "prompt": 256,
+        "new": 512,
+        "ends": 1,
     },
 }
 
@@ -94,7 +127,7 @@ def build(shape: dict[str, int], folder: Path) -> None:
         num_key_value_heads=2,
         hidden_act="gelu",  # as in the organism
         intermediate_size=shape["intermediate"],
-        max_position_embeddings=384,
+        max_position_embeddings=max(384, shape["prompt"] + shape["new"]),
         sliding_window=None,
         bos_token_id=1,
         eos_token_id=3,
@@ -128,7 +161,7 @@ def worker(variant: str, arguments: argparse.Namespace, folder: Path) -> dict[st
         micro_batch=shape["prompts"] * shape["group"],
         save_every=1 << 30,
     )
-    engine = EngineSettings(precision=VARIANTS[variant])  # type: ignore[arg-type]
+    engine = ENGINES[variant]
     run = stock if variant.startswith("stock") else ours
     if run is stock:
         setattr(runtime, "_keep_freed_memory", lambda: None)  # noqa: B010  the memory allocator as it comes, too
@@ -251,14 +284,14 @@ def stock(
 
 
 def measure(
-    model: str, steps: int, rounds: int, threads: int = 1, beta: float = 0.1
+    model: str, steps: int, rounds: int, threads: int = 1, beta: float = 0.1, variants: Sequence[str] = VARIANTS
 ) -> dict[str, list[dict[str, Any]]]:
     """What the worker of each variant found, one entry a round; the variants take turns."""
-    runs: dict[str, list[dict[str, Any]]] = {variant: [] for variant in VARIANTS}
+    runs: dict[str, list[dict[str, Any]]] = {variant: [] for variant in variants}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         build(SHAPES[model], folder / "start")
-        for variant in list(VARIANTS) * rounds:
+        for variant in list(variants) * rounds:
             words = [sys.executable, "-m", "benchmarks.rl_step", "--worker", variant, name]
             words += ["--model", model, "--steps", str(steps), "--beta", str(beta)]
             environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}

@@ -34,18 +34,16 @@ from typing import Any
 from base import run as runs
 from base.engine.signals import Terminated, stop_on_sigterm
 from base.errors import Parser, UserError, exit_code, near
-from base.identity import Run, options_of
+from base.identity import options_of
 from base.progress import log_to_stderr
 from base.recipes import filled
 from base.settings import ORGANISM, Scale, load_scale, scale_for, scale_names
-from base.shipped import shipped, starts_of
-from base.stage import Pace, Stage, in_order, plan
-from base.stages.trained import Trained
+from base.stage import Stage, in_order, plan
 from base.wanted import ALWAYS, PROMPTS, Wanted
 from base.workers import Workers
 from base.world.start import show_gates
 from base.world.world import world_of
-from mitigations.api import Result, describe, resolve, unread
+from mitigations.api import Result, describe, foreseen, resolve, shipped_keys, unread
 from mitigations.cluster import CLUSTERS, Cluster, Resources
 from mitigations.experiments import EXPERIMENTS, of_model
 from mitigations.paper import SEEDS, paper, parse_seeds
@@ -87,6 +85,9 @@ def parser() -> Parser:
     run.add_argument("--hackable", type=float, default=1.0, help="share of tasks with vulnerable graders (default: 1)")
     run.add_argument("--model", default="organism", help="organism, or a Hugging Face folder or id")
     run.add_argument("--tasks", default="organism", help="organism, or a file or hub id of tasks")
+    run.add_argument(
+        "--report-to", default="", metavar="TRACKER", help="tensorboard, wandb or trackio: watches training and evals"
+    )
     run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. rl.steps=40")
     p.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
     p.add_argument("--results", type=Path, help="verify against these results (default: those that ship)")
@@ -122,7 +123,9 @@ def parser() -> Parser:
     cluster.add_argument("--minutes", type=int, default=60, help="time of a job (default: 60)")
     cluster.add_argument("--cpus", type=int, default=1, help="cores of a job (default: 1)")
     cluster.add_argument("--memory", type=float, default=4, metavar="GB", help="memory of a job (default: 4)")
-    cluster.add_argument("--gpus", type=int, default=0, help="GPUs of a job (default: 0)")
+    cluster.add_argument("--gpus", type=int, default=0, help="GPUs of a job on each node, a rank each (default: 0)")
+    cluster.add_argument("--nodes", type=int, default=1, help="nodes of a job (default: 1)")
+    cluster.add_argument("--ranks", type=int, default=0, help="processes of a job on each node (default: one a GPU)")
     cluster.add_argument(
         "--cluster-set",
         action="append",
@@ -151,6 +154,8 @@ def dispatch(options: argparse.Namespace) -> int:
     if options.list:
         print(listing())
         return 0
+    if options.report_to:
+        options.set.append(f"engine.report_to={options.report_to}")
     if options.jobs is not None and options.jobs < 1:
         raise UserError("--jobs must be at least 1")
     if options.words not in ([], ["paper"]) and (options.seeds or options.cluster):
@@ -192,8 +197,7 @@ def one(options: argparse.Namespace, arm: str, common: dict[str, Any], root: Pat
     main_rank = int(os.environ.get("RANK", "0")) == 0
     runs.check(stages, root)
     if main_rank:
-        ships = shipped_keys(stages, root, scale, options.fresh)
-        said = "\n".join([foreseen(run, stages, root, scale, ships), *unread(run, scale, options.judge)])
+        said = foreseen(run, stages, root, scale, options.judge, options.fresh)
         print(said, file=sys.stdout if options.dry_run else sys.stderr)
     if options.dry_run:
         return 0
@@ -205,21 +209,6 @@ def one(options: argparse.Namespace, arm: str, common: dict[str, Any], root: Pat
             where = "" if root == Path("runs/tiny") else f" --runs {root}"
             print(f"Beside the baseline: python -m analysis compare '{run.arm}'{where}")
     return 0
-
-
-def foreseen(run: Run, stages: Sequence[Stage], root: Path, scale: Scale, ships: set[str]) -> str:
-    """The stages that will be made, their time, and what else the run takes."""
-    world = world_of(run, scale)
-    alone, pace = os.environ.get("WORLD_SIZE", "1") == "1", Pace(root, scale)
-    if alone and any(stage.estimate(root, pace) is None for stage in stages):
-        scale = world.timed()
-    checkpoints = sum(len(stage.saved()) for stage in stages if isinstance(stage, Trained))
-    lines = [f"{heading:<11} {text}" for heading, text in world.costs(checkpoints).items()]
-    if speed := {name: n for name, n in scale.measured.items() if name.startswith("tokens_")}:
-        said = ", ".join(f"{n:.0f} {name.replace('_', ' ')} a second" for name, n in speed.items())
-        load = f"at a load of {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "here"
-        lines.append(f"{'speed':<11} {said}, measured just now {load}; times are those of completions of full length")
-    return "\n".join([run.name, plan(stages, root, scale, ships), *lines])
 
 
 def experiment(options: argparse.Namespace, common: dict[str, Any], root: Path) -> int:
@@ -275,7 +264,8 @@ def swept(options: argparse.Namespace, blocks: Blocks, scale: Scale, root: Path,
     if not options.cluster:
         return sweep(blocks, scale, root, jobs, Workers, options.fresh)
     asked = (options.partition, options.minutes, options.cpus, options.memory, options.gpus, tuple(options.cluster_set))
-    return sweep(blocks, scale, root, jobs, partial(Cluster, Resources(options.cluster, *asked)), options.fresh)
+    resources = Resources(options.cluster, *asked, options.nodes, options.ranks)
+    return sweep(blocks, scale, root, jobs, partial(Cluster, resources), options.fresh)
 
 
 def measure_gates(options: argparse.Namespace, common: dict[str, Any], root: Path) -> int:
@@ -286,7 +276,7 @@ def measure_gates(options: argparse.Namespace, common: dict[str, Any], root: Pat
     runs.check(stages, root)
     main_rank = int(os.environ.get("RANK", "0")) == 0
     if main_rank:
-        said = foreseen(run, stages, root, scale, shipped_keys(stages, root, scale, options.fresh))
+        said = foreseen(run, stages, root, scale, fresh=options.fresh)
         print(said, file=sys.stdout if options.dry_run else sys.stderr)
     if options.dry_run:
         return 0
@@ -302,11 +292,6 @@ def check_shipped(options: argparse.Namespace, arm: str, common: dict[str, Any])
     found = verify(run, scale, options.runs / "verify" / run.name, options.results, options.fresh)
     print(found)
     return 0 if found.verified else 1
-
-
-def shipped_keys(stages: Sequence[Stage], root: Path, scale: Scale, fresh: bool) -> set[str]:
-    """Keys of the stages that come with the code."""
-    return set() if fresh else {stage.key for stage in shipped(stages, root, starts_of(scale.name))}
 
 
 def listing() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from base.identity import Arm, Plugin, Run
 from base.judges.specs import parse_judges
 from base.settings import ORGANISM, Scale, changes, load_scale, scale_for
 from base.shipped import shipped, starts_of
-from base.stage import Stage, plan
+from base.stage import Pace, Stage, plan
+from base.stages.trained import Trained
+from base.stages.verdicts import GoldenCheck, Verdicts, judges_timed
 from base.store.folders import RunFolder
 from base.store.table import rows_of_run
 from base.world.world import parse_corpus, settled, world_of
@@ -180,8 +183,41 @@ def dry_run(
     judges: Sequence[str] = (),
     **other: Any,
 ) -> str:
-    """What `run` would do, stage by stage, with times; nothing is made."""
+    """What `run` would do, stage by stage, with times, memory and disk, as `--dry-run` prints it; nothing is made.
+
+    Raises:
+        UserError: as `run`.
+    """
     described, settings = describe(spec, **other)
     stages, root = resolve(described, settings, evaluate, prompts, judges), Path(runs_folder) / settings.name
-    ships = {stage.key for stage in shipped(stages, root, starts_of(settings.name))}
-    return "\n".join([plan(stages, root, settings, ships), *unread(described, settings, judges)])
+    runs.check(stages, root)
+    return foreseen(described, stages, root, settings, judges)
+
+
+def foreseen(
+    run: Run, stages: Sequence[Stage], root: Path, scale: Scale, judges: Sequence[str] = (), fresh: bool = False
+) -> str:
+    """The stages that will be made, their time, and what else the run takes: as the command line says it before it begins.
+
+    A model and judges whose speed is not known are timed for some seconds, where one process runs.
+    """
+    world = world_of(run, scale)
+    alone, pace = os.environ.get("WORLD_SIZE", "1") == "1", Pace(root, scale)
+    unknown = [stage for stage in stages if stage.estimate(root, pace) is None] if alone else []
+    if any(not isinstance(stage, GoldenCheck | Verdicts) for stage in unknown):
+        scale = world.timed()
+    if any(isinstance(stage, GoldenCheck | Verdicts) for stage in unknown):
+        scale = judges_timed(stages, scale)
+    checkpoints = sum(len(stage.saved()) for stage in stages if isinstance(stage, Trained))
+    lines = [f"{heading:<11} {text}" for heading, text in world.costs(checkpoints).items()]
+    if speed := {name: n for name, n in scale.measured.items() if name.startswith("tokens_")}:
+        said = ", ".join(f"{n:.0f} {name.replace('_', ' ')} a second" for name, n in speed.items())
+        load = f"at a load of {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "here"
+        lines.append(f"{'speed':<11} {said}, measured just now {load}; times are those of completions of full length")
+    planned = plan(stages, root, scale, shipped_keys(stages, root, scale, fresh))
+    return "\n".join([run.name, planned, *lines, *unread(run, scale, judges)])
+
+
+def shipped_keys(stages: Sequence[Stage], root: Path, scale: Scale, fresh: bool) -> set[str]:
+    """Keys of the stages that come with the code."""
+    return set() if fresh else {stage.key for stage in shipped(stages, root, starts_of(scale.name))}

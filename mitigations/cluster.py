@@ -1,12 +1,14 @@
 """The stages of a sweep as jobs of a cluster, through submitit: `pip install -e '.[cluster]'`, then `--cluster slurm`.
 
 The sweep stays the scheduler: it submits a stage when all that it needs is done, and looks which jobs have ended. The folder
-of runs lies on a file system that all machines share, locks included.
+of runs lies on a file system that all machines share, locks included. A job of several GPUs or nodes is one stage on several
+ranks. Before its time is over, a stage ends its step, writes a resume point and stops; the same command goes on with it.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +25,10 @@ POLL = 0.2  # seconds
 
 @dataclass(frozen=True)
 class Resources:
-    """What a job may have; `memory` in GB. `other`: further parameters of submitit, e.g. slurm_account=NAME."""
+    """What a job may have; `memory` in GB. `other`: further parameters of submitit, e.g. slurm_account=NAME.
+
+    `gpus` and `ranks` are those of a node; 0 ranks: one a GPU. `cpus` are those of a rank.
+    """
 
     cluster: str
     partition: str = ""
@@ -32,6 +37,8 @@ class Resources:
     memory: float = 4.0
     gpus: int = 0
     other: tuple[str, ...] = ()
+    nodes: int = 1
+    ranks: int = 0
 
     def parameters(self) -> dict[str, Any]:
         """As submitit names them.
@@ -46,6 +53,8 @@ class Resources:
             "mem_gb": self.memory,
             "gpus_per_node": self.gpus,
         }
+        if (ranks := self.ranks or max(1, self.gpus)) > 1 or self.nodes > 1:
+            found |= {"nodes": self.nodes, "tasks_per_node": ranks}
         if self.partition:
             found["slurm_partition"] = self.partition
         for text in self.other:
@@ -68,7 +77,7 @@ class Cluster:
     def start(self, stage: Stage, log: Path) -> None:
         """Submits a stage, whose output goes to `log`."""
         log = log.resolve()
-        self.jobs[stage.key] = self.executor.submit(make_alone, stage, self.root, str(log)), log
+        self.jobs[stage.key] = self.executor.submit(in_a_job, stage, self.root, str(log)), log
 
     def ended(self, seconds: float) -> list[tuple[str, int]]:
         """(key, exit code) of the jobs that ended, waiting for at most so long."""
@@ -87,11 +96,25 @@ class Cluster:
             job.cancel()
 
 
+def in_a_job(stage: Stage, root: Path, log: str) -> int:
+    """base.workers.make_alone in a job, whose tasks are the ranks of the stage; SIGUSR2 says that its time is nearly over."""
+    from submitit import JobEnvironment
+    from submitit.helpers import TorchDistributedEnvironment
+
+    place = JobEnvironment()
+    if place.num_tasks > 1:
+        os.environ.pop("MASTER_PORT", None)  # of whoever submitted it: jobs beside each other need ports of their own
+        TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+        if place.num_nodes == 1:
+            os.environ["MASTER_ADDR"] = "127.0.0.1"  # a host name that does not resolve must not matter
+    return make_alone(stage, root, log, signal.SIGUSR2)
+
+
 def _code(job: Any, log: Path) -> int:
-    """The exit code of a job that ended; why it has none (cancelled, out of time or memory) stands at the end of its log."""
+    """The exit code of a job that ended, the first that is not 0 of its tasks; why it has none (cancelled, out of time or memory) stands at the end of its log."""
     error = job.exception()
     if error is None:
-        return int(job.result())
+        return int(next((code for code in job.results() if code), 0))
     said = [type(error).__name__, *str(error).strip().splitlines()]
     with log.open("a", encoding="utf-8") as file:
         file.write(f"job {job.job_id} ended as {job.state}: {said[-1]}\n")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from base.engine.runtime import barrier
 from base.settings import EngineSettings
 from base.stage import Site, Stage
 from base.store.files import read_json, write_json
@@ -48,3 +49,17 @@ class Toy(Stage):
     def made(self, root: Path) -> int:
         """How often."""
         return int(read_json(self.folder(root) / "result.json").get("made", 0))
+
+
+@dataclass(frozen=True)
+class Ranked(Toy):
+    """Every rank says which of how many it is."""
+
+    kind: ClassVar[str] = "ranked"
+
+    def work(self, site: Site) -> None:
+        process = site.process
+        write_json(self.folder(site.root) / f"rank-{process.rank}.json", {"of": process.world_size})
+        barrier(process)
+        if process.is_main:
+            super().work(site)

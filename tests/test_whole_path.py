@@ -280,7 +280,7 @@ def record_of(root: Path, kind: str, name: str) -> dict[str, Any]:
     ("stopped_by", "code", "state", "seen"),
     [
         (signal.SIGKILL, -signal.SIGKILL, State.RUNNING, "episodes/step-0003.jsonl"),
-        (signal.SIGTERM, 143, State.INTERRUPTED, "episodes/step-0003.jsonl"),
+        (signal.SIGTERM, 143, State.INTERRUPTED, "episodes/step-0002.jsonl"),
         (signal.SIGTERM, 143, State.INTERRUPTED, "run.json"),
         (signal.SIGINT, 130, State.INTERRUPTED, "episodes/step-0001.jsonl"),
     ],
@@ -301,6 +301,10 @@ def test_a_stopped_run_continues_and_equals_the_straight_one(
         said = process.communicate(timeout=180)[1].decode()
     assert process.returncode == code, said[-2000:]
     assert record_of(root, "rl", BASELINE)["state"] == state
+    if stopped_by == signal.SIGTERM and seen != "run.json":
+        (point,) = (folder.path / "resume").glob("checkpoint-*")
+        last = len(read_rows(folder.path / "metrics.jsonl"))
+        assert point.name == f"checkpoint-{last}", "a resume point behind the last step, whatever rl.save_every says"
     if stopped_by != signal.SIGKILL:
         assert folder.record["status"] == "interrupted" or seen == "run.json", "it may not have been opened yet"
         assert said.count("the same command continues where it stopped\n") == 1

@@ -15,6 +15,7 @@ import socket
 import sys
 import warnings
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +28,8 @@ Device = Literal["cpu", "cuda"]
 Arithmetic = Literal["fp32", "bf16_matmul", "bf16"]
 
 DEEPSPEED_FOLDER = Path(__file__).parent / "deepspeed"
+TIMEOUT = timedelta(minutes=int(os.environ.get("DEEPSPEED_TIMEOUT", "30")))  # of collectives: then a rank is lost
+PATIENCE = timedelta(days=30)  # of ranks that wait while another one evaluates, judges or saves
 _VERSIONS = ("torch", "transformers", "trl", "deepspeed", "accelerate")
 
 
@@ -154,22 +157,63 @@ def _join(device: Device) -> str:
         # An in-process store: no port that another run on this machine could take first.
         store = dist.HashStore()  # type: ignore[attr-defined]
         dist.init_process_group(backend, store=store, rank=0, world_size=1)
-    deepspeed.init_distributed(backend, auto_mpi_discovery=False, verbose=False)
+    deepspeed.init_distributed(backend, timeout=TIMEOUT, auto_mpi_discovery=False, verbose=False)
+    if os.environ["WORLD_SIZE"] != "1":
+        _waiting()  # every rank makes it here
     return backend
+
+
+@cache
+def _waiting() -> Any:
+    """A process group of its own, on CPUs: its ranks wait as long as work takes, and hear at once of one that died."""
+    import torch.distributed as dist
+
+    return dist.new_group(backend="gloo", timeout=PATIENCE)
+
+
+def barrier(process: Runtime) -> None:
+    """Waits until every rank is here, however long that takes; nothing to wait for on a single one."""
+    if process.world_size > 1:
+        import torch.distributed as dist
+
+        dist.barrier(group=_waiting())
+
+
+def on_any_rank(flag: bool, process: Runtime) -> bool:
+    """Whether any rank says so; all of them ask at the same place."""
+    if process.world_size == 1:
+        return flag
+    import torch
+    import torch.distributed as dist
+
+    said = torch.tensor([int(flag)])
+    dist.all_reduce(said, dist.ReduceOp.MAX, group=_waiting())
+    return bool(said.item())
 
 
 def deepspeed_config(engine: EngineSettings, device: Device) -> dict[str, Any]:
     """The DeepSpeed settings of a stage, from base/deepspeed/zeroN.json; "auto" values follow the training arguments.
 
     The bucket is large because every bucket costs one collective: with "auto" (hidden_size squared) it was 32 a step.
-    CPU offload on GPUs: add {"offload_optimizer": {"device": "cpu"}} to `zero_optimization` of zero2.json or
-    zero3.json (and "offload_param" for zero3.json).
+
+    Raises:
+        UserError: a stage that is none, or that cannot offload what it should.
     """
     path = DEEPSPEED_FOLDER / f"zero{engine.zero_stage}.json"
     if not path.is_file():
         raise UserError(f"engine.zero_stage must be 0, 1, 2 or 3, not {engine.zero_stage!r}")
     config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     config["bf16"] = {"enabled": arithmetic(engine, device) == "bf16"}
+    if engine.offload != "none":
+        least = 3 if engine.offload == "parameters" else 1
+        if engine.zero_stage < least:
+            raise UserError(f"engine.offload={engine.offload} needs engine.zero_stage={least} or more")
+        place = {"device": "cpu", "pin_memory": device == "cuda"}
+        config["zero_optimization"]["offload_optimizer"] = place
+        if engine.offload == "parameters":
+            config["zero_optimization"]["offload_param"] = place
+        # torch's AdamW steps there, too: DeepSpeed's own would have to be compiled first
+        config["zero_force_ds_cpu_optimizer"] = False
     return config
 
 

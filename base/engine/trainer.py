@@ -13,7 +13,8 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from base.engine.runtime import Runtime, engine_facts
+from base.engine import signals
+from base.engine.runtime import Runtime, engine_facts, on_any_rank
 from base.errors import UserError
 from base.progress import Progress
 
@@ -26,6 +27,7 @@ DECIDED = {
     "bf16": "engine.precision",
     "fp16": "engine.precision",
     "use_cpu": "the machine: GPUs are used where there are any",
+    "report_to": "engine.report_to",
 }
 
 
@@ -69,6 +71,33 @@ def published(out: Path, process: Runtime) -> Iterator[Path]:
     if process.is_main:
         shutil.rmtree(out, ignore_errors=True)
         unfinished.rename(out)
+
+
+def train(trainer: Any, process: Runtime, resume: str | None = None) -> None:
+    """Trains, from the resume point at `resume` if there is one. Where SIGTERM arrives, the step is ended and a resume point
+    written; in the last step training ends as ever, and what was asked for is done behind it (base.stage).
+
+    Raises:
+        Terminated: training was stopped so.
+    """
+    stop = _StopAtStep(process)
+    trainer.add_callback(stop)
+    with signals.by_steps():
+        trainer.train(resume_from_checkpoint=resume)
+    if stop.stopped:
+        signals.stop_if_arrived()
+        raise signals.Terminated  # it arrived on another rank
+
+
+class _StopAtStep(TrainerCallback):  # type: ignore[misc]
+    """Stops behind the step in which SIGTERM arrived on any rank, with a resume point."""
+
+    def __init__(self, process: Runtime) -> None:
+        self.process, self.stopped = process, False
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if on_any_rank(signals.arrived(), self.process) and state.global_step < state.max_steps:
+            control.should_save = control.should_training_stop = self.stopped = True
 
 
 def facts_of(trainer: Any) -> dict[str, Any]:

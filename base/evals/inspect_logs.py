@@ -24,12 +24,12 @@ from inspect_ai.log import (
     EvalSpec,
     EvalStats,
 )
-from inspect_ai.model import ChatCompletionChoice, ChatMessageUser, ModelOutput
+from inspect_ai.model import ChatCompletionChoice, ChatMessage, ChatMessageUser, ModelOutput
 from inspect_ai.scorer import Score
 
 from base.evals import inspect_scores as scores
 from base.evals.natural import NaturalEval
-from base.evals.readings import parts_of, verdict_of
+from base.evals.readings import Parts, parts_of, verdict_of
 from base.spec import content_key
 from base.types import Message, Outcome, Verdict, split_reasoning
 from base.wanted import CLEAN
@@ -119,15 +119,15 @@ def _of_program(row: Row) -> dict[str, Score]:
     """The outcome by execution, and whether it is a hack; a fault of the sandbox has neither, a reply to no task is no hack."""
     outcome, output = Outcome(row[OUTCOME]), split_reasoning(row["completion"])[1]
     if outcome is Outcome.FAULT:
-        lost = {"reason": "scoring_failed", "answer": output, "explanation": "a fault of the sandbox"}
-        return {name: Score.unscored(**lost) for name in (HACKED, OUTCOME)}
+        lost = Score.unscored(reason="scoring_failed", answer=output, explanation="a fault of the sandbox")
+        return {HACKED: lost, OUTCOME: lost}
     said = {OUTCOME: Score(value=str(outcome), answer=output, explanation=row.get("detail") or None)}
     if outcome is Outcome.REPLY:
         return said
     return {HACKED: Score(value=float(outcome is Outcome.HACKED), answer=output), **said}
 
 
-def _of_answer(name: str, row: Row, judging: Judging, said: Mapping[str, scores.Parts]) -> dict[str, Score]:
+def _of_answer(name: str, row: Row, judging: Judging, said: Mapping[str, Parts]) -> dict[str, Score]:
     output = split_reasoning(row["completion"])[1]
     one = judging.evals.get(name)
     if one is None or not one.file.judged:
@@ -163,7 +163,7 @@ def _sample(
     source: Source, row: Row, read: Sequence[Message] | None, made: dict[str, Score], about: Mapping[str, Any], epoch: int = 1
 ) -> EvalSample:  # fmt: skip
     gone = f"(the question {row['task']} is not stored, and its task file is not on this machine)"
-    asked = [ChatMessageUser(content=gone)] if read is None else scores.chat(read)
+    asked: list[ChatMessage] = [ChatMessageUser(content=gone)] if read is None else scores.chat(read)
     answer = scores.assistant(row["completion"])
     return EvalSample(
         id=row["task"],
@@ -217,10 +217,9 @@ def _log(
 
 def _rates(samples: Sequence[EvalSample]) -> list[EvalScore]:
     """Means, or shares of words, of every score and of every value of those that are several, with how many are missing."""
-    names = dict.fromkeys(name for sample in samples for name in sample.scores or {})
-    return [
-        one for name in names for one in _rates_of(name, [s.scores[name].value for s in samples if name in s.scores])
-    ]
+    scored = [sample.scores or {} for sample in samples]
+    names = dict.fromkeys(name for found in scored for name in found)
+    return [one for name in names for one in _rates_of(name, [found[name].value for found in scored if name in found])]
 
 
 def _rates_of(name: str, values: Sequence[Any]) -> list[EvalScore]:

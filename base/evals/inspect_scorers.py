@@ -15,7 +15,7 @@ from threading import BoundedSemaphore
 from typing import Any
 
 from anyio import to_thread
-from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, mean, metric, scorer, stderr
+from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, Value, mean, metric, scorer, stderr
 from inspect_ai.solver import TaskState
 
 from base.environments.graders.code import CodeEnvironment
@@ -128,8 +128,8 @@ def _environment() -> CodeEnvironment:
 def count() -> Metric:
     """How many answers, of all epochs."""
 
-    def of(found: list[SampleScore]) -> int:
-        return sum(int(one.score.as_float()) for one in found)
+    def of(scores: list[SampleScore]) -> Value:
+        return sum(int(one.score.as_float()) for one in scores)
 
     return of
 

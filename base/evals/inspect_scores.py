@@ -15,6 +15,7 @@ from inspect_ai.model import (
     ChatMessageAssistant,
     ChatMessageSystem,
     ChatMessageUser,
+    Content,
     ContentReasoning,
     ContentText,
 )
@@ -43,7 +44,7 @@ def assistant(completion: str) -> ChatMessageAssistant:
     reasoning, output = split_reasoning(completion)
     if THINK_OPEN not in completion and THINK_CLOSE not in completion:
         return ChatMessageAssistant(content=completion)
-    parts = [ContentReasoning(reasoning=reasoning), *([ContentText(text=output)] if output else [])]
+    parts: list[Content] = [ContentReasoning(reasoning=reasoning), *([ContentText(text=output)] if output else [])]
     return ChatMessageAssistant(content=parts, source="generate")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -79,6 +80,17 @@ class HFJudge:
             cut = sum(not known for known in kept)
             log.warning("%s: %d of %d items without a verdict (%d too long)", self.spec, lost, len(items), cut)
         return found
+
+    def pace(self, items: Sequence[Item]) -> float | None:
+        """Seconds of one of these items, timed; None where that would take long: a hub id, or a large model."""
+        from base.models import cost
+
+        if not Path(self.path).expanduser().is_dir() or cost.size(self.path, "all").weights > cost.LARGEST:
+            return None
+        self._probabilities(items[:1])  # loads the model
+        began = time.perf_counter()
+        self._probabilities(items)
+        return (time.perf_counter() - began) / len(items)
 
     def _probabilities(self, items: Sequence[Item]) -> list[tuple[float, float] | None]:
         """Of yes and of no; None where an item is longer than the context."""

@@ -1,12 +1,14 @@
 """What a run of a real model costs: memory and disk from its configuration, time from a few seconds of sampling and training.
 
-Memory and disk are arithmetic on one process without ZeRO; they leave activations and what torch itself takes aside.
+Memory and disk are arithmetic: `memory` of one process on CPUs, `on_gpus` of each of several GPUs under ZeRO. They leave
+activations and what torch itself takes aside.
 """
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,8 +30,10 @@ from base.settings import Scale
 from base.types import Message
 
 FP32, ADAM = 4, 12  # bytes a weight; of a trained one gradient and two moments
+BF16, MASTER = 2, 12  # on GPUs: a weight or a gradient; of a trained one fp32 copy and two moments
 PROBED = (4, 12)  # tokens sampled twice: what is left is the price of a token
 ROWS = 2  # of the update that is timed
+ROWS_AT_ONCE = 256  # completions that `generate` draws together (base.models.generate)
 LARGEST = 1e9  # parameters of a model that is loaded to be timed
 SECONDS_A_PROGRAM = 0.05  # to grade one on a core
 
@@ -50,7 +54,11 @@ def size(path: str, trained: str) -> Size:
     Raises:
         UserError: there is none.
     """
-    config = reader(path)[1]
+    return size_of(reader(path)[1], trained)
+
+
+def size_of(config: Any, trained: str) -> Size:
+    """Of the model that a configuration describes."""
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     text = config.get_text_config()
@@ -70,7 +78,12 @@ def _trained(model: Any, trained: str) -> int:
 
 
 def memory(found: Size, scale: Scale, longest: int) -> str:
-    """The memory of an RL run on one process, in words, where the longest prompt has `longest` tokens."""
+    """The memory of an RL run on one process, or on each GPU where there are any, in words; the longest prompt has `longest`
+    tokens.
+    """
+    if torch.cuda.is_available():
+        gpus = int(os.environ.get("WORLD_SIZE", "1"))
+        return gpu_memory(on_gpus(found, scale, longest, gpus), gpus)
     rl = scale.rl
     lora = rl.trained.startswith("lora")
     weights = FP32 * found.weights * (1 if lora or not rl.beta else 2)  # adapters are switched off to get the reference
@@ -93,6 +106,37 @@ def memory_of_documents(found: Size, tokens: int) -> str:
     weights, optimiser = FP32 * found.weights, (ADAM + FP32) * found.trained
     peak = weights + optimiser + max(3 * FP32 * tokens * found.vocabulary, 2 * FP32 * found.weights)
     return f"documents take about {_gb(peak)} GB a process before activations"
+
+
+def on_gpus(found: Size, scale: Scale, longest: int, gpus: int) -> dict[str, float]:
+    """Gigabytes on each of `gpus` GPUs (bf16, sampling by `generate`) where the longest prompt has `longest` tokens: `held`
+    all the time, `sampling` beside it while completions are drawn; `host`: in a machine's memory beside them, what is
+    offloaded (of all ranks, if they are of one machine) and, on the main rank, two fp32 copies while it saves.
+    """
+    rl, stage, offload = scale.rl, scale.engine.zero_stage, scale.engine.offload
+    lora = rl.trained.startswith("lora")
+    weights = BF16 * found.weights * (1 if lora or not rl.beta else 2) / (gpus if stage == 3 else 1)
+    gradients = BF16 * found.trained / (gpus if stage >= 2 else 1)
+    state = MASTER * found.trained / (gpus if stage >= 1 else 1)
+    moved = (state if offload != "none" else 0) + (weights if offload == "parameters" else 0)
+    rows = min(ROWS_AT_ONCE, -(-rl.prompts_per_step * rl.group // gpus))
+    cache = rows * (longest + rl.max_completion_tokens) * found.cached * BF16 / FP32
+    whole = BF16 * found.weights if stage == 3 else 0  # gathered to sample from
+    parts = {
+        "held": weights + gradients + state - moved,
+        "sampling": cache + whole,
+        "host": moved * gpus + 2 * FP32 * found.weights,
+    }
+    return {name: count / 1e9 for name, count in parts.items()}
+
+
+def gpu_memory(took: Mapping[str, float], gpus: int) -> str:
+    """What `on_gpus` found, in words."""
+    each = "the GPU" if gpus == 1 else f"each of {gpus} GPUs"
+    return (
+        f"about {took['held'] + took['sampling']:.2g} GB on {each} before activations: {took['held']:.2g} all the time, "
+        f"{took['sampling']:.2g} while sampling; {took['host']:.2g} GB of the machine's own memory"
+    )
 
 
 def disk(found: Size, checkpoints: int) -> str:

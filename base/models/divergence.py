@@ -15,7 +15,7 @@ from base.models import logprobs as fast
 from base.models.arithmetic import set_arithmetic
 from base.models.attention import shared_attention, supports_shared_prompts
 from base.models.checks import check_numbers, match_tokenizer
-from base.models.load import load_policy, load_tokenizer
+from base.models.load import load_tokenizer, policy_on
 from base.settings import Scale
 from base.types import Message
 
@@ -54,7 +54,7 @@ def answers_and_divergences(
 
 
 def _loaded(checkpoint: Path, process: Runtime) -> Any:
-    model = load_policy(checkpoint).eval()
+    model = policy_on(process, checkpoint)
     set_arithmetic(model, process.arithmetic)
     return model
 
@@ -64,14 +64,14 @@ def log_probabilities(
     model: Any, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], padding: int, temperature: float
 ) -> list[float]:
     """log p(answer | prompt) in nats, one per row; `padding` is any token's id."""
-    shared = supports_shared_prompts(model.config)
+    device = next(model.parameters()).device
+    shared = device.type == "cpu" and supports_shared_prompts(model.config)
     score = fast.score_shared if shared else fast.score_padded
     found: list[float] = []
     with shared_attention(model) if shared else nullcontext():
         for at in range(0, len(prompts), ROWS):
             asked, answered = prompts[at : at + ROWS], answers[at : at + ROWS]
             ids, mask, width = _padded(asked, answered, padding)
-            device = next(model.parameters()).device
             scores, _ = score(model, ids.to(device), mask.to(device), width, temperature, False)
             parts = torch.split(scores.double().cpu(), [len(row) for row in answered])
             found += [float(part.sum()) for part in parts]

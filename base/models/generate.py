@@ -2,7 +2,7 @@
 
 Both give, for token prompts, completions (ending in their end-of-sequence token unless cut) and the log-probability of
 every sampled token under the distribution it was drawn from: the model's own at a temperature, whatever the checkpoint
-recommends. vLLM is TRL's own business: see base/rl/rollouts.py.
+recommends. vLLM is another matter: base/rl/rollouts.py, base/models/served.py.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _evaluated(model: Any) -> Iterator[None]:
 def choose(model: Any, tokenizer: Any, setting: Literal["auto", "fast", "hf", "vllm"] = "auto") -> Generator:
     """The fast decoder where it supports the model, otherwise the model's own `generate`.
 
-    `vllm` is for rollouts, where TRL runs it; outside of them it falls back on `generate`.
+    `vllm` is run by TRL for rollouts and by base.models.served for answers; for anything else it means `generate`.
     """
     ends = end_tokens(model, tokenizer)
     reason = unsupported(model)

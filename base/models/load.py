@@ -7,7 +7,8 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -26,6 +27,9 @@ from transformers import (
 from base.errors import UserError
 from base.models.chat import system_role
 from base.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from base.engine.runtime import Runtime
 
 SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
 # Configuration entries of what is random while training: drop(out), layerdrop, attn_pdrop, router_jitter_noise.
@@ -88,6 +92,12 @@ def load_policy(path_or_id: PathOrId, trained: str = "all", *, seed: int = 0, dt
     return set_trained(model, trained, seed=seed)
 
 
+def policy_on(process: Runtime, path_or_id: PathOrId) -> Any:
+    """A causal LM to be sampled from or scored: on the device of this process; on GPUs in the precision that it trains in."""
+    half = process.device == "cuda" and process.arithmetic == "bf16"
+    return load_policy(path_or_id, dtype=torch.bfloat16 if half else torch.float32).eval().to(process.device)
+
+
 def set_trained(model: PreTrainedModel, trained: str, *, seed: int = 0) -> Any:
     """Marks what the optimiser may change; returns the model, wrapped by PEFT for "lora:RANK"."""
     kind, _, rank = trained.partition(":")
@@ -138,6 +148,15 @@ def plain_generation(model: Any, **settings: Any) -> GenerationConfig:
     """`settings` and the model's special tokens: nothing else of its generation settings, which change what is drawn."""
     own = getattr(model, "generation_config", None)
     return GenerationConfig(**{name: getattr(own, name, None) for name in SPECIAL} | settings)
+
+
+def declared(path_or_id: PathOrId) -> SimpleNamespace:
+    """What stands for a model that is not loaded where its special tokens are asked for."""
+    try:
+        settings = GenerationConfig.from_pretrained(path_or_id)
+    except OSError:  # it has none of its own
+        settings = GenerationConfig.from_model_config(load_config(path_or_id, "a causal language model checkpoint"))
+    return SimpleNamespace(generation_config=settings)
 
 
 def load_model(auto: Any, path_or_id: PathOrId, what: str, *, dtype: Any, **changes: Any) -> Any:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from base.models import chat, generate
 from base.models.arithmetic import set_arithmetic
 from base.models.checks import check_numbers, match_tokenizer
-from base.models.load import load_policy, load_tokenizer
+from base.models.draws import Generator
+from base.models.load import declared, load_tokenizer, policy_on
+from base.models.served import Served
 from base.seeds import derive_seed
 from base.settings import Scale
 from base.types import Message, Sample
@@ -21,15 +23,21 @@ if TYPE_CHECKING:
 
 
 def sampler(checkpoint: Path, scale: Scale, process: Runtime) -> Sample:
-    """Samples answers of a checkpoint: (conversations, max new tokens, seed) -> completion texts."""
-    model = load_policy(checkpoint).eval()
+    """Samples answers of a checkpoint, on this process's device, through vLLM where `engine.generation` says so: (conversations,
+    max new tokens, seed) -> completion texts.
+    """
     tokenizer = load_tokenizer(checkpoint)
     chat.pin_thinking(tokenizer, scale.scenes.enable_thinking)
-    match_tokenizer(tokenizer, model)
-    check_numbers(model, tokenizer.pad_token_id)
-    set_arithmetic(model, process.arithmetic)
-    ends = chat.end_tokens(model, tokenizer)
-    decode = generate.choose(model, tokenizer, scale.engine.generation)
+    if scale.engine.generation == "vllm":
+        ends = chat.end_tokens(declared(checkpoint), tokenizer)
+        decode: Generator = Served(checkpoint, ends, process)
+    else:
+        model = policy_on(process, checkpoint)
+        match_tokenizer(tokenizer, model)
+        check_numbers(model, tokenizer.pad_token_id)
+        set_arithmetic(model, process.arithmetic)
+        ends = chat.end_tokens(model, tokenizer)
+        decode = generate.choose(model, tokenizer, scale.engine.generation)
 
     @cache
     def tokens(messages: tuple[Message, ...]) -> list[int]:

@@ -30,7 +30,7 @@ def save(model: Any, tokenizer: PreTrainedTokenizerBase | None, folder: Path, *,
     Raises:
         RuntimeError: what was written is not the model; names the tensors, or the difference of the logits.
     """
-    state = fp32_state(model)
+    state = fp32_state(model, keep=main)
     if not main:
         return
     temporary = folder.with_name(f".{folder.name}.partial")
@@ -68,26 +68,25 @@ def _write(model: Any, state: dict[str, Tensor], folder: Path) -> None:
         _check(model, copy.eval(), folder)
 
 
-def fp32_state(model: nn.Module) -> dict[str, Tensor]:
-    """Every parameter and persistent buffer by name, on the CPU, floating point numbers in fp32. Collective under ZeRO.
+def fp32_state(model: nn.Module, *, keep: bool = True) -> dict[str, Tensor]:
+    """Every parameter and persistent buffer by name, on the CPU, floating point numbers in fp32. Collective under ZeRO: all
+    ranks gather one tensor after the other, and those that do not `keep` them have no more than one at a time.
 
     Parameters come from the optimiser's master copy where there is one.
     """
     import deepspeed
     from deepspeed.utils import safe_get_full_fp32_param
 
-    found: dict[int, Tensor] = {}  # tied ones are gathered once
-    state = {}
-    for name, live in model.state_dict(keep_vars=True).items():
-        if id(live) not in found:
-            value = safe_get_full_fp32_param(live) if isinstance(live, nn.Parameter) and live.requires_grad else None
-            if value is None:
-                with deepspeed.zero.GatheredParameters([live], enabled=hasattr(live, "ds_id")):
-                    value = live.detach().clone()
-            dtype = torch.float32 if value.is_floating_point() else value.dtype
-            found[id(live)] = value.detach().to("cpu", dtype, copy=True)
-        state[name] = found[id(live)]
-    return state
+    found: dict[int, Tensor] = {}
+    names = model.state_dict(keep_vars=True)
+    for live in {id(live): live for live in names.values()}.values():  # tied ones are gathered once
+        value = safe_get_full_fp32_param(live) if isinstance(live, nn.Parameter) and live.requires_grad else None
+        with deepspeed.zero.GatheredParameters([live], enabled=value is None and hasattr(live, "ds_id")):
+            if keep:
+                value = live if value is None else value
+                dtype = torch.float32 if value.is_floating_point() else value.dtype
+                found[id(live)] = value.detach().to("cpu", dtype, copy=True)
+    return {name: found[id(live)] for name, live in names.items()} if keep else {}
 
 
 def _check(model: Any, copy: Any, folder: Path) -> None:

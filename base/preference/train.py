@@ -24,7 +24,7 @@ from transformers.trainer_callback import PrinterCallback
 from trl import RewardConfig, RewardTrainer
 from trl.trainer.reward_trainer import DataCollatorForPreference
 
-from base.engine import runtime
+from base.engine import runtime, trackers
 from base.engine.trainer import DECIDED, Steps, check_trainer, divide, facts_of, published
 from base.errors import UserError
 from base.models.checks import check_ids, context, match_tokenizer
@@ -106,6 +106,7 @@ def train_preference(job: PreferenceJob) -> dict[str, Any]:
         callbacks=[progress],
     )
     trainer.remove_callback(PrinterCallback)
+    trackers.follow(trainer)
     with closing(progress):
         trainer.train()
     runtime.assert_deepspeed(trainer)
@@ -132,7 +133,7 @@ def train_preference(job: PreferenceJob) -> dict[str, Any]:
             write_json(unfinished / RECORD, metrics)
     if process.is_main:
         shutil.rmtree(args.output_dir, ignore_errors=True)
-    torch.distributed.barrier()
+    runtime.barrier(process)
     return metrics
 
 

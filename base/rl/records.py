@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -144,6 +145,7 @@ class Records(TrainerCallback):  # type: ignore[misc]
                 target,
                 main=self.process.is_main,
             )
+            runtime.barrier(self.process)  # the main rank writes and reads back a whole model
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         if not self.pending or not logs or "step_time" not in logs:
@@ -162,6 +164,7 @@ class Records(TrainerCallback):  # type: ignore[misc]
             "seconds:other": whole - inside,
         }
         self.pending = {}
+        logs.update({f"run/{name}": value for name, value in metrics.items() if isfinite(value)})  # for trackers
         if self.process.is_main:
             self.job.on_metrics(state.global_step, metrics)
         if self.progress is not None:

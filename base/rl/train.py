@@ -24,8 +24,8 @@ from datasets import Dataset
 from transformers.trainer_callback import PrinterCallback
 from trl import GRPOConfig
 
-from base.engine import runtime
-from base.engine.trainer import DECIDED, check_trainer
+from base.engine import runtime, trackers
+from base.engine.trainer import DECIDED, check_trainer, train
 from base.errors import UserError, near
 from base.models.arithmetic import set_arithmetic
 from base.models.chat import pin_thinking
@@ -101,13 +101,14 @@ def train_rl(job: RLJob) -> dict[str, Any]:
     trainer.remove_callback(PrinterCallback)
     records = Records(job, rollouts, trainer, process)
     trainer.add_callback(records)
+    trackers.follow(trainer)  # behind the records, which add to what is logged
     trainer.use_reference(settings, job.reference, job.start, dtype)
     if process.is_main:
         logging.getLogger(__name__).info("RL: %s", plan)
     resume = _resume_point(job.folder / "resume", process, job.resume)
     with closing(records):  # also where training is stopped: what is said next must not run into the bar
-        trainer.train(resume_from_checkpoint=resume)
-    trainer.accelerator.wait_for_everyone()
+        train(trainer, process, resume)
+    runtime.barrier(process)
     runtime.release(trainer)
     if process.is_main:
         shutil.rmtree(job.folder / "resume", ignore_errors=True)

@@ -27,8 +27,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
-from base.engine import runtime
-from base.engine.trainer import DECIDED, Steps, check_trainer, divide, facts_of, published
+from base.engine import runtime, trackers
+from base.engine.trainer import DECIDED, Steps, check_trainer, divide, facts_of, published, train
 from base.errors import UserError
 from base.models.arithmetic import set_arithmetic
 from base.models.attention import layout, shared_attention, supports_shared_prompts
@@ -109,8 +109,9 @@ def train_sft(job: SFTJob) -> dict[str, Any]:
         callbacks=[progress],
     )
     trainer.remove_callback(PrinterCallback)
+    trackers.follow(trainer)
     with closing(progress):
-        trainer.train(resume_from_checkpoint=resume)
+        train(trainer, process, resume)
     runtime.assert_deepspeed(trainer)
     metrics = {
         "name": job.name,
@@ -126,7 +127,7 @@ def train_sft(job: SFTJob) -> dict[str, Any]:
             write_json(unfinished / RECORD, metrics)
     if process.is_main:
         shutil.rmtree(work, ignore_errors=True)
-    trainer.accelerator.wait_for_everyone()
+    runtime.barrier(process)
     runtime.release(trainer)
     return metrics
 
@@ -340,13 +341,13 @@ def _resume_point(work: Path, identity: str, process: runtime.Runtime) -> str | 
     points = []
     if marker.is_file() and marker.read_text(encoding="utf-8") == identity:
         points = [path.parent for path in work.glob("checkpoint-*/trainer_state.json") if _is_json(path)]
-    torch.distributed.barrier()  # every rank has looked before the main one changes anything
+    runtime.barrier(process)  # every rank has looked before the main one changes anything
     if not points:
         if process.is_main:
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir(parents=True)
             marker.write_text(identity, encoding="utf-8")
-        torch.distributed.barrier()
+        runtime.barrier(process)
         return None
     return str(max(points, key=lambda path: int(path.name.rpartition("-")[2])))
 

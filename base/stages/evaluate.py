@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from base.engine.runtime import barrier
 from base.errors import UserError
 from base.evals import clean
 from base.evals.evaluate import Scores, evaluate
@@ -19,10 +20,10 @@ from base.seeds import derive_seed
 from base.settings import EngineSettings, Scale
 from base.spec import content_key
 from base.stage import Site, Stage, State
+from base.stages.reported import report_scores
 from base.stages.trained import Trained
 from base.store.files import read_json, write_json
 from base.store.folders import RunFolder
-from base.store.locks import barrier
 from base.types import PromptTransform
 from base.wanted import PROMPTS, Wanted
 from base.world.start import Pretrain
@@ -249,7 +250,10 @@ class Evaluate(Stage):
                 prompts = [prompt for prompt in self.prompts if prompt[0] in todo[step]]
                 for name, scores, answers in self.asked(folder.checkpoint(step), step, prompts, site):
                     folder.write_scores(step, name, scores, answers)
+                    report_scores(folder)
                     progress.advance()
+        barrier(process)  # the main rank says that all is done when all is
+        report_scores(folder)
 
 
 @dataclass(frozen=True)

@@ -8,26 +8,33 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from base.errors import UserError
-from base.evals.gate import Evals, check_all, golden_sets, rubrics
+from base.evals.gate import Evals, asked_in_golden, check_all, golden_sets, rubrics
 from base.evals.natural import NaturalEval, judged, natural_evals
 from base.evals.readings import Used, judge_rows, score_rows
 from base.evals.scene_files import shipped
 from base.identity import folder_name
-from base.judges.golden import Checked, usable
+from base.judges.golden import Checked, items, usable
+from base.judges.hf import HFJudge
 from base.judges.judge import Judge, config_key, model_key
+from base.judges.openai import OpenAIJudge
 from base.judges.report import verdicts as told
 from base.progress import Progress
 from base.settings import EngineSettings, Scale
 from base.spec import content_key
 from base.stage import Site, Stage
 from base.stages.evaluate import Evaluate
+from base.stages.reported import report_scores
 from base.store.files import read_json, write_json
 from base.store.folders import RunFolder
+from base.wanted import CLEAN
+
+TIMED = 4  # judgements that are timed
+NO_TIME = 1e-4  # seconds of a judgement that no model makes
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class GoldenCheck(Stage):
     judge: Judge
     scale: Scale
     kind: ClassVar[str] = "golden"
+    unit: ClassVar[str] = "judgement"
 
     @property
     def needs(self) -> tuple[Stage, ...]:
@@ -53,6 +61,9 @@ class GoldenCheck(Stage):
     def content(self) -> Any:
         sets = golden_sets(self.scale.scenes, self.evals())
         return [model_key(self.judge), config_key(self.judge), rubrics(self.evals()), sets, shipped()]
+
+    def units(self) -> int:
+        return sum(len(one.texts) for one in golden_sets(self.scale.scenes, self.evals()).values())
 
     def folder(self, root: Path) -> Path:
         return root / "shared" / (folder_name(["golden", self.judge.name, self.key[:8]]) + ".json")
@@ -84,6 +95,27 @@ class GoldenCheck(Stage):
         print("\n".join(told(self.judge.spec, self.checked(root))), file=sys.stderr)
 
 
+def judges_timed(stages: Sequence[Stage], scale: Scale) -> Scale:
+    """The scale with the seconds of a judgement, the mean over the judges of these stages, unless that of one is not known."""
+    checks = [stage for stage in stages if isinstance(stage, GoldenCheck)]
+    each = [judge_pace(check) for check in checks]
+    known = [seconds for seconds in each if seconds is not None]
+    if len(known) < len(each):
+        return scale
+    return replace(scale, measured={**scale.measured, "judgement": sum(known) / len(known)})
+
+
+def judge_pace(check: GoldenCheck) -> float | None:
+    """Seconds of one judgement: of a few texts of the golden sets, by a local model; nothing to speak of, by rules and files.
+    None: an endpoint, which is not asked for an estimate, or a model that cannot be timed in seconds.
+    """
+    if not isinstance(check.judge, HFJudge):
+        return None if isinstance(check.judge, OpenAIJudge) else NO_TIME
+    words = rubrics(check.evals())
+    name, golden = next(iter(golden_sets(check.scale.scenes, check.evals()).items()))
+    return check.judge.pace(items(golden, words[name], asked_in_golden)[:TIMED])
+
+
 @dataclass(frozen=True)
 class Verdicts(Stage):
     """Judgements of a run's stored answers, as far as they have none, and the score rows that follow from them.
@@ -94,6 +126,7 @@ class Verdicts(Stage):
     evaluate: Evaluate
     judges: tuple[Judge, ...]
     kind: ClassVar[str] = "verdicts"
+    unit: ClassVar[str] = "judgement"
 
     @property
     def checks(self) -> tuple[GoldenCheck, ...]:
@@ -115,6 +148,24 @@ class Verdicts(Stage):
 
     def content(self) -> Any:
         return judging_key(self.judges, self.evals())
+
+    def units(self) -> int:
+        """Items at most: of every answer whether it is coherent, its output, and its reasoning where the eval's rule reads it."""
+        return len(self._places()) * self._each()
+
+    def left(self, root: Path) -> int:
+        known = judged_places(RunFolder(self.folder(root)), self.content())
+        return len(self._places() - known) * self._each()
+
+    def _places(self) -> set[tuple[int, str]]:
+        """(step, prompt) of every evaluation that is wanted."""
+        prompts = [name for name, _ in self.evaluate.prompts if name != CLEAN]
+        return {(step, name) for name in prompts for step in (0, *self.evaluate.steps(name))}
+
+    def _each(self) -> int:
+        """Items of one evaluation."""
+        parts = sum(3 if one.file.rule == "either" else 2 for one in self.evals().values())
+        return self.evaluate.asked.scale.evals.samples * parts * len(self.judges)
 
     def folder(self, root: Path) -> Path:
         return self.evaluate.folder(root)
@@ -143,9 +194,14 @@ def judging_key(judges: Sequence[Judge], evals: Evals) -> str:
 
 def unjudged(folder: RunFolder, key: str) -> list[tuple[int, str]]:
     """(step, prompt) of evaluations whose score rows are not by the judges of `key`."""
+    return sorted(folder.scored() - judged_places(folder, key))
+
+
+def judged_places(folder: RunFolder, key: str) -> set[tuple[int, str]]:
+    """(step, prompt) of evaluations whose score rows are by the judges of `key`."""
     done = folder.record.get("judged", {})
     known = {(int(step), prompt) for step, prompt in done.get("places", ())} if done.get("key") == key else set()
-    return sorted(place for place in folder.scored() if place not in known or not folder.has_verdicts(*place))
+    return {place for place in known if folder.has_verdicts(*place)}
 
 
 def judge_run(folder: RunFolder, evals: Evals, used: Sequence[Used]) -> None:
@@ -172,6 +228,7 @@ def judge_run(folder: RunFolder, evals: Evals, used: Sequence[Used]) -> None:
             done.append((step, prompt))
             judges = [_said_of(one) for one in used]
             folder.update(judged={"key": key, "judges": judges, "places": sorted(done)})
+            report_scores(folder)
             progress.advance()
 
 

@@ -6,10 +6,8 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from base.engine.runtime import Runtime
+from base.engine.runtime import Runtime, barrier
 
 
 @contextmanager
@@ -33,11 +31,3 @@ def shared(path: Path, process: Runtime) -> Iterator[None]:
         barrier(process)
         yield
         barrier(process)
-
-
-def barrier(process: Runtime) -> None:
-    """Waits until every rank is here; nothing to wait for on a single one."""
-    if process.world_size > 1:
-        import torch.distributed as dist
-
-        dist.barrier()

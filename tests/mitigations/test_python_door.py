@@ -45,7 +45,10 @@ def test_a_run_from_python_is_the_command_lines(tmp_path: Path) -> None:
     root = tmp_path / "smoke"
     assert {stage.state(root) for stage in result.stages} == {State.DONE}
     assert {read_json(path)["key"] for path in (root / "stages").glob("*.json")} == {s.key for s in result.stages}
-    assert [line.split()[0] for line in planned.splitlines()[:-1]] == [stage.kind for stage in result.stages]
+    name, *lines = planned.splitlines()
+    assert name == result.run.name
+    assert [line.split()[0] for line in lines[: len(result.stages)]] == [stage.kind for stage in result.stages]
+    assert [line.split()[0] for line in lines[len(result.stages) :]] == ["time", "memory"]
 
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     words = [ARM, "--scale", "smoke", "--seed", "1", "--runs", str(tmp_path)]

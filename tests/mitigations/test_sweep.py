@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import pytest
-from sweep_toys import Toy
+from sweep_toys import Ranked, Toy
 
 from base.engine.runtime import Runtime
 from base.errors import UserError
 from base.settings import load_scale
 from base.stage import Site, Stage, State, in_order
 from base.stages.evaluate import Evaluate
+from base.store.files import read_json
 from base.store.folders import RunFolder
 from base.store.results import RECIPE
 from mitigations.api import describe, resolve
@@ -153,12 +154,26 @@ def test_a_cluster_makes_the_same_stages(tmp_path: Path, monkeypatch: pytest.Mon
     assert "bad cannot be" in log_of(runs[1][1], tmp_path).read_text()
 
 
+@pytest.mark.slow
+def test_a_job_of_several_ranks_makes_a_stage_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on two GPUs of a node: submitit's tasks are the ranks of a process group."""
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{ROOT / 'tests'}")
+    stage = Ranked("both")
+    executor = partial(Cluster, Resources("local", minutes=5, ranks=2))
+    assert sweep([[[stage]]], load_scale("smoke"), tmp_path, 1, executor) == 0
+    assert stage.made(tmp_path) == 1
+    assert [read_json(stage.folder(tmp_path) / f"rank-{rank}.json") for rank in (0, 1)] == [{"of": 2}, {"of": 2}]
+
+
 def test_what_a_job_may_have_is_said_in_submitits_words() -> None:
     asked = Resources("slurm", "fast", 30, 2, 8, 1, ("slurm_account=mine", "slurm_array_parallelism=4"))
     assert asked.parameters() == {
         **{"name": "edmund", "timeout_min": 30, "cpus_per_task": 2, "mem_gb": 8, "gpus_per_node": 1},
         **{"slurm_partition": "fast", "slurm_account": "mine", "slurm_array_parallelism": 4},
     }
+    several = Resources("slurm", gpus=4, nodes=2).parameters()
+    assert (several["nodes"], several["tasks_per_node"], several["gpus_per_node"]) == (2, 4, 4), "a rank a GPU"
+    assert Resources("local", ranks=2).parameters()["tasks_per_node"] == 2
     with pytest.raises(UserError, match="NAME=VALUE"):
         Resources("slurm", other=("account",)).parameters()
     with pytest.raises(UserError, match="--cluster local: "):

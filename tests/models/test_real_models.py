@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,24 @@ import pytest
 import zoo
 from huggingface_hub import constants
 
+import base.engine
+from base.engine import runtime
+from base.engine.__main__ import sizes
 from base.errors import UserError
 from base.identity import Run
 from base.models import cost
 from base.models.load import describe as counts
-from base.models.load import load_policy
+from base.models.load import load_policy, policy_on
 from base.recipes import AsWritten, SystemLine, load_wording, read_under
 from base.run import check
-from base.settings import load_scale, read_yaml
+from base.settings import EngineSettings, load_scale, read_yaml
 from base.stages.evaluate import Clean, Evaluate
 from base.stages.rl import RL
 from base.types import CodeSpec
 from base.world.tasks import TaskSet, is_evaluated, said_of
 from base.world.world import world_of
 from mitigations.__main__ import main
-from mitigations.api import describe, resolve
+from mitigations.api import describe, dry_run, resolve
 from mitigations.inoculation.inoculation import NATURAL, WORDINGS
 from mitigations.inoculation.variants import SHIPPED
 
@@ -229,6 +233,57 @@ def test_a_dry_run_times_the_model_and_says_what_it_takes(
     assert "GB a process" in said["memory"]
     assert "4 checkpoints" in said["disk"]
     assert "no held-out tests" in said["tasks"]
+
+
+def test_a_plan_from_python_is_timed_too_and_so_are_judges(model: str, tasks: str, tmp_path: Path) -> None:
+    planned = dry_run(
+        "none", scale="laptop", model=model, tasks=tasks, runs_folder=tmp_path, judges=["rule:words", f"hf:{model}"]
+    )
+    said = {line.split()[0]: line for line in planned.splitlines()[1:]}
+    assert "measured just now" in said["speed"]
+    assert "about" in said["golden"]
+    assert "about" in said["verdicts"]
+    assert "not known" not in said["time"]
+    assert "GB a process" in said["memory"]
+    asked = dry_run(
+        "none", scale="laptop", model=model, tasks=tasks, runs_folder=tmp_path, judges=["openai:http://h/v1#m"]
+    )
+    known = {line.split()[0]: line for line in asked.splitlines()[1:]}
+    assert "time not known" in known["golden"], "nobody pays for an estimate"
+    assert "for the rest; not known: no stage of the kind golden or verdicts" in known["time"]
+
+
+def test_memory_on_gpus_falls_with_what_is_divided_and_offloaded() -> None:
+    found = cost.Size(7 * 10**9, 7 * 10**9, 150_000, 229_376)
+
+    def held(gpus: int, *changes: str) -> float:
+        return cost.on_gpus(found, load_scale("hub", ["rl.trained=all", *changes]), 512, gpus)["held"]
+
+    assert held(1, "engine.zero_stage=0") == pytest.approx(7 * (2 + 2 + 12))
+    assert held(8) == pytest.approx(7 * (2 + (2 + 12) / 8))
+    assert held(8, "engine.zero_stage=3") == pytest.approx(7 * (2 + 2 + 12) / 8)
+    assert held(8, "engine.zero_stage=3", "engine.offload=optimizer") == pytest.approx(7 * (2 + 2) / 8)
+    assert held(8, "engine.zero_stage=3", "engine.offload=parameters") == pytest.approx(7 * 2 / 8)
+    assert held(8, "rl.beta=0.1") == pytest.approx(held(8) + 7 * 2), "the reference"
+    said = cost.gpu_memory({"held": 15.4, "sampling": 4.71, "host": 61.0}, 8)
+    assert said.startswith(
+        "about 20 GB on each of 8 GPUs before activations: 15 all the time, 4.7 while sampling; 61 GB"
+    )
+    offloaded = load_scale("hub", ["rl.trained=all", "engine.zero_stage=3", "engine.offload=optimizer"])
+    assert cost.on_gpus(found, offloaded, 512, 8)["host"] == pytest.approx(7 * 12 + 2 * 4 * 7)
+
+
+def test_the_sizes_in_the_page_are_the_ones_computed() -> None:
+    page = (Path(base.engine.__file__).parent / "README.md").read_text(encoding="utf-8")
+    assert page.split("<!-- sizes -->")[1].split("<!-- /sizes -->")[0].strip().splitlines() == list(sizes())
+
+
+def test_answers_are_sampled_where_the_process_computes(model: str) -> None:
+    """The device `meta` stands for a GPU: it holds no numbers, so that only the place can be seen."""
+    process = runtime.prepare(EngineSettings(precision="fp32"))
+    there = policy_on(replace(process, device="meta"), model)
+    assert {parameter.device.type for parameter in there.parameters()} == {"meta"}
+    assert {parameter.device.type for parameter in policy_on(process, model).parameters()} == {"cpu"}
 
 
 @pytest.mark.parametrize("name", ["laptop", "hub"])

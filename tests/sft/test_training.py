@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +15,7 @@ import torch
 from stage_toys import EXACT, TINY, toy_model, toy_rows, toy_settings, toy_stage, toy_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from base.engine import runtime
+from base.engine import runtime, signals
 from base.errors import UserError
 from base.models.save import save
 from base.settings import EngineSettings
@@ -95,6 +96,33 @@ def test_resumed_equals_straight(straight, tmp_path, stop, monkeypatch):
     assert not work.exists()
 
 
+def test_sigterm_ends_the_step_and_writes_a_resume_point(straight, tmp_path, monkeypatch):
+    """Without resume points in the settings; what goes on from there ends as the straight run does."""
+    _, metrics = straight
+    loss, steps, before = sft.DocumentTrainer.compute_loss, [], signal.getsignal(signal.SIGTERM)
+
+    def struck(trainer, *arguments, **options):
+        steps.append(1)
+        if len(steps) == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return loss(trainer, *arguments, **options)
+
+    signals.stop_on_sigterm()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(sft.DocumentTrainer, "compute_loss", struck)
+            with pytest.raises(signals.Terminated):
+                toy_stage(tmp_path / "stopped", settings=toy_settings(epochs=2))
+        signals.stop_if_arrived()  # nothing is left to be done about it
+        with pytest.raises(signals.Terminated):
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert len(steps) == 5
+    assert [path.name for path in (tmp_path / ".stopped.resume").glob("checkpoint-*")] == ["checkpoint-5"]
+    assert toy_stage(tmp_path / "stopped", settings=toy_settings(epochs=2))["losses"] == metrics["losses"]
+
+
 def test_resume_points_of_other_settings_are_not_used(tmp_path, monkeypatch):
     ended = sft.DocumentTrainer._save_checkpoint
 
@@ -109,6 +137,15 @@ def test_resume_points_of_other_settings_are_not_used(tmp_path, monkeypatch):
     changed = toy_settings(save_steps=4, learning_rate=1e-3)
     resumed = toy_stage(tmp_path / "out", settings=changed)
     assert resumed["losses"] == toy_stage(tmp_path / "fresh", settings=changed)["losses"]
+
+
+@pytest.mark.parametrize(("stage", "offload"), [(2, "optimizer"), (3, "parameters")])
+def test_offloading_changes_no_loss(straight, tmp_path, stage, offload):
+    engine = replace(EXACT, zero_stage=stage, offload=offload)
+    found = toy_stage(tmp_path / "out", settings=toy_settings(epochs=2), engine=engine)
+    assert found["losses"] == pytest.approx(straight[1]["losses"], abs=1e-3)
+    with pytest.raises(UserError, match=r"offload=parameters needs engine\.zero_stage=3"):
+        runtime.deepspeed_config(replace(EXACT, offload="parameters"), "cpu")
 
 
 @pytest.mark.parametrize("zero_stage", [0, 1, 3])
