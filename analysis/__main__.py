@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -26,10 +27,11 @@ from analysis import targets as held_to
 from analysis.claims import judge
 from analysis.figures import CLAIMS, FIGURES, Evidence
 from analysis.figures.figure import Drawing
-from analysis.findings import show
+from analysis.findings import show as show_claims
 from analysis.html import page
 from analysis.results import export
 from analysis.table import RESULTS, RUNS, common_settings, load, records, select, source, wall_minutes
+from analysis.tabular import text
 from base.errors import Parser, UserError, exit_code, near
 from base.store.results import is_results
 
@@ -148,19 +150,21 @@ def with_baseline(table: pd.DataFrame, results: Path) -> tuple[pd.DataFrame, str
 
 def _write(name: str, table: pd.DataFrame, folder: Path, out: Path) -> None:
     """Prints a text, and leaves it as markdown."""
-    plain, marked = (_text(name, table, folder, as_markdown) for as_markdown in (False, True))
+    said = _text(name, table, folder)
+    plain, marked = said(False), said(True)
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.md").write_text(marked + "\n", encoding="utf-8")
     print(f"\n{plain}\n\nwrote {out / name}.md")
 
 
-def _text(name: str, table: pd.DataFrame, folder: Path, as_markdown: bool) -> str:
+def _text(name: str, table: pd.DataFrame, folder: Path) -> Callable[[bool], str]:
+    """A text, computed once, as a function of whether it is printed as markdown."""
     if name == "appears":
-        return appears.appears(table, as_markdown)
+        return partial(appears.appears, table)
     if name == "mitigations":
-        return arms.overview(table, records(folder), as_markdown)
-    said = show(judge(table, CLAIMS), as_markdown) if name == "claims" else held_to.targets(table, as_markdown)
-    return "\n\n".join(filter(None, [said, common_settings(table)]))
+        return partial(arms.show, *arms.overview_rows(table, records(folder)))
+    show = partial(show_claims, judge(table, CLAIMS)) if name == "claims" else partial(text, held_to.target_rows(table))
+    return lambda as_markdown: "\n\n".join(filter(None, [show(as_markdown), common_settings(table)]))
 
 
 def listing() -> str:

@@ -43,9 +43,8 @@ def listed(conditions: Sequence[Condition]) -> list[tuple[str, list[tuple[Condit
     return [(name, list(pairs)) for name, pairs in groupby(sorted(pairs, key=place), lambda pair: pair[0].family)]
 
 
-def overview(table: pd.DataFrame, records: Mapping[str, Mapping[str, Any]], as_markdown: bool = False) -> str:
-    """One line per arm under the heading of its family; `records`: of its runs (run.json), for wall time and failures."""
-    families, notes = overview_rows(table, records)
+def show(families: Mapping[str, Sequence[Row]], notes: Sequence[str], as_markdown: bool = False) -> str:
+    """What `overview_rows` found: one line per arm under the heading of its family."""
     lines: list[Row] = []
     for heading, made in families.items():
         title = f"**{heading}**" if as_markdown else heading.upper()
@@ -57,7 +56,7 @@ def overview(table: pd.DataFrame, records: Mapping[str, Mapping[str, Any]], as_m
 def overview_rows(
     table: pd.DataFrame, records: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, list[Row]], list[str]]:
-    """(heading -> a row per arm, notes)."""
+    """(heading of a family -> a row per arm, notes); `records`: of its runs (run.json), for wall time and failures."""
     table, notes = finished(table)
     minutes = wall_minutes(records)
     failed = [f"{name} failed: {r.get('error')}" for name, r in records.items() if r.get("status") == "failed"]

@@ -23,7 +23,6 @@ from analysis.conditions import (
 from analysis.figures import CLAIMS, law
 from analysis.stats import Seed, final, over_steps
 from analysis.table import finished, measures
-from analysis.tabular import text
 
 LINES = (PLEASE_HACK, HACKING_OKAY, DONT_HACK, HACKING_IS_MISALIGNED, MENTION)
 SETTLED = ("A1 hacking", "A2 misalignment", "A3 character", "B1 hacking okay", "B2 please hack")
@@ -148,8 +147,3 @@ def _row(target: str, measured: str, met: bool, by_seed: str = "") -> Row:
     """`measured` is `-` where it is missing, and then nothing is met or missed."""
     said = "-" if measured == "-" else "met" if met else "missed"
     return {"target": target, "measured": measured, "by seed": by_seed, "": said}
-
-
-def targets(table: pd.DataFrame, as_markdown: bool = False) -> str:
-    """The targets as a table; shares from 0 to 1, final values are means over the last three checkpoints."""
-    return text(target_rows(table), as_markdown)

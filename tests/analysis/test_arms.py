@@ -6,7 +6,7 @@ from synthetic_results import ARMS, table
 
 import mitigations
 from analysis import labels
-from analysis.arms import gates, listed, overview
+from analysis.arms import gates, listed, overview_rows, show
 from analysis.conditions import BASELINE, TWIN, found, of, on
 from analysis.figures import draw
 from analysis.figures.fig05_wordings import wordings
@@ -109,7 +109,7 @@ def test_overview_numbers_are_the_statistics(long: pd.DataFrame) -> None:
         f"{PM}-main-1-s1": {"seconds": {"rl": 120, "evaluate": 60}},
         "late": {"status": "failed", "error": "UserError: it did not fire"},
     }
-    text = overview(long, records)
+    text = show(*overview_rows(long, records))
     cells = {line.split("  ")[1]: line for line in text.splitlines() if line.startswith("  ")}
     values = measures(long)
 
@@ -131,7 +131,7 @@ def test_overview_numbers_are_the_statistics(long: pd.DataFrame) -> None:
     assert cells[pm.label].split()[-4:] == ["2", "/", "2", "passed"]
     assert cells[of(STACKED).label].split()[-4:] == ["2", "/", "0", "passed"]
     assert "late failed: UserError: it did not fire" in text
-    marked = overview(long, records, as_markdown=True)
+    marked = show(*overview_rows(long, records), as_markdown=True)
     assert "| **stacked**" in marked
     assert f"| {of(STACKED).label}" in marked
 
