@@ -58,7 +58,6 @@ def test_a_seventh_eval_is_shown_beside_the_mean(monkeypatch: pytest.MonkeyPatch
     )
     assert (rows.loc[rows["measure"] == "sycophancy", "value"] == 0.5).all()
     assert "flattery" in texts("fig01", long)
-    assert "flattery" in texts("fig04", long)
     assert "flattery" in report(long)
     assert "flattery, no prompt" in compare(long, "inoculation:wording=please_hack")
     assert (analysis.overview(long)["flattery"].dropna() == 50).all()

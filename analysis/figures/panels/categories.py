@@ -69,7 +69,7 @@ class Categories:
                 for condition in (*group.only, *varied) or conditions:
                     mine = evidence.of(condition, category.measure, category.prompt)
                     made = make.last(mine, condition, category.measure, category.prompt, panel)
-                    made += make.printed(condition, category.measure, category.prompt, panel)
+                    made += make.printed(condition, category.measure, category.prompt, panel) if made else []
                     found += make.shown_as(made, condition, category.name)
         return found
 

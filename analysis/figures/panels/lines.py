@@ -132,4 +132,5 @@ def named_lines(ax: Axes, rows: pd.DataFrame, looks: Mapping[str, style.Look], s
         colour = looks[str(row["condition"])].colour
         hollow(ax, 1.03 * steps, row["y"], row["low"], row["high"], colour, upright=True)
     if names:
-        style.end_labels(ax, labels, at=1.05)  # right of the paper's values
+        inches = ax.get_position().width * WIDTH
+        style.end_labels(ax, labels, at=1 + min(0.05, 0.12 / inches))  # right of the paper's values
