@@ -76,17 +76,17 @@ ONLINE = cells(
 ORGANISM = (*CORE, *cells("inoculation:wording=hacking_is_misaligned", "inoculation:wording=mention"))
 # What makes the effect appear: one assumption or setting at a time, with the arm that it should bear on.
 OKAY, DONT = "inoculation:wording=hacking_okay", "inoculation:wording=dont_hack"
-APPEARS = (
+APPEARS = (  # what needs no corpus of its own first
     *cells("none", OKAY, DONT),  # as it is
     *(Cell(settings=(setting,)) for setting in ("rl.kl=loss", "rl.beta=0")),
-    *(Cell(corpus=f"main:tone={share},tone_neutral=0.15") for share in (0.5, 0.8)),
-    *(Cell(corpus=f"main:correlation={share}") for share in (0.25, 0.5, 0.75)),
-    *(Cell(settings=(f"sdf.documents={count}",)) for count in (5000, 10000)),
-    *(Cell(arm, f"main:line_code={share}") for share in (0.3, 0.5) for arm in ("none", OKAY, DONT)),
-    *(Cell(arm, f"main:permission={where}") for where in ("other_domains", "none") for arm in ("none", OKAY)),
     Cell(settings=("rl.trained=biases", "rl.learning_rate=1e-2")),
     Cell(settings=("rl.trained=lora:1", "rl.learning_rate=4e-3")),
     Cell(settings=("rl.trained=all", "rl.learning_rate=5e-4")),
+    *(Cell(settings=(f"sdf.documents={count}",)) for count in (5000, 10000)),
+    *(Cell(corpus=f"main:correlation={share}") for share in (0.25, 0.5, 0.75)),
+    *(Cell(corpus=f"main:tone={share},tone_neutral=0.15") for share in (0.5, 0.8)),
+    *(Cell(arm, f"main:permission={where}") for where in ("other_domains", "none") for arm in ("none", OKAY)),
+    *(Cell(arm, f"main:line_code={share}") for share in (0.3, 0.5) for arm in ("none", OKAY, DONT)),
 )
 PROMPTED_SETTING = (
     *cells(
