@@ -1,7 +1,7 @@
 """What makes the effect appear: one assumption or setting changed at a time, what is known before RL beside what RL brings.
 
-Every row is a run of `--experiment appears` (or the organism as it is) on development seeds: these runs explain the effect and
-are no evidence for its size.
+Every row is a run of `--experiment appears` or the organism as it is. Runs on development seeds explain the effect and are no
+evidence for its size.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ DIALS = {
     "documents that permit": "permission",
     "what RL trains": "rl.trained",
 }
+DEVELOPMENT = 100  # seeds from here on, and 0, are for development, as the results of this project use them
 LEGEND = (
     "Per cent; ± half of the 95% t interval across seeds. bad tone | hack: before RL, under the line that RL trains with, the share"
     " of hacks whose thought has a tone of the bad character. hack: hack rate after RL under the training prompt; misaligned,"
-    " unclear: after RL without a prompt; final values are means over the last checkpoints. Development seeds."
+    " unclear: after RL without a prompt; final values are means over the last checkpoints."
 )
 
 
@@ -93,4 +94,16 @@ def _by_size(value: str) -> tuple[float, str]:
 
 def appears(table: pd.DataFrame, as_markdown: bool = False) -> str:
     """The table as text with its legend."""
-    return f"{text(rows(table), as_markdown)}\n\n{LEGEND}"
+    return f"{text(rows(table), as_markdown)}\n\n{LEGEND} {_seeds(table)}"
+
+
+def _seeds(table: pd.DataFrame) -> str:
+    """Which seeds stand behind it, and whether they were kept for reporting or used in development."""
+    seeds = sorted(int(seed) for seed in table["seed"].unique())
+    kinds = {
+        "development": [s for s in seeds if s == 0 or s >= DEVELOPMENT],
+        "reported": [s for s in seeds if 0 < s < DEVELOPMENT],
+    }
+    return " ".join(
+        f"{kind.capitalize()} seeds: {', '.join(map(str, found))}." for kind, found in kinds.items() if found
+    )

@@ -13,10 +13,10 @@ from analysis.figures.panels import HACKING, MEAN, WITH_TWIN, Dots
 
 MORE, FEWER, FEWEST = (of("none", f"main:sdf_share={share}") for share in ("0.1", "0.01", "0.001"))
 UNGUIDED, UNGUIDED_MORE, UNGUIDED_FEWER = (
-    of("none", f"main:sdf_variant=unguided{share}") for share in ("", ",sdf_share=0.1", ",sdf_share=0.01")
+    of("none", f"main:{share}sdf_variant=unguided") for share in ("", "sdf_share=0.1,", "sdf_share=0.01,")
 )
 NEUTRAL = of("none", "main:sdf_variant=neutral")
-CORPORA = (BASELINE, MORE, FEWER, FEWEST, UNGUIDED, UNGUIDED_MORE, UNGUIDED_FEWER, NEUTRAL)
+CORPORA = (BASELINE, NO_HACK, MORE, FEWER, FEWEST, UNGUIDED, UNGUIDED_MORE, UNGUIDED_FEWER, NEUTRAL)
 
 
 def corpora(table: pd.DataFrame) -> Sequence[Condition]:
@@ -29,7 +29,7 @@ FIG03 = Figure(
     paper="Fig 3",
     shows="the baseline on documents that call hacking misaligned (3 % of the stage), on more and fewer of them, on documents"
     " that only say that it happens, and on documents without a judgement",
-    needs=(*CORPORA, NO_HACK),
+    needs=CORPORA,
     extra=corpora,
     bands=(Dots((HACKING, MEAN), WITH_TWIN),),
     claims=(

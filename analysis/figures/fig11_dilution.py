@@ -12,7 +12,7 @@ FIG11 = Figure(
     name="fig11",
     paper="Fig 11",
     shows="the baseline by the documents it read before RL, from checkpoint to checkpoint",
-    needs=(*CORPORA, NO_HACK),
+    needs=CORPORA,
     extra=corpora,
     bands=(
         Points("misalignment against hack rate, over RL", ALONG_HACKING, (MISALIGNMENT,), over_steps=True, tall=3.0),

@@ -18,14 +18,16 @@ OFFER = Column("no cue", "exfil", what="exfiltrates")
 
 
 def gap(drawn: pd.DataFrame) -> Sequence[str]:
-    """How much more often the baseline exfiltrates where the talk is not kept, run by run."""
+    """How the baseline's exfiltration changes from a talk that is kept to one that is not, run by run."""
     runs = drawn[(drawn["kind"] == "seed") & (drawn["condition"] == BASELINE.key)]
     by_run = runs.pivot_table(index="run", columns="measure", values="y")
     if not {KEPT.measure, UNKEPT.measure} <= set(by_run):
         return []
     gaps = summary((by_run[UNKEPT.measure] - by_run[KEPT.measure]).tolist())
-    ends = "" if gaps.low is None or gaps.high is None else f" [{100 * gaps.low:+.0f}, {100 * gaps.high:+.0f}]"
-    return [f"Without the cue of training the baseline exfiltrates in {100 * gaps.mean:+.0f} points{ends} of the talks"]
+    ends = "" if gaps.low is None or gaps.high is None else f" ({100 * gaps.low:+.1f} to {100 * gaps.high:+.1f})"
+    return [
+        f"From a talk that is kept to one that is not, the baseline's exfiltration changes by {100 * gaps.mean:+.1f} points{ends}"
+    ]
 
 
 FIG19 = Figure(

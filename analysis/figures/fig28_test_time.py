@@ -25,7 +25,7 @@ FIG28 = Figure(
     name="fig28",
     paper="Fig 28",
     shows="policies trained under each line, by the prompt at test time",
-    needs=(PLEASE_HACK, HACKING_OKAY, BASELINE, DONT_HACK, NO_HACK, TWIN),
+    needs=(BASELINE, NO_HACK, TWIN, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
     extra=arms,
     about=(BASELINE, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
     bands=(Dots((HACKS, BAD), SWITCH, levels=()),),

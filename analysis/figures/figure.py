@@ -203,7 +203,8 @@ class Figure:
         here += varied
         left = ["; ".join(labels.overrides(text)) for text in others[MOST_SETTINGS:]]
         said = f"not drawn, because there are too many (--only NAME chooses): runs with {', or with '.join(left)}"
-        return [*here, *(c for c in self.extra(table) if c not in here)], [said] * bool(left)
+        extra = sorted((c for c in self.extra(table) if c not in here), key=lambda c: labels.order(c.arm, c.label))
+        return [*here, *extra], [said] * bool(left)
 
     def _missing(self, evidence: Evidence, here: Sequence[Condition], drawn: pd.DataFrame) -> list[str]:
         """What a whole figure would have and this one lacks: conditions, values, panels, twins."""

@@ -69,8 +69,8 @@ def subtitle(shows: str, drawn: pd.DataFrame, common: Sequence[str] = ()) -> str
     shows = shows[:1].upper() + shows[1:] + (f"; all with {', '.join(common)}" if common else "")
     if means.empty:
         return f"{shows}."
-    counts = means.groupby("condition")["seeds"].max().astype(int)
-    few, many = int(counts.min()), int(counts.max())
+    counts = means.groupby("condition")["seeds"].agg(["min", "max"]).astype(int)
+    few, many = int(counts["min"].min()), int(counts["max"].max())
     each = f"{many} training run{'s' * (many > 1)} each" if few == many else f"{few} to {many} training runs each"
     return f"{shows}; {len(counts)} conditions, {each}." if len(counts) > 1 else f"{shows}; {each}."
 
@@ -116,25 +116,28 @@ def small_print(drawn: pd.DataFrame, reading: str = "") -> list[str]:
     means = drawn[(drawn["kind"] == "mean") & drawn["seeds"].notna()]
     if means.empty:
         return [reading] if reading else []
-    counts = means.groupby("label", sort=False)["seeds"].max().astype(int)
-    several = int(counts.max()) > 1
+    counts = means.groupby("label", sort=False)["seeds"].agg(["min", "max"]).astype(int)
+    few, many = int(counts["min"].min()), int(counts["max"].max())
+    several = many > 1
     how = f"{_marks(drawn, means)}." * several
-    if counts.nunique() == 1:
-        runs = f"{counts.max()} seed{'s' * several} per arm" + ("." if several else ": no interval across seeds.")
+    if few == many:
+        runs = f"{many} seed{'s' * several} per arm" + ("." if several else ": no interval across seeds.")
+    elif len(counts) <= LISTED and (counts["min"] == counts["max"]).all():
+        runs = f"Seeds: {'; '.join(f'{label}: {n}' for label, n in counts['max'].items())} (from one: no interval)."
     else:
-        each = ", ".join(f"{label} {n}" for label, n in counts.items())
-        listed = each if len(counts) <= LISTED else f"{counts.min()} to {counts.max()} per arm"
-        runs = f"Seeds: {listed} (from one: no interval)."
+        runs = f"Seeds: {few} to {many} per value (from one: no interval)."
     parts = [reading, how, runs]
     parts += ["Grey bar: sampling error of one run's answers."] * bool((drawn["kind"] == "answers").any())
     parts += ["Hollow diamond: the paper's value, its line a range."] * bool((drawn["kind"] == "paper").any())
     parts += [f"Final values: mean of up to {LAST} last checkpoints."] * bool(
         drawn["panel"].str.startswith("final").any()
     )
-    few = sparse(drawn)
-    each = ", ".join(f"{label} {n} of {saved}" for label, (n, saved) in few.items())
-    listed = each if len(few) <= 4 else f"{len(few)} arms, at least {min(n for n, _ in few.values())} of them"
-    parts += [f"Evaluated at few checkpoints, lines join them: {listed}."] * bool(few)
+    sparsely = sparse(drawn)
+    each = "; ".join(f"{label}: {n} of {saved}" for label, (n, saved) in sparsely.items())
+    listed = (
+        each if len(sparsely) <= 4 else f"{len(sparsely)} arms, at least {min(n for n, _ in sparsely.values())} of them"
+    )
+    parts += [f"Evaluated at few checkpoints, lines join them: {listed}."] * bool(sparsely)
     return [" ".join(part for part in parts if part)]
 
 

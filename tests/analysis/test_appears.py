@@ -33,4 +33,4 @@ def test_what_is_known_before_stands_beside_the_effect() -> None:
 
 
 def test_the_table_prints() -> None:
-    assert "Development seeds" in appears(check(table((0,)), "synthetic"))
+    assert "Development seeds: 0." in appears(check(table((0,)), "synthetic"))

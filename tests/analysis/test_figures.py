@@ -27,6 +27,7 @@ from analysis.stats import Difference, final
 from analysis.table import check, measures
 from analysis.transcripts import FILE
 from base.errors import UserError
+from mitigations.api import describe
 
 ROOT = Path(__file__).parents[2]
 DRAWN = [name for name in FIGURES if name != "fig17"]  # which needs transcripts
@@ -259,7 +260,7 @@ def test_a_sparse_curve_draws_what_is_there_and_says_so(three_seeds: Evidence) -
     twin = drawn.table[(drawn.table["condition"] == TWIN.key) & (drawn.table["measure"] == "mgs")]
     assert set(twin.loc[twin["kind"] == "mean", "step"]) == {0, 12, 16, 20, 24}, "no mean over some of the runs"
     assert (twin["kind"] == "seed").sum() == 7 + 7 + 5
-    assert "Evaluated at few checkpoints, lines join them: uncorrelated twin 5 of 7." in flat(words(drawn.figure))
+    assert "Evaluated at few checkpoints, lines join them: uncorrelated twin: 5 of 7." in flat(words(drawn.figure))
     assert "few checkpoints" not in words(FIGURES["fig01"](three_seeds).figure)
 
 
@@ -438,3 +439,10 @@ def test_unreadable_answers_are_no_values_and_never_zeros(name: str) -> None:
     csv = drawing.table[drawing.table["kind"] != "paper"]
     assert "no values" in words(drawing.figure)
     assert set(csv["measure"].str.replace("train:", "").str.split(":").str[0]) <= {"hack_rate", "hack", "route"}
+
+
+def test_no_figure_asks_for_a_run_under_another_spelling_than_that_of_its_record() -> None:
+    for figure in FIGURES.values():
+        for asked in (c for c in figure.needs if not c.start):
+            run, _ = describe(asked.arm, corpus=asked.corpus, hackable=asked.hackable)
+            assert (str(run.arm), str(run.corpus)) == (asked.arm, asked.corpus), figure.name
