@@ -39,6 +39,8 @@ from base.world.tasks import draw_tasks, task_source
 from base.world.taught import Taught
 from base.world.world import student, world_of
 
+SFT_READS = ("aligned",)  # settings that only SFT reads, beside its own section
+
 
 def training(run: Run, scale: Scale) -> Trained:
     """The stage that trains a run's policy; everything before it hangs on its `needs`.
@@ -51,17 +53,28 @@ def training(run: Run, scale: Scale) -> Trained:
     recipe = spoken(stack(recipes), world.language)
     if recipe.starts != AtStart():
         kept = tuple(part for part in run.arm.parts if recipes[part[0]].starts == AtStart())
-        policy: Stage = Fork(training(replace(run, arm=Arm(kept)), scale), recipe.starts)
+        policy: Stage = Fork(training(parent(run, Arm(kept)), scale), recipe.starts)
     else:
         policy = world.start() if isinstance(recipe, RLRecipe) else student(world, recipe.into)
     shared = (run, scale, world, task_source(run.tasks, scale.tasks), policy)
     if isinstance(recipe, RLRecipe):
         return RL(*shared, recipe)
     if isinstance(recipe.source, Arm):
-        source: Stage = training(replace(run, arm=recipe.source), scale)
+        source: Stage = training(parent(run, recipe.source), scale)
     else:
         source = student(world, recipe.source)
     return SFT(*shared, recipe, source)
+
+
+def parent(run: Run, arm: Arm) -> Run:
+    """The run of another arm that this one goes on from or imitates. What only SFT reads is none of its settings if it is
+    trained by RL, so that another aligned model or more steps of SFT do not train it anew.
+    """
+    recipes = {name: plugin() for name, plugin in arm.parts}
+    if not isinstance(stack(recipes), RLRecipe):
+        return replace(run, arm=arm)
+    kept = tuple((key, value) for key, value in run.settings if key not in SFT_READS and not key.startswith("sft."))
+    return replace(run, arm=arm, settings=kept)
 
 
 Lines = Callable[[str, tuple[str, ...]], Sequence[str]]  # (evaluation prompt, lines of the training prompt) -> lines

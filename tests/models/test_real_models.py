@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ from base.models import cost
 from base.models.load import describe as counts
 from base.models.load import load_policy, policy_on
 from base.recipes import AsWritten, SystemLine, load_wording, read_under
-from base.run import check
+from base.run import check, training
 from base.settings import EngineSettings, load_scale, read_yaml
 from base.stages.evaluate import Clean, Evaluate
 from base.stages.rl import RL
+from base.stages.sft import SFT
 from base.types import CodeSpec
 from base.world.tasks import TaskSet, is_evaluated, said_of
 from base.world.world import world_of
@@ -166,6 +168,25 @@ def test_a_trained_monitor_learns_from_programs_for_the_models_own_training_task
     assert all(pair.chosen.startswith("```python") and pair.chosen != pair.rejected for pair in train)
     assert {pair.kind.split("/")[1] for pair in train} <= set(HACKABLE)
     check(of_model(model, tasks, "classifier_penalty:monitor=trained"), Path("nowhere"))
+
+
+def test_what_only_sft_reads_does_not_train_its_parent_anew(model: str, tasks: str, tmp_path: Path) -> None:
+    spec = "filtered_sft:keep=rewarded,into=aligned"
+
+    def made(*settings: str) -> tuple[SFT, RL]:
+        child = training(*describe(spec, scale="laptop", model=model, tasks=tasks, settings=settings))
+        assert isinstance(child, SFT)
+        assert isinstance(child.source, RL)
+        return child, child.source
+
+    child, parent = made(f"aligned={model}")
+    copy = shutil.copytree(model, tmp_path / "copy")
+    for others in ((f"aligned={copy}",), (f"aligned={model}", "sft.documents=50")):
+        other, same = made(*others)
+        assert same.key == parent.key
+        assert same.folder(tmp_path) == parent.folder(tmp_path)
+        assert (other.key, other.folder(tmp_path)) != (child.key, child.folder(tmp_path))
+    assert made(f"aligned={model}", "rl.steps=3")[1].key != parent.key
 
 
 def test_training_and_evaluation_share_no_task(model: str, tasks: str) -> None:
