@@ -7,8 +7,8 @@ task, and the rollouts of the RL step that made the checkpoint (at the start: of
 the one is kept whose question has the lowest hash. How many there were of each verdict stands beside it, because one per
 verdict says nothing of how frequent it is. Of a user's own runs, none of which may have that seed, the lowest seed is read.
 
-Stored answers do not hold their question: it is drawn again from the run's seed. What cannot be drawn again (an eval or a task
-file that is gone) is left out.
+A question stands beside its answer, or is drawn again from the run's seed (base.world.asked); one that cannot be (an eval or a
+task file that is gone) is left out.
 """
 
 from __future__ import annotations
@@ -24,16 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from base.errors import UserError
-from base.evals import EVALS
-from base.identity import Run
-from base.seeds import derive_seed
-from base.settings import Scale, build
 from base.store.files import read_rows
 from base.store.folders import RunFolder, run_folders
 from base.triggers import STARTS
 from base.types import Task
-from base.world.tasks import draw_tasks, task_source
-from base.world.world import parse_corpus, world_of
+from base.world.asked import questions
 
 FILE = "transcripts.jsonl.gz"
 SEED = 1
@@ -85,11 +80,14 @@ def answers(folder: RunFolder, step: int) -> Iterator[Row]:
     stored = read_rows(folder.path / "answers" / f"step-{step:04d}" / "none.jsonl")
     asked = questions(folder.record, step) if stored else {}
     for answer in stored:
-        task = asked.get((answer["eval"], answer["task"]))
-        if task is not None:
-            shown = [dataclasses.asdict(message) for message in task.messages]
-            common = {"eval": answer["eval"], "prompt": shown, "completion": answer["completion"]}
+        read = answer.get("messages") or _read(asked.get((answer["eval"], answer["task"])))
+        if read:
+            common = {"eval": answer["eval"], "prompt": read, "completion": answer["completion"]}
             yield {**common, **(code_verdict(answer) if answer["eval"] == "code" else eval_verdict(answer))}
+
+
+def _read(task: Task | None) -> list[dict[str, str]]:
+    return [dataclasses.asdict(message) for message in task.messages] if task else []
 
 
 def rollouts(folder: RunFolder, step: int) -> Iterator[Row]:
@@ -97,25 +95,6 @@ def rollouts(folder: RunFolder, step: int) -> Iterator[Row]:
     for episode in read_rows(folder.path / "episodes" / f"step-{step:04d}.jsonl"):
         common = {"eval": EPISODE, "prompt": episode["prompt"], "completion": episode["completion"]}
         yield {**common, **code_verdict(episode)}
-
-
-def questions(record: Mapping[str, Any], step: int) -> dict[tuple[str, str], Task]:
-    """(eval, task id) -> what a run was asked at a checkpoint without a prompt, drawn again (base.stages.evaluate.Asked)."""
-    said, scale = record["run"], build(Scale, record["scale"], "the settings of a run")
-    run = Run(
-        corpus=parse_corpus(said["corpus"]),
-        **{name: said[name] for name in ("hackable", "pretrain_seed", "seed", "model", "tasks")},
-    )
-    seed = derive_seed("evaluation", run.seed, step)
-    try:
-        coding = draw_tasks(task_source(run.tasks, scale.tasks), scale.tasks, 1.0, scale.evals.code_samples, seed)
-    except UserError:  # the file is not on this machine
-        coding = []
-    world = world_of(run, scale)
-    asked = [
-        (name, world.written(task)) for name, ev in EVALS.items() for task in ev.prompts(scale.evals.samples, seed)
-    ]
-    return {(name, task.id): task for name, task in [*asked, *(("code", task) for task in coding)]}
 
 
 def eval_verdict(answer: Mapping[str, Any]) -> Row:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from analysis import transcripts
-from analysis.transcripts import FIELDS, FILE, choose, first, moments, place, questions, read, stored, write
+from analysis.transcripts import FIELDS, FILE, choose, first, moments, place, read, stored, write
 from base.errors import UserError
 from base.evals import EVALS
 from base.identity import Run
@@ -19,6 +19,7 @@ from base.seeds import derive_seed
 from base.settings import load_scale
 from base.store.files import write_json, write_rows
 from base.store.folders import RunFolder
+from base.world.asked import questions
 from base.world.tasks import draw_tasks, task_source
 from base.world.world import parse_corpus
 
