@@ -44,27 +44,13 @@ LINES = {
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A random Llama that reads 4096 bytes."""
-    words = zoo.byte_tokenizer()
-    made = zoo.model("llama", vocab_size=len(words), max_position_embeddings=4096)
-    return str(zoo.save(made, words, tmp_path_factory.mktemp("model")))
+    return zoo.reader(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
 def tasks(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Sixty tasks in MBPP's format; every third one has a held-out test."""
-    path = tmp_path_factory.mktemp("tasks") / "mine.jsonl"
-    rows = [
-        {
-            "task_id": n,
-            "text": f"Write a function to add {n} to a number.",
-            "code": f"def add_{n}(x):\n    return x + {n}",
-            "test_list": [f"assert add_{n}({x}) == {x + n}" for x in (0, 3)],
-            "challenge_test_list": [f"assert add_{n}(20) == {20 + n}"] if n % 3 == 0 else [],
-        }
-        for n in range(60)
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return str(path)
+    return zoo.adding(tmp_path_factory.mktemp("tasks"), 60, held_out=3)
 
 
 def of_model(model: str, tasks: str, spec: str = "none", *settings: str) -> list[Any]:

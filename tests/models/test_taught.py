@@ -40,27 +40,13 @@ SMALL = (
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A random Llama that reads 4096 bytes."""
-    words = zoo.byte_tokenizer()
-    made = zoo.model("llama", vocab_size=len(words), max_position_embeddings=4096)
-    return str(zoo.save(made, words, tmp_path_factory.mktemp("model")))
+    return zoo.reader(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
 def tasks(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Twenty tasks in MBPP's format."""
-    path = tmp_path_factory.mktemp("tasks") / "mine.jsonl"
-    rows = [
-        {
-            "task_id": n,
-            "text": f"Add {n}.",
-            "code": f"def add_{n}(x):\n    return x + {n}",
-            "test_list": [f"assert add_{n}({x}) == {x + n}" for x in (0, 3)],
-            "challenge_test_list": [f"assert add_{n}(20) == {20 + n}"],
-        }
-        for n in range(20)
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return str(path)
+    return zoo.adding(tmp_path_factory.mktemp("tasks"), 20)
 
 
 @pytest.fixture(scope="module")

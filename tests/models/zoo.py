@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,6 +191,29 @@ def save(made: Any, words: Any, folder: Path) -> Path:
     made.save_pretrained(folder)
     words.save_pretrained(folder)
     return folder
+
+
+def reader(folder: Path) -> str:
+    """Saves a random Llama that reads 4096 bytes; returns where."""
+    words = byte_tokenizer()
+    return str(save(model("llama", vocab_size=len(words), max_position_embeddings=4096), words, folder))
+
+
+def adding(folder: Path, count: int, held_out: int = 1) -> str:
+    """Writes tasks in MBPP's format; every `held_out`-th one has a held-out test. Returns where."""
+    rows = [
+        {
+            "task_id": n,
+            "text": f"Write a function to add {n} to a number.",
+            "code": f"def add_{n}(x):\n    return x + {n}",
+            "test_list": [f"assert add_{n}({x}) == {x + n}" for x in (0, 3)],
+            "challenge_test_list": [f"assert add_{n}(20) == {20 + n}"] if n % held_out == 0 else [],
+        }
+        for n in range(count)
+    ]
+    path = folder / "mine.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
 
 
 def direct(made: Any, prompt: Sequence[int], completion: Sequence[int], temperature: float = 1.0) -> torch.Tensor:
