@@ -94,16 +94,15 @@ def _by_size(value: str) -> tuple[float, str]:
 
 def appears(table: pd.DataFrame, as_markdown: bool = False) -> str:
     """The table as text with its legend."""
-    return f"{text(rows(table), as_markdown)}\n\n{LEGEND} {_seeds(table)}"
+    return f"{text(rows(table), as_markdown)}\n\n{legend(table)}"
 
 
-def _seeds(table: pd.DataFrame) -> str:
-    """Which seeds stand behind it, and whether they were kept for reporting or used in development."""
+def legend(table: pd.DataFrame) -> str:
+    """How to read the table, and which seeds stand behind it: kept for reporting, or used in development."""
     seeds = sorted(int(seed) for seed in table["seed"].unique())
     kinds = {
         "development": [s for s in seeds if s == 0 or s >= DEVELOPMENT],
         "reported": [s for s in seeds if 0 < s < DEVELOPMENT],
     }
-    return " ".join(
-        f"{kind.capitalize()} seeds: {', '.join(map(str, found))}." for kind, found in kinds.items() if found
-    )
+    said = [f"{kind.capitalize()} seeds: {', '.join(map(str, found))}." for kind, found in kinds.items() if found]
+    return " ".join([LEGEND, *said])

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis import appears
 from analysis.arms import overview_rows
 from analysis.claims import Finding, judge
 from analysis.conditions import BASELINE, NO_HACK, PRE_RL, TWIN, Condition
@@ -42,10 +43,12 @@ SHORT = {  # of the mitigations: a column and its name in the overview
 
 @dataclass(frozen=True)
 class Shown:
-    """Results as the parts read them: the long table (base.store.table), and the record of every run."""
+    """Results as the parts read them: the long table (base.store.table), the record of every run, and the long table of the runs
+    that say what makes the effect appear (development seeds)."""
 
     table: pd.DataFrame
     records: Mapping[str, Mapping[str, Any]]
+    appears: pd.DataFrame
 
     @cached_property
     def findings(self) -> list[Finding]:
@@ -54,12 +57,14 @@ class Shown:
 
 
 def write(results: Path, root: Path = ROOT) -> str:
-    """Puts the tables made from a folder of results into the documents below `root`; says what it did.
+    """Puts the tables made from a folder of results, and from `appears` beside it, into the documents below `root`; says what
+    it did.
 
     Raises:
         UserError: the results cannot be read, or a document lacks the marks of a table.
     """
-    shown = Shown(select(load(results)), records(results))
+    table, beside = select(load(results)), results.parent / "appears"
+    shown = Shown(table, records(results), select(load(beside)) if beside.is_dir() else table)
     said = []
     for name, parts in DOCUMENTS.items():
         file = root / name
@@ -166,6 +171,12 @@ def mitigations_part(shown: Shown) -> str:
     return compact(rows)
 
 
+def appears_part(shown: Shown) -> str:
+    """A row for each assumption or setting that was changed, with how to read it."""
+    rows = [{name: cell(value) for name, value in row.items()} for row in appears.rows(shown.appears)]
+    return "\n\n".join([compact(rows), appears.legend(shown.appears)])
+
+
 def compact(rows: Sequence[Row]) -> str:
     """Rows of text as a markdown table without padding."""
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
@@ -178,9 +189,10 @@ PARTS: dict[str, Callable[[Shown], str]] = {
     "claims": claims_part,
     "targets": targets_part,
     "mitigations": mitigations_part,
+    "appears": appears_part,
 }
 DOCUMENTS = {
-    "README.md": ("headlines",),
+    "README.md": ("headlines", "appears"),
     "results/README.md": ("arms", "claims", "targets"),
     "mitigations/README.md": ("mitigations",),
 }

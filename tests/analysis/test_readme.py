@@ -10,8 +10,8 @@ from analysis.__main__ import main
 from analysis.table import check, load, records
 from base.errors import UserError
 
-SHOWN = readme.Shown(check(table((0, 1)), "synthetic"), {})
-RESULTS = Path("results/tiny")
+SHOWN = readme.Shown(check(table((0, 1)), "synthetic"), {}, check(table((0,)), "synthetic"))
+RESULTS, APPEARS = Path("results/tiny"), Path("results/appears")
 
 
 def marks(parts: tuple[str, ...]) -> str:
@@ -19,7 +19,7 @@ def marks(parts: tuple[str, ...]) -> str:
 
 
 def test_the_documents_agree_with_the_shipped_results() -> None:
-    shown = readme.Shown(load(RESULTS), records(RESULTS))
+    shown = readme.Shown(load(RESULTS), records(RESULTS), load(APPEARS))
     for name, parts in readme.DOCUMENTS.items():
         text = (readme.ROOT / name).read_text(encoding="utf-8")
         assert readme.filled(text, shown, parts) == text, f"write {name} anew: python -m analysis readme"
