@@ -17,6 +17,7 @@ import mitigations
 from analysis import labels
 from analysis.conditions import PRE_RL, Condition, found, of, pre_rl
 from analysis.evals import KINDS, beside, counted
+from analysis.settings import of_arm
 from analysis.stats import LAST, Summary, difference, final, summary, units
 from analysis.table import finished, measures
 from analysis.tabular import Row, cell, text
@@ -143,7 +144,7 @@ def _sides(table: pd.DataFrame, arm: str, corpus: str, hackable: float) -> tuple
     if len(settings) > 1 and settings[0]:
         raise UserError(f"'{arm}' was run with different settings ({'; '.join(settings)}): choose with --only set-KEY")
     ours = of(arm, corpus, hackable, settings[0])
-    theirs = of("none", corpus, hackable, settings[0])
+    theirs = of("none", corpus, hackable, of_arm("none", settings[0]))
     if not len(theirs(table)):
         theirs = of("none", corpus, hackable)
     start = replace(theirs, key="pre_rl", label="pre-RL", start=True)
