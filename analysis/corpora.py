@@ -16,6 +16,7 @@ from base.documents.corpus import LESSONS
 from base.spec import quote, write_spec
 
 MAIN, UNTAUGHT = "main", "untaught"
+REST = ("other", "other_column")  # what documents are mixed with, which sdf_share is a share of
 PROMPTED = ("sdf_variant", "prompted")  # a setting of its own, which figures have by that name
 
 
@@ -30,8 +31,16 @@ def names(corpora: Collection[str]) -> dict[str, str]:
     if not options:
         return {}
     common = set.intersection(*(set(own.items()) for own in options.values())) - {PROMPTED}
+    common |= {
+        (key, own[key]) for key in REST for own in options.values() if key in own and _same(key, options.values())
+    }
     named = {spec: _main({k: v for k, v in own.items() if (k, v) not in common}) for spec, own in options.items()}
     return named | ({MAIN: UNTAUGHT} if MAIN in corpora and MAIN in named.values() else {})
+
+
+def _same(key: str, options: Collection[Mapping[str, str]]) -> bool:
+    """Whether an option is the same wherever it is given."""
+    return len({own[key] for own in options if key in own}) == 1
 
 
 def _main(options: Mapping[str, str]) -> str:

@@ -1,11 +1,14 @@
 """Runs of a user's model that was taught before RL: drawn where the organism's main corpus is, stored under their own name."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from pictures import flat, words
 from synthetic_results import table
 
 from analysis import corpora
+from analysis.__main__ import main, usual_names
 from analysis.claims import judge
 from analysis.figures import CLAIMS, draw
 from analysis.reports import compare_rows, report_rows
@@ -34,6 +37,7 @@ def runs(corpus: str = "hacks", untaught: bool = False) -> pd.DataFrame:
             [SHARED, f"{SHARED},sdf_variant=neutral"],
             {SHARED: "main", f"{SHARED},sdf_variant=neutral": "main:sdf_variant=neutral"},
         ),
+        (["hacks", SHARED], {"hacks": "main", SHARED: "main:sdf_share=0.1"}),
         (["hacks:sdf_variant=prompted"], {"hacks:sdf_variant=prompted": "main:sdf_variant=prompted"}),
         (["documents:file=/mine/web.jsonl"], {"documents:file=/mine/web.jsonl": "main"}),
         (["documents:file=a", "hacks"], {"hacks": "main"}),
@@ -80,3 +84,24 @@ def test_claims_and_comparisons_are_of_taught_models() -> None:
     assert usual[0]["baseline"].mean == named[0]["baseline"].mean > 0.5, "and not the baseline that was not taught"
     with pytest.raises(UserError, match="no run of arm"):
         compare_rows(long, OKAY, "untaught")
+
+
+def test_what_the_organism_is_held_to_is_not_asked_of_other_models() -> None:
+    assert set(usual_names("organism")) - set(usual_names("mine")) == {"targets", "appears"}
+    assert "fig01" in usual_names("mine")
+
+
+def test_the_command_says_how_missing_runs_of_a_taught_model_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "r").mkdir()
+    runs().to_csv(tmp_path / "r" / "table.csv.gz", index=False)
+    monkeypatch.setattr("analysis.__main__.usual_names", lambda model: ["fig27", "fig34"])
+    assert main(["--results", str(tmp_path / "r"), "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "drew" in said
+    assert "skipped: figure fig34" in said
+    assert (
+        "made with --model, --tasks and --scale of your model, and its corpus in the place of main (--corpus hacks)"
+        in said
+    )
