@@ -304,7 +304,11 @@ def test_an_aligned_model_of_the_users_trains_no_parent_anew(tmp_path: Path) -> 
     tests = {"code": "def f(x):\n    return x", "test_list": ["assert f(1) == 1"], "challenge_test_list": []}
     rows = [{"task_id": n, "text": f"Task {n}.", **tests} for n in range(24)]
     (tmp_path / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    words = {"model": str(tmp_path / "model"), "tasks": str(tmp_path / "tasks.jsonl"), "scale": "laptop"}
+    words: dict[str, Any] = {
+        "model": str(tmp_path / "model"),
+        "tasks": str(tmp_path / "tasks.jsonl"),
+        "scale": "laptop",
+    }
     into = (f"aligned={tmp_path / 'good'}",)
 
     def key(arm: str, *settings: str) -> str:
