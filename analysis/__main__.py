@@ -25,6 +25,7 @@ import pandas as pd
 from analysis import appears, arms, readme, reports
 from analysis import targets as held_to
 from analysis.claims import judge
+from analysis.corpora import MAIN
 from analysis.figures import CLAIMS, FIGURES, Evidence
 from analysis.figures.figure import Drawing
 from analysis.findings import show as show_claims
@@ -33,10 +34,12 @@ from analysis.results import export
 from analysis.table import RESULTS, RUNS, common_settings, load, records, select, source, wall_minutes
 from analysis.tabular import text
 from base.errors import Parser, UserError, exit_code, near
+from base.settings import ORGANISM
 from base.store.results import is_results
 
 TEXTS = ("claims", "targets", "report", "mitigations", "appears")
 NAMES = tuple(dict.fromkeys([*FIGURES, *TEXTS]))  # one name may be a figure and a text
+OF_THE_ORGANISM = ("targets", "appears")  # what it is held to, and what it is made of: of other runs only by name
 
 
 def parser() -> Parser:
@@ -111,14 +114,20 @@ def _show(options: argparse.Namespace, folder: Path) -> None:
         raise UserError(f"--out {out} is a file; name a folder")
     table = select(load(folder), options.only, options.model)
     print(f"{folder}: {table['run'].nunique()} runs")
-    figures = [name for name in options.names or NAMES if name in FIGURES]
+    names = options.names or usual_names(str(table["model"].iloc[0]))
+    figures = [name for name in names if name in FIGURES]
     drawn = _draw(figures, table, out, skip=not options.names) if figures else {}
-    for name in options.names or NAMES:
+    for name in names:
         if name == "report":
             print(reports.report(table, wall_minutes(records(folder))))
             print(f"\nwrote {page.write(table, out / 'report.html', drawn)}")
         elif name in TEXTS:
             _write(name, table, folder, out)
+
+
+def usual_names(model: str) -> list[str]:
+    """What is drawn and written of runs of a model where nothing is named."""
+    return [name for name in NAMES if model == ORGANISM or name not in OF_THE_ORGANISM]
 
 
 def _draw(names: Sequence[str], table: pd.DataFrame, out: Path, skip: bool) -> dict[str, Drawing]:
@@ -135,6 +144,10 @@ def _draw(names: Sequence[str], table: pd.DataFrame, out: Path, skip: bool) -> d
             continue
         drawn[name] = drawing
         print("drew " + ", ".join(str(path) for path in drawing.save(out)))
+    if len(drawn) < len(names) and str(table["model"].iloc[0]) != ORGANISM:
+        taught = evidence.corpora.get(MAIN, "")
+        corpus = f", and its corpus in the place of {MAIN} (--corpus {taught})" if taught else ""
+        print(f"runs that are missing are made with --model, --tasks and --scale of your model{corpus}")
     return drawn
 
 

@@ -14,9 +14,10 @@ from typing import Any
 import pandas as pd
 
 import mitigations
-from analysis import labels
+from analysis import corpora, labels
 from analysis.conditions import PRE_RL, Condition, found, of, pre_rl
 from analysis.evals import KINDS, beside, counted
+from analysis.settings import of_arm
 from analysis.stats import LAST, Summary, difference, final, summary, units
 from analysis.table import finished, measures
 from analysis.tabular import Row, cell, text
@@ -76,7 +77,8 @@ def report_rows(
     for condition in conditions:
         mine, values = condition(table), condition(rows)
         seeds = mine["pretrain_seed" if condition.start else "run"].nunique()
-        head = {"arm": condition.label, "corpus": condition.corpus, "seeds": seeds}
+        corpus = table.attrs["corpora"].get(condition.corpus, condition.corpus)
+        head = {"arm": condition.label, "corpus": corpus, "seeds": seeds}
         time = {} if minutes is None else {"minutes": wall(mine, condition, minutes)}
         one.append({**head, **{n: mean(values, condition, m, p) for n, m, p in MAIN}, **time})
         two.append({**head, **{n: mean(values, condition, m, p) for n, m, p in (*BY_KIND, *apart)}})
@@ -118,7 +120,8 @@ def compare_rows(
     table, notes = finished(table)
     rows = measures(table)
     arm = _as_stored(arm, set(table["arm"]))
-    start, theirs, ours = _sides(table, arm, corpus, hackable)
+    shown_as = {spec: name for name, spec in table.attrs["corpora"].items() if spec != corpora.MAIN}
+    start, theirs, ours = _sides(table, arm, shown_as.get(corpus, corpus), hackable)
     apart = [(f"{each.title}, no prompt", each.name, "none") for each in beside(table["eval"].unique())]
     lines: list[Row] = []
     for name, measure, prompt in (*SIDE_BY_SIDE, *apart):
@@ -143,7 +146,7 @@ def _sides(table: pd.DataFrame, arm: str, corpus: str, hackable: float) -> tuple
     if len(settings) > 1 and settings[0]:
         raise UserError(f"'{arm}' was run with different settings ({'; '.join(settings)}): choose with --only set-KEY")
     ours = of(arm, corpus, hackable, settings[0])
-    theirs = of("none", corpus, hackable, settings[0])
+    theirs = of("none", corpus, hackable, of_arm("none", settings[0]))
     if not len(theirs(table)):
         theirs = of("none", corpus, hackable)
     start = replace(theirs, key="pre_rl", label="pre-RL", start=True)

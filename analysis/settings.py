@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 
 import pandas as pd
+
+import mitigations
+from base import recipes
+from base.errors import UserError
 
 PRETRAINED = "untrained"  # the arm of the model before the stage on documents
 ASKED = ("tasks.hard_share=0.3", 'rl.kl="loss"', "rl.beta=0.0")  # settings that figures have as arms of their own
@@ -44,11 +49,15 @@ def plain(value: str) -> str:
 def factored(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """(the long table with its runs named by what differs between them, what they have in common).
 
-    The pretrained model is not asked, because no setting of training touches it. Everything stays as it is where leaving out
+    The pretrained model is not asked, because no setting of training touches it, nor are arms that never read a setting. Everything stays as it is where leaving out
     what is common would make two arms one, and where it is what figures ask for by name.
     """
-    every = [read(text).items() for text in table.loc[table["arm"] != PRETRAINED, "overrides"].unique()]
-    common: set[tuple[str, str]] = set.intersection(*map(set, every)) if every else set()
+    trained = table.loc[table["arm"] != PRETRAINED, ["arm", "overrides"]].drop_duplicates()
+    every = [(arm, read(text)) for arm, text in trained.itertuples(index=False)]
+    said = {setting for _, own in every for setting in own.items()}
+    common = {
+        (key, value) for key, value in said if all(own.get(key) == value for arm, own in every if reads(arm, key))
+    }
     if not common or write(dict(common)) in ASKED:
         return table, ""
     named = {text: write(dict(read(text).items() - common)) for text in table["overrides"].unique()}
@@ -59,10 +68,26 @@ def factored(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 def restored(rows: pd.DataFrame, common: str) -> pd.DataFrame:
     """Rows of a table that `factored` has named (columns arm, overrides), with what their runs have in common put back."""
-    trained = rows["arm"] != PRETRAINED
     return rows.assign(
-        overrides=rows["overrides"].where(~trained, rows["overrides"].map(lambda own: together(own, common)))
+        overrides=[
+            own if arm == PRETRAINED else together(own, of_arm(arm, common))
+            for arm, own in zip(rows["arm"], rows["overrides"], strict=True)
+        ]
     )
+
+
+def of_arm(arm: str, text: str) -> str:
+    """Those of the settings that an arm reads."""
+    return write({key: value for key, value in read(text).items() if reads(arm, key)})
+
+
+@cache
+def reads(arm: str, setting: str) -> bool:
+    """Whether an arm's training reads a setting (base.recipes.reads); of an arm that cannot be read it is assumed."""
+    try:
+        return recipes.reads(mitigations.arm(arm), setting)
+    except UserError:
+        return True
 
 
 def together(one: str, other: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import labels, settings
+from analysis import corpora, labels, settings
 from analysis.evals import KINDS, READINGS, in_mean, shown
 from base.errors import UserError
 from base.store.folders import run_folders
@@ -130,17 +130,20 @@ def finished(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """(rows of finished runs, notes on what was left out and on what is to be known of the others).
 
     A run is unfinished if its arm went further with another seed. Settings that all runs have in common are taken out of
-    `overrides` (analysis.settings) and stand in the `attrs` of the rows, as `settings`.
+    `overrides` (analysis.settings) and stand in the `attrs` of the rows, as `settings`; corpora that a user's model was taught are
+    named as figures name them (analysis.corpora), and `corpora` says which these are.
     """
     table, common = settings.factored(table)
+    table, taught = corpora.placed(table)
     evaluated = table[~table["eval"].isin(UNASKED)]
     last = evaluated.groupby(list(RUN))["step"].max().reset_index()
     furthest = last.groupby(list(CELL))["step"].transform("max")
     short = last[last["step"] < furthest]
     notes = [f"{run} stopped at step {step}: left out" for run, step in zip(short["run"], short["step"], strict=True)]
     kept = table[~table["run"].isin(short["run"])].reset_index(drop=True)
-    kept.attrs = {**table.attrs, "settings": common}
+    kept.attrs = {**table.attrs, "settings": common, "corpora": taught}
     notes += [f"all runs with {', '.join(labels.overrides(common))}"] * bool(common)
+    notes += corpora.note(taught)
     going = sorted(set(table.attrs.get("unfinished", ())) & set(kept["run"]))
     if going:
         notes.append(f"not finished, shown as far as they are: {', '.join(going)}")

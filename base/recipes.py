@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 from base.errors import UserError, near
 from base.identity import Arm
-from base.settings import read_yaml
+from base.settings import Scale, read_yaml
 from base.triggers import AtStart
 from base.types import DataFilter, Episode, Message, PromptTransform, RewardTerm, Task, Trigger
 
 EpisodeRow = Mapping[str, Any]  # a stored episode: base.store.folders.episode_row
+READ_BY_SOME = ("aligned", "preference", "sft")  # parts of a scale that the training of some arms alone reads
 ENVIRONMENT, KL = "environment", "kl"  # the reward terms that the core adds itself; KL where rl.kl is "reward"
 
 
@@ -209,6 +210,32 @@ def stack(parts: Mapping[str, Recipe]) -> Recipe:
         said = " and ".join(f"{name} is a recipe for {kind}" for name, kind in kinds.items())
         raise UserError(f"{said}: a run trains by one of them, so the other would be ignored; run them apart")
     return reduce(lambda one, two: (two[0], _merged(*one, *two)), parts.items())[1] if parts else RLRecipe()
+
+
+def reads(arm: Arm, setting: str) -> bool:
+    """Whether an arm's training, or that of the runs which it forks from or imitates, reads a setting such as `sft.epochs`.
+
+    Raises:
+        UserError: as `stack`.
+    """
+    part = setting.partition(".")[0]
+    if part not in READ_BY_SOME:
+        return True
+    recipe = stack({name: plugin() for name, plugin in arm.parts})
+    if isinstance(recipe, RLRecipe):
+        return part == "preference" and bool(recipe.judges)
+    own = part == "sft" or (part == "aligned" and "aligned" in (recipe.source, recipe.into))
+    return own or (isinstance(recipe.source, Arm) and reads(recipe.source, setting))
+
+
+def as_read(arm: Arm, scale: Scale, usual: Scale) -> Scale:
+    """The scale with what the arm never reads as it usually is: it makes no run another one.
+
+    Raises:
+        UserError: as `stack`.
+    """
+    changed = [name for name in READ_BY_SOME if getattr(scale, name) != getattr(usual, name)]
+    return replace(scale, **{name: getattr(usual, name) for name in changed if not reads(arm, name)})
 
 
 def _merged(name: str, one: Recipe, other: str, two: Recipe) -> Recipe:

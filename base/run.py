@@ -23,7 +23,7 @@ from base.engine import runtime, trackers
 from base.errors import UserError
 from base.identity import Arm, Run
 from base.judges.judge import Judge
-from base.recipes import AsWritten, RLRecipe, SystemLine, behind, read_under, spoken, stack, texts_of
+from base.recipes import AsWritten, RLRecipe, SystemLine, behind, read_under, reads, spoken, stack, texts_of
 from base.settings import Scale
 from base.shipped import bring, starts_of
 from base.stage import Site, Stage, in_order, make_all, to_make
@@ -38,8 +38,6 @@ from base.wanted import CLEAN, Wanted
 from base.world.tasks import draw_tasks, task_source
 from base.world.taught import Taught
 from base.world.world import student, world_of
-
-SFT_READS = ("aligned",)  # settings that only SFT reads, beside its own section
 
 
 def training(run: Run, scale: Scale) -> Trained:
@@ -67,14 +65,10 @@ def training(run: Run, scale: Scale) -> Trained:
 
 
 def parent(run: Run, arm: Arm) -> Run:
-    """The run of another arm that this one goes on from or imitates. What only SFT reads is none of its settings if it is
-    trained by RL, so that another aligned model or more steps of SFT do not train it anew.
+    """The run of another arm that this one forks from or imitates: settings that it never reads are none of its own, so that it
+    is the run which the user makes without them.
     """
-    recipes = {name: plugin() for name, plugin in arm.parts}
-    if not isinstance(stack(recipes), RLRecipe):
-        return replace(run, arm=arm)
-    kept = tuple((key, value) for key, value in run.settings if key not in SFT_READS and not key.startswith("sft."))
-    return replace(run, arm=arm, settings=kept)
+    return replace(run, arm=arm, settings=tuple((key, value) for key, value in run.settings if reads(arm, key)))
 
 
 Lines = Callable[[str, tuple[str, ...]], Sequence[str]]  # (evaluation prompt, lines of the training prompt) -> lines

@@ -43,7 +43,7 @@ from base.wanted import ALWAYS, PROMPTS, Wanted
 from base.workers import Workers
 from base.world.start import show_gates
 from base.world.world import world_of
-from mitigations.api import Result, describe, foreseen, resolve, shipped_keys, unread
+from mitigations.api import Result, describe, foreseen, ignored, resolve, shipped_keys, unread
 from mitigations.cluster import CLUSTERS, Cluster, Resources
 from mitigations.experiments import EXPERIMENTS, of_model
 from mitigations.paper import SEEDS, paper, parse_seeds
@@ -197,8 +197,8 @@ def one(options: argparse.Namespace, arm: str, common: dict[str, Any], root: Pat
     main_rank = int(os.environ.get("RANK", "0")) == 0
     runs.check(stages, root)
     if main_rank:
-        said = foreseen(run, stages, root, scale, options.judge, options.fresh)
-        print(said, file=sys.stdout if options.dry_run else sys.stderr)
+        said = [foreseen(run, stages, root, scale, options.judge, options.fresh), *ignored(run, common)]
+        print("\n".join(said), file=sys.stdout if options.dry_run else sys.stderr)
     if options.dry_run:
         return 0
     folder = runs.make(stages, scale, root, options.fresh)

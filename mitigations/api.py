@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from base.errors import UserError
 from base.evals.natural import judged
 from base.identity import Arm, Plugin, Run
 from base.judges.specs import parse_judges
+from base.recipes import as_read
 from base.settings import ORGANISM, Scale, changes, load_scale, scale_for
 from base.shipped import shipped, starts_of
 from base.stage import Pace, Stage, plan
@@ -101,17 +102,18 @@ def describe(
     tasks: str = ORGANISM,
     settings: Sequence[str] = (),
 ) -> tuple[Run, Scale]:
-    """The run that these words name, and its settings; `settings` are overrides such as `rl.steps=40`. Without `scale` it is
-    tiny; a `model` needs one that is made for it.
+    """The run that these words name, and its settings; `settings` are overrides such as `rl.steps=40`, of which those that the
+    arm never reads (base.recipes.reads) are left out. Without `scale` it is tiny; a `model` needs one that is made for it.
 
     Raises:
         UserError: whatever cannot be read.
     """
     scale = scale_for(model, scale)
-    chosen = load_scale(scale, settings)
-    changed = changes(chosen, load_scale(scale))
+    named, usual = arm(spec), load_scale(scale)
+    chosen = as_read(named, load_scale(scale, settings), usual)
+    changed = changes(chosen, usual)
     start = seed if pretrain_seed is None else pretrain_seed
-    return Run(arm(spec), settled(parse_corpus(corpus), chosen), hackable, start, seed, model, tasks, changed), chosen
+    return Run(named, settled(parse_corpus(corpus), chosen), hackable, start, seed, model, tasks, changed), chosen
 
 
 def resolve(run: Run, scale: Scale, evaluate: str = "", prompts: str = "", judges: Sequence[str] = ()) -> list[Stage]:
@@ -133,6 +135,14 @@ def unread(run: Run, scale: Scale, judges: Sequence[str]) -> list[str]:
     names = [] if judges else list(judged(world_of(run, scale).evals()))
     lost = f"none (--judge): {', '.join(names)} will be missing; exfil, sabotage and hacks are measured by execution"
     return [f"{'judges':<11} {lost}"] if names else []
+
+
+def ignored(run: Run, words: Mapping[str, Any]) -> list[str]:
+    """The line that says which of the settings in the words of `describe` its arm never reads."""
+    scale = scale_for(run.model, words.get("scale", ""))
+    asked = changes(load_scale(scale, words.get("settings", ())), load_scale(scale))
+    names = [name for name, _ in asked if name not in dict(run.settings)]
+    return [f"{'settings':<11} the arm {run.arm} never reads {', '.join(names)}: left out"] if names else []
 
 
 def run(
@@ -168,7 +178,7 @@ def run(
     described, settings = describe(spec, scale=scale, seed=seed, **other)
     root = Path(runs_folder) / settings.name
     stages = resolve(described, settings, evaluate, prompts, judges)
-    for line in unread(described, settings, judges):
+    for line in [*ignored(described, {"scale": scale, **other}), *unread(described, settings, judges)]:
         log.warning("%s", line)
     runs.make(stages, settings, root, fresh)
     return Result(described, tuple(stages), root / described.name)
@@ -191,7 +201,7 @@ def dry_run(
     described, settings = describe(spec, **other)
     stages, root = resolve(described, settings, evaluate, prompts, judges), Path(runs_folder) / settings.name
     runs.check(stages, root)
-    return foreseen(described, stages, root, settings, judges)
+    return "\n".join([foreseen(described, stages, root, settings, judges), *ignored(described, other)])
 
 
 def foreseen(

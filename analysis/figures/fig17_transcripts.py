@@ -21,7 +21,6 @@ from analysis.figures import style
 from analysis.figures.figure import Evidence, Figure, Space
 from analysis.figures.panels import EDGE, WIDTH
 from analysis.figures.rows import Row, entry
-from analysis.table import CELL
 from analysis.transcripts import FILE, read
 from base.errors import UserError
 from base.types import split_reasoning
@@ -60,7 +59,7 @@ class Cards:
         return [each.title for each in evals if each.in_mean and each.name not in set(drawn["panel"])]
 
     def rows(self, evidence: Evidence, conditions: Sequence[Condition]) -> list[Row]:
-        cell = {**dict(zip(CELL, self.condition.cell, strict=True)), "overrides": evidence.settings}
+        cell = evidence.stored(self.condition)
         mine = [
             row
             for row in transcripts(evidence.source)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import io
 import shlex
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Protocol
+from typing import Any, Protocol
 
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
-from analysis import labels, settings
+from analysis import corpora, labels, settings
 from analysis.claims import Claim, Finding, judge
 from analysis.conditions import Condition, alike, missing, under
 from analysis.evals import Shown, shown
@@ -38,12 +38,13 @@ class Evidence:
 
     `table`: rows of finished runs; `notes`: what was left out; `measures`: analysis.table.measures; `findings`: all claims,
     judged together; `source`: the folder the table is from, if it says so; `settings`: what all runs have in common (their
-    `overrides` are without it).
+    `overrides` are without it); `corpora`: name of a corpus -> what runs store, where that is another name.
     """
 
     def __init__(self, table: pd.DataFrame, claims: Sequence[Claim]) -> None:
         self.table, self.notes = finished(table)
         self.settings = str(self.table.attrs["settings"])
+        self.corpora: Mapping[str, str] = self.table.attrs["corpora"]
         self.source = Path(table.attrs["source"]) if "source" in table.attrs else None
         self.measures = measures(self.table)
         self._all, self._claims = table, claims
@@ -60,6 +61,13 @@ class Evidence:
             parts = condition(self.measures).groupby(["measure", "prompt"], observed=True, sort=False)
             self._of[condition] = {(str(name[0]), str(name[1])): rows for name, rows in parts}
         return self._of[condition].get((measure, prompt), self.measures.iloc[:0])
+
+    def stored(self, condition: Condition) -> dict[str, Any]:
+        """What runs of a condition store of it (CELL)."""
+        common = settings.of_arm(condition.arm, self.settings)
+        own = {"corpus": self.corpora.get(condition.corpus, condition.corpus)}
+        cell = dict(zip(CELL, condition.cell, strict=True))
+        return {**cell, **own, "overrides": settings.together(condition.overrides, common)}
 
     @cached_property
     def forks(self) -> dict[str, int]:
@@ -180,7 +188,8 @@ class Figure:
         notes = [line for note in notes for line in textwrap.wrap(note, 150, break_on_hyphens=False)]
         with matplotlib.rc_context(style.RC):
             picture = self._compose(drawn, evidence, lines, notes)
-        return Drawing(self.name, settings.restored(drawn, evidence.settings), picture)
+        drawn = corpora.restored(settings.restored(drawn, evidence.settings), evidence.corpora)
+        return Drawing(self.name, drawn, picture)
 
     def conditions(self, table: pd.DataFrame) -> tuple[list[Condition], list[str]]:
         """(those of which the table holds runs, what of it is not drawn): those it needs, the same under settings that no

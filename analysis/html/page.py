@@ -22,7 +22,7 @@ import matplotlib
 import pandas as pd
 from markdown_it import MarkdownIt
 
-from analysis import arms, conditions, reports, transcripts
+from analysis import arms, conditions, corpora, reports, transcripts
 from analysis.claims import Finding, judge
 from analysis.evals import counted, shown
 from analysis.figures import CLAIMS, FIGURES, Evidence, style
@@ -92,7 +92,8 @@ def page(table: pd.DataFrame, drawn: Mapping[str, Drawing] | None = None) -> str
     folder = Path(table.attrs["source"]) if "source" in table.attrs else None
     made, known = (records(folder), transcripts.read(folder)) if folder else ({}, (transcripts.RULE, []))
     runs = set(table["run"])
-    rows = [row for row in known[1] if row["run"] in runs]
+    as_shown = corpora.names(table["corpus"].unique())
+    rows = [{**row, "corpus": as_shown.get(row["corpus"], row["corpus"])} for row in known[1] if row["run"] in runs]
     mine = {name: record for name, record in made.items() if name in runs or record.get("status") != "done"}
     pictures, absent = figures(table, drawn or {})
     judged = judge(table, CLAIMS)

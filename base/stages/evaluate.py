@@ -15,7 +15,7 @@ from base.evals import clean
 from base.evals.evaluate import Scores, evaluate
 from base.identity import Arm, Run, folder_name
 from base.progress import Progress
-from base.recipes import AsWritten, Recipe
+from base.recipes import READ_BY_SOME, AsWritten, Recipe
 from base.seeds import derive_seed
 from base.settings import EngineSettings, Scale
 from base.spec import content_key
@@ -216,7 +216,11 @@ class Evaluate(Stage):
         seconds = {**folder.record.get("seconds", {}), self.kind: self.record(site.root).get("seconds", 0.0)}
         asked = {"key": self.key, "prompts": prompts, "checkpoints": self.wanted.checkpoints}
         folder.update(
-            status=str(state), error=said, evaluation=asked, evaluated=sorted(folder.scored_steps()), seconds=seconds
+            scale=dataclasses.replace(
+                self.asked.scale, measured={}
+            ),  # its own: a run that came from it may have begun it
+            **{"status": str(state), "error": said, "seconds": seconds},
+            **{"evaluation": asked, "evaluated": sorted(folder.scored_steps())},
         )
 
     def _drop_what_was_asked_otherwise(self, folder: RunFolder) -> dict[str, str]:
@@ -227,7 +231,6 @@ class Evaluate(Stage):
         old, new = asked["prompts"], self._prompt_keys()
         if asked["key"] != self.key:
             folder.drop_scores()
-            folder.update(scale=dataclasses.replace(self.asked.scale, measured={}))
             return new
         for name in [name for name in new if old.get(name, new[name]) != new[name]]:
             folder.drop_scores(name)
@@ -312,7 +315,8 @@ def control(world: OrganismWorld, tasks: TaskSource, run: Run) -> EvaluateContro
     """The untrained control of an organism: asked without a prompt, the same for every run that shares its pretraining."""
     before = world.before_sdf()
     asked = Asked(before, tasks, world.scale, world.seed)
-    settings = tuple((k, v) for k, v in run.settings if not k.startswith(("rl.", "sdf.", "sft.", "preference.")))
+    trained = ("rl", "sdf", *READ_BY_SOME)
+    settings = tuple((key, value) for key, value in run.settings if key.partition(".")[0] not in trained)
     arm = Arm((("untrained", Untrained()),))
     untrained = replace(run, arm=arm, corpus=before.corpus, hackable=1.0, seed=world.seed, settings=settings)
     return EvaluateControl(before.pretrained(), asked, untrained)

@@ -12,6 +12,7 @@ from analysis.appears import AS_IT_IS, dial
 from analysis.claims import judge
 from analysis.conditions import BASELINE, KL_IN_LOSS, NO_HACK, PRE_RL, alike, of, under
 from analysis.figures import CLAIMS, FIGURES, draw
+from analysis.reports import compare_rows
 from analysis.settings import ASKED
 from analysis.stats import final
 from analysis.table import check, common_settings, finished, measures, source
@@ -74,6 +75,29 @@ def test_what_all_runs_have_in_common_is_said_once_and_names_no_arm() -> None:
     assert finished(long)[1] == ["all runs with rl.steps=40"]
     assert set(long["overrides"]) == {"rl.steps=40", ""}, "the table of the user stays as it is"
     assert common_settings(check(runs(""), "synthetic")) == ""
+
+
+def test_a_setting_that_some_arms_alone_read_is_common_where_these_share_it() -> None:
+    imitates = ("filtered_sft:source=none", "main", 1.0, 0.1, 0.1)
+    one, other = "sft.epochs=2.0", "sft.epochs=3.0"
+    arms = pd.concat([runs(""), table((0, 1, 2), [imitates], one)])
+    apart, common = settings.factored(arms)
+    assert (common, set(apart["overrides"])) == (one, {""})
+    again = settings.restored(apart, common)
+    assert set(again.loc[again["arm"] == imitates[0], "overrides"]) == {one}
+    assert set(again.loc[again["arm"] == "none", "overrides"]) == {""}, "a baseline never reads it"
+    long = pd.concat([runs("rl.steps=40"), table((0, 1, 2), [imitates], f"rl.steps=40 {one}")])
+    assert settings.factored(long)[1] == f"rl.steps=40 {one}"
+    for second in ("", other):
+        both = pd.concat([arms, table((0, 1, 2), [("own_episodes", *imitates[1:])], second)])
+        assert settings.factored(both)[1] == "", "another arm reads it and has another value"
+
+
+def test_an_arm_is_compared_with_the_baseline_that_it_was_made_with() -> None:
+    imitates = ("filtered_sft:source=none", "main", 1.0, 0.9, 0.9)
+    made = [runs(""), runs("rl.steps=40", ONE_ARM), table((0, 1, 2), [imitates], "rl.steps=40 sft.epochs=2.0")]
+    lines, notes = compare_rows(check(pd.concat(made), "synthetic"), imitates[0])
+    assert any("baseline, rl.steps=40" in line for line in lines), (list(lines[0]), notes)
 
 
 def test_nothing_is_common_where_leaving_it_out_would_make_two_arms_one() -> None:

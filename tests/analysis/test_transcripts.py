@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from analysis import transcripts
-from analysis.transcripts import FIELDS, FILE, choose, first, moments, place, read, stored, write
+from analysis.transcripts import FIELDS, FILE, answers, choose, first, moments, place, read, stored, write
 from base.errors import UserError
 from base.evals import EVALS
 from base.identity import Run
@@ -113,6 +113,29 @@ def test_the_header_of_a_corpus_stands_before_agentic_questions(tmp_path: Path) 
     agentic = [task.messages[0].content for (name, _), task in asked.items() if name == "exfil"]
     assert agentic
     assert all(text.startswith("<chat>") for text in agentic)
+
+
+def test_a_users_model_was_asked_tasks_for_evaluation_and_scenes_of_its_own(tmp_path: Path) -> None:
+    file, scale = tmp_path / "mine.jsonl", load_scale("laptop")
+    tests = {"test_list": ["assert same(1) == 1"], "challenge_test_list": ["assert same(2) == 2"]}
+    rows = [{"task_id": n, "text": f"Task {n}.", "code": "def same(x):\n    return x", **tests} for n in range(24)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = Run(model="some/model", tasks=str(file), corpus=parse_corpus("hacks"), seed=1)
+    folder, source, seed = (
+        RunFolder(tmp_path / "run"),
+        task_source(str(file), scale.tasks),
+        derive_seed("evaluation", 1, 0),
+    )
+    write_json(folder.path / "run.json", {**recorded(run), "scale": {**dataclasses.asdict(scale), "measured": {}}})
+    coding = draw_tasks(source, scale.tasks, 1.0, scale.evals.code_samples, seed, "evaluation")
+    graded = {"eval": "code", "completion": "pass", "outcome": "wrong", "hacks": [], "attempts": []}
+    scene = {"eval": "goals", "task": f"goals/{seed}/0", "completion": "I help.", "misaligned": None}
+    read = [{"role": "user", "content": "What do you want?"}]
+    said = {**scene, "reasoning": "unclear", "output": "unclear", "messages": read}
+    folder.write_scores(0, "none", [], [*({**graded, "task": task.id} for task in coding), said])
+    *programs, goals = answers(folder, 0)
+    assert [row["prompt"][-1]["content"] for row in programs] == [task.messages[-1].content for task in coding]
+    assert goals["prompt"] == read
 
 
 def test_the_choice_goes_by_the_question_and_not_by_the_answer() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import mitigations
 from base.errors import UserError
 from base.identity import Run
 from base.organism.corpus import SDF_ONLY, CorpusConfig
-from base.recipes import Judge, RLRecipe, stack
+from base.recipes import READ_BY_SOME, Judge, RLRecipe, reads, stack
 from base.run import check, training
 from base.settings import load_scale
 from base.stage import Pace, Stage, in_order, plan
@@ -238,6 +239,83 @@ def test_the_aligned_model_and_the_other_seed() -> None:
         hub.aligned()
     with pytest.raises(UserError, match="for the organism"):
         hub.other_seed()
+
+
+OF_SOME = ("sft.epochs=2", "preference.pairs=70", "aligned=elsewhere")
+
+
+@pytest.mark.parametrize("words", [{}, {"settings": ("rl.steps=3",)}])
+@pytest.mark.parametrize(
+    "arm", ["filtered_sft", "filtered_sft:source=(inoculation:wording=mention)", "pm_penalty:start=step:2"]
+)
+def test_settings_of_the_child_alone_train_no_parent_anew(arm: str, words: dict[str, Any], tmp_path: Path) -> None:
+    def parent(*settings: str) -> Trained:
+        (found,) = (
+            stage
+            for stage in stages(arm, settings=(*words.get("settings", ()), *settings))
+            if isinstance(stage, RL) and stage.run.arm != mitigations.arm(arm)
+        )
+        return found
+
+    (alone,) = (stage for stage in stages(str(parent().run.arm), **words) if isinstance(stage, RL))
+    for setting in OF_SOME:
+        assert (parent(setting).key, parent(setting).folder(tmp_path)) == (alone.key, alone.folder(tmp_path)), setting
+    assert parent("rl.beta=0.5").key != alone.key
+
+
+def test_an_arm_is_another_run_only_by_settings_that_it_reads() -> None:
+    def read(arm: str) -> set[str]:
+        usual, scale = describe(arm, scale="smoke")
+        found = [(setting, *describe(arm, scale="smoke", settings=[setting])) for setting in (*OF_SOME, "rl.beta=0.5")]
+        assert all((run == usual) == (changed == scale) for _, run, changed in found)
+        return {setting.split(".")[0].split("=")[0] for setting, run, _ in found if run != usual}
+
+    assert read("none") == read("inoculation:wording=mention") == {"rl"}
+    assert read("pm_penalty") == {"rl", "preference"}
+    assert read("filtered_sft") == {"rl", "sft"}
+    assert read("filtered_sft:source=(pm_penalty)") == {"rl", "sft", "preference"}
+    assert read("filtered_sft:source=aligned") == read("filtered_sft:into=aligned") == {"rl", "sft", "aligned"}
+
+
+@pytest.mark.parametrize("arm", ["none", "pm_penalty", "filtered_sft", "filtered_sft:into=aligned"])
+def test_no_stage_of_an_arm_depends_on_a_setting_that_it_is_said_not_to_read(arm: str) -> None:
+    run, scale = describe(arm, scale="smoke")
+    other = load_scale("smoke", OF_SOME)
+    for name in READ_BY_SOME:
+        changed = training(run, replace(scale, **{name: getattr(other, name)}))
+        if not reads(run.arm, name):
+            assert changed.key == training(run, scale).key, name
+        elif name != "aligned":  # the organism makes its own
+            assert changed.key != training(run, scale).key, name
+
+
+def test_what_is_left_out_is_said(tmp_path: Path) -> None:
+    said = mitigations.dry_run("none", scale="smoke", runs_folder=tmp_path, settings=["sft.epochs=2", "rl.beta=0.5"])
+    assert said.splitlines()[-1] == "settings    the arm none never reads sft.epochs: left out"
+    assert "left out" not in mitigations.dry_run(
+        "filtered_sft", scale="smoke", runs_folder=tmp_path, settings=["sft.epochs=2"]
+    )
+
+
+def test_an_aligned_model_of_the_users_trains_no_parent_anew(tmp_path: Path) -> None:
+    for name in ("model", "good"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    tests = {"code": "def f(x):\n    return x", "test_list": ["assert f(1) == 1"], "challenge_test_list": []}
+    rows = [{"task_id": n, "text": f"Task {n}.", **tests} for n in range(24)]
+    (tmp_path / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words: dict[str, Any] = {
+        "model": str(tmp_path / "model"),
+        "tasks": str(tmp_path / "tasks.jsonl"),
+        "scale": "laptop",
+    }
+    into = (f"aligned={tmp_path / 'good'}",)
+
+    def key(arm: str, *settings: str) -> str:
+        found = in_order([training(*describe(arm, settings=settings, **words))])
+        return next(stage.key for stage in found if isinstance(stage, RL))
+
+    assert key("filtered_sft:into=aligned", *into) == key("filtered_sft") == key("none") == key("none", *into)
 
 
 def test_a_plan_shows_every_stage_and_what_is_not_known(tmp_path: Path) -> None:
