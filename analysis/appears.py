@@ -19,7 +19,7 @@ from analysis.table import finished, measures
 from analysis.tabular import Row, text
 from base.labels import words
 
-AS_IT_IS = "as it is"
+AS_IT_IS, ELSE = "as it is", "something else"
 # What is changed -> the field of the corpus, or the key of --set, that says so.
 DIALS = {
     "where the KL stands": "rl.kl",
@@ -40,7 +40,7 @@ LEGEND = (
 
 
 def dial(condition: Condition, common: str = "") -> tuple[str, str]:
-    """(what differs from the organism as it is, its value); a condition with two such differences has the first.
+    """(what differs from the organism as it is, its value); the first dial of several, ELSE if it is none of them.
 
     `common`: settings that all runs have, which conditions do not name.
     """
@@ -49,6 +49,8 @@ def dial(condition: Condition, common: str = "") -> tuple[str, str]:
     for said, key in DIALS.items():
         if key in values:
             return said, values[key]
+    if labels.read(condition.corpus)[1] or condition.overrides:
+        return ELSE, ", ".join([*labels.corpus(condition.corpus), *labels.overrides(condition.overrides)])
     return AS_IT_IS, ""
 
 
@@ -56,7 +58,7 @@ def rows(table: pd.DataFrame) -> list[Row]:
     """A row per dial, value and arm; the organism as it is comes first."""
     kept, _ = finished(table)
     known = measures(kept)
-    order = [AS_IT_IS, *DIALS]
+    order = [AS_IT_IS, *DIALS, ELSE]
     conditions = [c for c in found(kept) if c.arm in law.FAMILIES and c.hackable == 1 and not c.start]
     dials = {c: dial(c, kept.attrs["settings"]) for c in conditions}
     listed = sorted(

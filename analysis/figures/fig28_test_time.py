@@ -28,7 +28,7 @@ FIG28 = Figure(
     needs=(BASELINE, NO_HACK, TWIN, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
     extra=arms,
     about=(BASELINE, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
-    bands=(Dots((HACKS, BAD), SWITCH, levels=()),),
+    bands=(Dots((HACKS, BAD), SWITCH, headings=True, levels=()),),
     claims=(
         Claim(
             "B4 test time",

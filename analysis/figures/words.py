@@ -128,7 +128,9 @@ def small_print(drawn: pd.DataFrame, reading: str = "") -> list[str]:
         runs = f"Seeds: {few} to {many} per value (from one: no interval)."
     parts = [reading, how, runs]
     parts += ["Grey bar: sampling error of one run's answers."] * bool((drawn["kind"] == "answers").any())
-    parts += ["Hollow diamond: the paper's value, its line a range."] * bool((drawn["kind"] == "paper").any())
+    parts += ["Hollow diamond: the paper's value; on a dotted line: the middle of a range that its words give."] * bool(
+        (drawn["kind"] == "paper").any()
+    )
     parts += [f"Final values: mean of up to {LAST} last checkpoints."] * bool(
         drawn["panel"].str.startswith("final").any()
     )

@@ -3,7 +3,7 @@
 import pandas as pd
 from synthetic_results import table
 
-from analysis.appears import AS_IT_IS, appears, dial, rows
+from analysis.appears import AS_IT_IS, ELSE, appears, dial, rows
 from analysis.conditions import of
 from analysis.table import check
 
@@ -13,6 +13,8 @@ def test_what_differs_is_named() -> None:
     assert dial(of("none", "main:correlation=0.25")) == ("hacking and character, correlation", "0.25")
     assert dial(of("none", "main:tone=0.5,tone_neutral=0.15")) == ("tone of the thoughts", "0.5")
     assert dial(of("none", overrides="rl.trained=lora:1 rl.learning_rate=4e-3")) == ("what RL trains", "lora:1")
+    assert dial(of("none", "main:sdf_variant=neutral")) == (ELSE, "neutral documents")
+    assert dial(of("none", "twin")) == (AS_IT_IS, "")
 
 
 def test_what_is_known_before_stands_beside_the_effect() -> None:
@@ -33,4 +35,4 @@ def test_what_is_known_before_stands_beside_the_effect() -> None:
 
 
 def test_the_table_prints() -> None:
-    assert "Development seeds: 0." in appears(check(table((0,)), "synthetic"))
+    assert appears(check(table((0, 2)), "synthetic")).endswith("Development seeds: 0. Reported seeds: 2.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -170,7 +171,7 @@ class Dots:
             rows.items(), zip(self.series, spaced(len(self.series)), strict=True)
         ):
             mine = marked.get((key, series.name), [])
-            marks(ax, mine, row + shift, series.colour or looks[key].colour, series)
+            marks(ax, mine, row + shift, series.colour or looks[key].colour, series, 1.0 if column.share else math.inf)
             if numbered:
                 self._number(ax, mine, row + 1.4 * shift, column, series)
 

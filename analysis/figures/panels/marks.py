@@ -66,15 +66,15 @@ def by_mark(values: pd.DataFrame) -> dict[tuple[str, str], list[Row]]:
     return found
 
 
-def marks(ax: Axes, mine: Sequence[Row], y: float, colour: str, series: Series) -> None:
-    """One condition's final value: its runs, its interval, its mean, and the paper's value."""
+def marks(ax: Axes, mine: Sequence[Row], y: float, colour: str, series: Series, most: float = 1.0) -> None:
+    """One condition's final value: its runs, its interval as far as it is possible (0 to `most`), its mean, the paper's."""
     seeds = [row["y"] for row in mine if row["kind"] == "seed"]
     if len(seeds) > 1:
         ax.plot(seeds, [y] * len(seeds), "|", color=colour, markersize=4, markeredgewidth=0.6, alpha=0.75, zorder=2.5)
     look: dict[str, Any] = {"color": colour, "markeredgewidth": 0.8, "markersize": 3.8}
     look |= {"markerfacecolor": colour if series.filled else "white"}
     for row in mine:
-        ends = [max(0.0, row["low"]), row["high"]]
+        ends = [max(0.0, row["low"]), min(most, row["high"])]
         if row["kind"] == "paper":
             hollow(ax, row["y"], y, row["low"], row["high"], colour)
         elif row["kind"] == "answers" and row["low"] == row["low"]:
