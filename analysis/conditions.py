@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from analysis import labels
-from analysis.settings import ASKED
+from analysis.settings import OF_FIGURES
 from analysis.table import CELL
 
 
@@ -117,4 +117,4 @@ MENTION, HACKING_IS_MISALIGNED = (
     of(f"inoculation:wording={wording}") for wording in ("mention", "hacking_is_misaligned")
 )
 CORE = (BASELINE, NO_HACK, TWIN, PRE_RL, PLEASE_HACK, HACKING_OKAY, DONT_HACK)  # the arms of the experiment `core`
-EASY_TASKS, KL_IN_LOSS, NO_KL = (of("none", overrides=settings) for settings in ASKED)
+EASY_TASKS, KL_IN_LOSS, NO_KL = (of("none", overrides=settings) for settings in OF_FIGURES)

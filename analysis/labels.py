@@ -29,6 +29,8 @@ VALUES: dict[str, Callable[[str], str]] = {
     "rl.kl": lambda v: f"KL in the {v}",
     "rl.beta": lambda v: f"rl.beta={v}" if float(v) else "without KL",
     "tasks.hard_share": lambda v: f"{share(v)} hard tasks",
+    "sdf.documents": lambda v: f"{v} SDF documents",
+    "rl.trained": lambda v: f"RL trains {v}",
 }
 Options = Mapping[str, str]
 
@@ -55,6 +57,8 @@ def overrides(text: str) -> list[str]:
     tasks.
     """
     values = {key: settings.plain(value) for key, value in settings.read(text).items()}
+    if text in settings.OF_TABLE:
+        values.pop("rl.learning_rate", None)  # it goes with what is trained
     return [VALUES[key](value) if key in VALUES else f"{key}={value}" for key, value in values.items()]
 
 

@@ -16,7 +16,12 @@ from base import recipes
 from base.errors import UserError
 
 PRETRAINED = "untrained"  # the arm of the model before the stage on documents
-ASKED = ("tasks.hard_share=0.3", 'rl.kl="loss"', "rl.beta=0.0")  # settings that figures have as arms of their own
+OF_FIGURES = ("tasks.hard_share=0.3", 'rl.kl="loss"', "rl.beta=0.0")  # settings that figures have as arms of their own
+OF_TABLE = (  # and those of the experiment `appears`, whose table has a row for each
+    *('rl.learning_rate=0.01 rl.trained="biases"', 'rl.learning_rate=0.004 rl.trained="lora:1"'),
+    *('rl.learning_rate=0.0005 rl.trained="all"', "sdf.documents=5000", "sdf.documents=10000"),
+)
+ASKED = (*OF_FIGURES, *OF_TABLE)
 Settings = Mapping[str, str]  # key -> value as it is written
 
 
