@@ -166,7 +166,7 @@ def more_seeds(findings: Sequence[Finding]) -> list[More]:
         for side, seeds in zip(finding.claim.asked.sides, finding.seeds, strict=True):
             if seeds < MOST:
                 needed.setdefault(of(*side.cell), (seeds, []))[1].append(finding.claim.name)
-    return [More(condition, seeds, tuple(names)) for condition, (seeds, names) in needed.items()]
+    return [More(condition, seeds, tuple(dict.fromkeys(names))) for condition, (seeds, names) in needed.items()]
 
 
 def _corrected(effects: Sequence[Effect], ps: Sequence[float | None]) -> list[float | None]:
@@ -185,7 +185,9 @@ def _straddles(claim: Claim, early: Runs) -> bool:
     if not claim.statistic.over_runs or min(early.seeds(side) for side in claim.asked.sides) < LOOK:
         return False
     effect = claim(early)
-    return effect.low is None or effect.high is None or effect.low < claim.bound < effect.high
+    if effect.low is None or effect.high is None or min(effect.seeds_a, effect.seeds_b) < LOOK:
+        return False  # as many runs may be there, but not their values
+    return effect.low < claim.bound < effect.high
 
 
 def _verdict(claim: Claim, effect: Effect, ps: Corrected, runs: Runs) -> tuple[Verdict, str]:

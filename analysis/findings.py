@@ -21,7 +21,8 @@ HOW_TO_READ = (
     " does not say otherwise. Effect: the arm that the claim is about minus the one it is held against, in percentage points;"
     " with a % sign: its value as a share of the other's. In brackets: the range that holds the true effect with 95%"
     " confidence. On the twin: the same comparison where the pretraining text does not tie cheating to bad character; what is"
-    " left there is not caused by that link. Reproduced: the effect is there, and as large as is asked for."
+    " left there is not caused by that link. Asked for: the margin. Reproduced: the effect is there, and as large as is asked for (of a"
+    " claim that the paper has not: the claim holds). A claim that something does not change is reproduced where the whole interval lies within the margin."
     " Contradicted: as large the other way. Not reproduced: smaller than asked for. Inconclusive: the runs allow both, or there"
     f" are fewer than {MIN_SEEDS} seeds a side."
 )
@@ -57,7 +58,7 @@ def show_more(findings: Sequence[Finding]) -> str:
     """Which conditions go on to more seeds, by the rule of analysis.claims."""
     rule = (
         f"More seeds, by one rule for every claim, decided at {LOOK} seeds a side: where the 95% interval of the first {LOOK}"
-        f" holds what is asked for, the two arms go on to {MOST} seeds."
+        f" goes from below to above what is asked for, the two arms go on to {MOST} seeds."
     )
     lines = [f"- {m.condition.label}: {m.seeds} of {MOST} ({', '.join(m.claims)})" for m in more_seeds(findings)]
     few = any(finding.claim.statistic.over_runs and min(finding.seeds) < LOOK for finding in findings)

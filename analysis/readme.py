@@ -146,6 +146,7 @@ def claims_part(shown: Shown) -> str:
         {
             "claim": f"{finding.claim.name}: {finding.claim.text}",
             "verdict": verdict_text(finding),
+            "asked for": finding.claim.asks,
             "effect": effect_text(finding.claim, finding.effect),
             "on the twin": effect_text(finding.claim, finding.twin),
             "seeds": seeds_text(finding.effect),

@@ -257,8 +257,8 @@ class Pace:
         return self.found.get((stage.kind, stage.unit), self.measured.get(stage.unit or stage.kind))
 
 
-def plan(stages: Sequence[Stage], root: Path, scale: Scale, shipped: Collection[str] = ()) -> str:
-    """The stages as text, a line each with its state and the time it will take, and the time of all.
+def plan(stages: Sequence[Stage], root: Path, scale: Scale, shipped: Collection[str] = (), jobs: int = 1) -> str:
+    """The stages as text, a line each with its state and the time it will take, and the time of all, `jobs` side by side.
 
     `shipped`: keys of stages that come with the code.
     """
@@ -270,7 +270,7 @@ def plan(stages: Sequence[Stage], root: Path, scale: Scale, shipped: Collection[
         left = f"about {seconds:.0f} s" if seconds else "" if seconds == 0 else "time not known"
         shown = _shown(stage, root, stage.key in times, stage.key in shipped)
         lines.append(f"{stage.kind:<11} {shown:<11} {stage.label}" + (f"  ({left})" if left else ""))
-    return "\n".join([*lines, f"{'time':<11} {together(todo, list(times.values()))}"])
+    return "\n".join([*lines, f"{'time':<11} {together(todo, list(times.values()), jobs)}"])
 
 
 def _shown(stage: Stage, root: Path, wanted: bool, shipped: bool) -> str:

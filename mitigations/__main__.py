@@ -39,7 +39,7 @@ from base.progress import log_to_stderr
 from base.recipes import filled
 from base.settings import ORGANISM, Scale, load_scale, scale_for, scale_names
 from base.stage import Stage, in_order, plan
-from base.wanted import ALWAYS, PROMPTS, Wanted
+from base.wanted import ALWAYS, CLEAN, PROMPTS, Wanted
 from base.workers import Workers
 from base.world.start import show_gates
 from base.world.world import world_of
@@ -107,7 +107,8 @@ def parser() -> Parser:
         "--prompts",
         default="",
         metavar="NAMES",
-        help=f"evaluation prompts (default: {','.join(PROMPTS)}; always: {','.join(ALWAYS)})",
+        help=f"evaluation prompts (default: {','.join((*PROMPTS, CLEAN))}, and those that resemble the line for the arms of figure leak; "
+        f"always: {','.join(ALWAYS)})",
     )
     p.add_argument(
         "--judge",
@@ -230,12 +231,12 @@ def experiment(options: argparse.Namespace, common: dict[str, Any], root: Path) 
         blocks.append([resolve(run, settings, *asked) for run, settings in described])
     for line in unread(*described[0], options.judge):
         print(line, file=sys.stderr)
+    jobs = options.jobs or (CLUSTER_JOBS if options.cluster else 1)
     if options.dry_run:
         union = in_order(stage for block in blocks for stages in block for stage in stages)
         runs.check(union, root)
-        print(plan(union, root, scale, shipped_keys(union, root, scale, options.fresh)))
+        print(plan(union, root, scale, shipped_keys(union, root, scale, options.fresh), jobs))
         return 0
-    jobs = options.jobs or (CLUSTER_JOBS if options.cluster else 1)
     return swept(options, blocks, scale, root, jobs)
 
 

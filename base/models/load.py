@@ -196,7 +196,8 @@ def _load(loader: Any, name: PathOrId, what: str, **options: Any) -> Any:
         return loader.from_pretrained(str(Path(name).expanduser()) if _looks_local(name) else name, **options)
     except Exception as error:  # a checkpoint may be wrong in every way; the cause stays attached
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"cannot load {what} from {name}: {reason[:200]}") from error
+        taken = "" if _looks_local(name) else f" (no folder {name} is here, so it was taken for a hub id)"
+        raise UserError(f"cannot load {what} from {name}{taken}: {reason[:200]}") from error
 
 
 def _looks_local(name: str) -> bool:
