@@ -210,8 +210,8 @@ def holm(p: Sequence[float | None]) -> list[float | None]:
 
 def over_steps(rows: pd.DataFrame, condition: Condition, measure: str, prompt: str) -> pd.DataFrame:
     """One row per run and checkpoint of a condition: run, pretrain_seed, seed, step, value, se."""
-    measured = rows[rows["measure"] == measure]  # first what leaves the fewest rows
-    mine = condition(measured[measured["prompt"] == prompt])
+    asked = (rows["measure"] == measure) & (rows["prompt"] == prompt)
+    mine = rows[asked & condition.among(rows)]
     return mine[["run", "pretrain_seed", "seed", "step", "value", "se"]].sort_values(["run", "step"])
 
 

@@ -48,7 +48,7 @@ class Evidence:
         self.source = Path(table.attrs["source"]) if "source" in table.attrs else None
         self.measures = measures(self.table)
         self._all, self._claims = table, claims
-        self._of: dict[Condition, dict[tuple[str, str], pd.DataFrame]] = {}
+        self._places = self.measures.groupby([*CELL, "measure", "prompt"], observed=True, sort=False).indices
 
     @cached_property
     def findings(self) -> dict[str, Finding]:
@@ -57,10 +57,8 @@ class Evidence:
 
     def of(self, condition: Condition, measure: str, prompt: str) -> pd.DataFrame:
         """The rows of `measures` of one condition, measure and prompt."""
-        if condition not in self._of:
-            parts = condition(self.measures).groupby(["measure", "prompt"], observed=True, sort=False)
-            self._of[condition] = {(str(name[0]), str(name[1])): rows for name, rows in parts}
-        return self._of[condition].get((measure, prompt), self.measures.iloc[:0])
+        rows = self.measures.iloc[self._places.get((*condition.cell, measure, prompt), [])]
+        return rows[rows["step"] == 0] if condition.start else rows
 
     def stored(self, condition: Condition) -> dict[str, Any]:
         """What runs of a condition store of it (CELL)."""
