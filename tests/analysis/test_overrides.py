@@ -18,6 +18,7 @@ from analysis.stats import final
 from analysis.table import check, common_settings, finished, measures, source
 from base.errors import UserError
 from mitigations.api import describe
+from mitigations.experiments import EXPERIMENTS
 
 ONE_ARM = [arm for arm in ARMS if arm[:3] == ("none", "main", 1.0)]
 CONTROLS = [arm for arm in ARMS if arm[0] in ("none", "untrained")]
@@ -55,10 +56,15 @@ def test_settings_are_read_as_they_are_written_and_named_for_people(
 
 def test_conditions_of_figures_are_spelt_as_runs_store_them() -> None:
     asked = [c for figure in FIGURES.values() for c in figure.needs if c.overrides]
-    assert {c.overrides for c in asked} == set(ASKED)
-    for condition in asked:
-        stored, _ = describe(settings=[f"{k}={v}" for k, v in settings.read(condition.overrides).items()])
-        assert " ".join(stored.overrides) == condition.overrides
+    assert {c.overrides for c in asked} == set(settings.OF_FIGURES)
+    for text in ASKED:
+        stored, _ = describe(settings=[f"{k}={v}" for k, v in settings.read(text).items()])
+        assert " ".join(stored.overrides) == text
+
+
+def test_the_settings_of_the_table_of_what_makes_it_appear_are_those_of_its_experiment() -> None:
+    made = {" ".join(describe(settings=cell.settings)[0].overrides) for cell in EXPERIMENTS["appears"][1]}
+    assert made - {""} - set(settings.OF_FIGURES) == set(settings.OF_TABLE)
 
 
 def test_what_all_runs_have_in_common_is_said_once_and_names_no_arm() -> None:
