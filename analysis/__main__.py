@@ -173,7 +173,7 @@ def _write(name: str, table: pd.DataFrame, folder: Path, out: Path) -> None:
 def _text(name: str, table: pd.DataFrame, folder: Path) -> Callable[[bool], str]:
     """A text, computed once, as a function of whether it is printed as markdown."""
     if name == "appears":
-        return partial(appears.appears, table)
+        return partial(appears.show, appears.rows(table), appears.legend(table))
     if name == "mitigations":
         return partial(arms.show, *arms.overview_rows(table, records(folder)))
     show = partial(show_claims, judge(table, CLAIMS)) if name == "claims" else partial(text, held_to.target_rows(table))

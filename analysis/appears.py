@@ -6,7 +6,7 @@ evidence for its size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -94,9 +94,9 @@ def _by_size(value: str) -> tuple[float, str]:
         return 0.0, value
 
 
-def appears(table: pd.DataFrame, as_markdown: bool = False) -> str:
-    """The table as text with its legend."""
-    return f"{text(rows(table), as_markdown)}\n\n{legend(table)}"
+def show(made: Sequence[Row], legend: str, as_markdown: bool = False) -> str:
+    """The rows as text with their legend."""
+    return f"{text(made, as_markdown)}\n\n{legend}"
 
 
 def legend(table: pd.DataFrame) -> str:

@@ -3,7 +3,7 @@
 import pandas as pd
 from synthetic_results import table
 
-from analysis.appears import AS_IT_IS, ELSE, appears, dial, rows
+from analysis.appears import AS_IT_IS, ELSE, dial, legend, rows, show
 from analysis.conditions import of
 from analysis.table import check
 
@@ -35,4 +35,5 @@ def test_what_is_known_before_stands_beside_the_effect() -> None:
 
 
 def test_the_table_prints() -> None:
-    assert appears(check(table((0, 2)), "synthetic")).endswith("Development seeds: 0. Reported seeds: 2.")
+    long = check(table((0, 2)), "synthetic")
+    assert show(rows(long), legend(long)).endswith("Development seeds: 0. Reported seeds: 2.")

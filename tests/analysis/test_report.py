@@ -6,15 +6,14 @@ import base64
 import gzip
 import html
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import browsing, in_browser
 from synthetic_results import table
 
 import analysis
@@ -168,27 +167,10 @@ def test_numbers_of_the_page_are_those_of_the_claims_and_tables(written: Path, r
     assert "made with recipe" not in text
 
 
-# In a browser. `chromium` and `chromedriver` come with a system's packages (Debian: chromium, chromium-driver).
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-in_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver on the path")
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for word in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"):
-        options.add_argument(word)
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        options.add_argument("--no-sandbox")  # chromium refuses to run as root otherwise
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
+    with browsing("--hide-scrollbars") as driver:
+        yield driver
 
 
 @pytest.fixture(params=WIDTHS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from time import monotonic, sleep
 from typing import Any
 
 import pytest
+from chromium import browsing, in_browser
 from judge_toys import Known
 
 from base.environments.graders.code import CodeEnvironment
@@ -277,24 +277,10 @@ def test_a_real_run_is_exported_whole(smoke: RunFolder, tmp_path: Path) -> None:
     assert steps[0] == 0
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-
-
 @pytest.fixture
 def browser() -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for word in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1400,1000"):
-        options.add_argument(word)
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        options.add_argument("--no-sandbox")  # chromium refuses to run as root otherwise
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
+    with browsing("--window-size=1400,1000") as driver:
+        yield driver
 
 
 def until(found: Callable[[], Any], seconds: float = 120) -> Any:
@@ -332,7 +318,7 @@ def answers(address: str) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver on the path")
+@in_browser
 def test_inspect_view_shows_rollouts_with_their_text_and_scores(viewer: str, browser: Any, smoke: RunFolder) -> None:
     def page() -> str:
         return str(browser.execute_script("return document.body.innerText"))
