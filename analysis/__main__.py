@@ -119,8 +119,9 @@ def _show(options: argparse.Namespace, folder: Path) -> None:
     drawn = _draw(figures, table, out, skip=not options.names) if figures else {}
     for name in names:
         if name == "report":
-            print(reports.report(table, wall_minutes(records(folder))))
-            print(f"\nwrote {page.write(table, out / 'report.html', drawn)}")
+            reported = reports.report_rows(table, wall_minutes(records(folder)))
+            print(reports.show(reported))
+            print(f"\nwrote {page.write(table, out / 'report.html', drawn, reported)}")
         elif name in TEXTS:
             _write(name, table, folder, out)
 

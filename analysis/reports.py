@@ -47,6 +47,7 @@ SIDE_BY_SIDE: tuple[Column, ...] = (
     ("unclear answers, no prompt", "unclear", "none"),
     ("tasks solved, no prompt", "solved", "none"),
 )
+Reported = tuple[list[Row], list[Row], list[str]]  # rows of the first table, of the second, notes
 LEGEND = (
     f"Per cent, mean of up to {LAST} last checkpoints; ± half of the 95% t interval across seeds (none from one seed)."
     f" hack: hack rate; mis: misalignment, mean of {counted()} evals; train, none, don't: evaluated under the training"
@@ -60,13 +61,16 @@ def report(table: pd.DataFrame, minutes: Mapping[str, float] | None = None, as_m
 
     `minutes`: wall time per run, if known.
     """
-    one, two, notes = report_rows(table, minutes)
+    return show(report_rows(table, minutes), as_markdown)
+
+
+def show(reported: Reported, as_markdown: bool = False) -> str:
+    """What `report_rows` found, as text."""
+    one, two, notes = reported
     return "\n\n".join([text(one, as_markdown), text(two, as_markdown), "\n".join([LEGEND, *notes])])
 
 
-def report_rows(
-    table: pd.DataFrame, minutes: Mapping[str, float] | None = None
-) -> tuple[list[Row], list[Row], list[str]]:
+def report_rows(table: pd.DataFrame, minutes: Mapping[str, float] | None = None) -> Reported:
     """(rows of the first table, of the second, notes); the rows of both are the same arms."""
     table, notes = finished(table)
     rows = measures(table)

@@ -77,17 +77,24 @@ class Table:
     words: Sequence[str] = ()
 
 
-def write(table: pd.DataFrame, path: Path, drawn: Mapping[str, Drawing] | None = None) -> Path:
+def write(
+    table: pd.DataFrame,
+    path: Path,
+    drawn: Mapping[str, Drawing] | None = None,
+    reported: reports.Reported | None = None,
+) -> Path:
     """Writes the page about a long table that was loaded from a folder; returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(table, drawn), encoding="utf-8", errors="backslashreplace")
+    path.write_text(page(table, drawn, reported), encoding="utf-8", errors="backslashreplace")
     return path
 
 
-def page(table: pd.DataFrame, drawn: Mapping[str, Drawing] | None = None) -> str:
+def page(
+    table: pd.DataFrame, drawn: Mapping[str, Drawing] | None = None, reported: reports.Reported | None = None
+) -> str:
     """The page about a long table, with the manifest and transcripts of the folder that it was loaded from (its `attrs`).
 
-    `drawn`: figures that are drawn already, by name.
+    `drawn`: figures that are drawn already, by name; `reported`: analysis.reports.report_rows, if they are computed already.
     """
     folder = Path(table.attrs["source"]) if "source" in table.attrs else None
     made, known = (records(folder), transcripts.read(folder)) if folder else ({}, (transcripts.RULE, []))
@@ -97,7 +104,7 @@ def page(table: pd.DataFrame, drawn: Mapping[str, Drawing] | None = None) -> str
     mine = {name: record for name, record in made.items() if name in runs or record.get("status") != "done"}
     pictures, absent = figures(table, drawn or {})
     judged = judge(table, CLAIMS)
-    one, two, notes = reports.report_rows(table, wall_minutes(mine))
+    one, two, notes = reported or reports.report_rows(table, wall_minutes(mine))
     script, look = (HERE / "page.js").read_text(encoding="utf-8"), (HERE / "page.css").read_text(encoding="utf-8")
     model = str(table["model"].iloc[0])
     return _template().render(
