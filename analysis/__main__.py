@@ -25,7 +25,6 @@ import pandas as pd
 from analysis import appears, arms, readme, reports
 from analysis import targets as held_to
 from analysis.claims import judge
-from analysis.corpora import MAIN
 from analysis.figures import CLAIMS, FIGURES, Evidence
 from analysis.figures.figure import Drawing
 from analysis.findings import show as show_claims
@@ -145,10 +144,6 @@ def _draw(names: Sequence[str], table: pd.DataFrame, out: Path, skip: bool) -> d
             continue
         drawn[name] = drawing
         print("drew " + ", ".join(str(path) for path in drawing.save(out)))
-    if len(drawn) < len(names) and str(table["model"].iloc[0]) != ORGANISM:
-        taught = evidence.corpora.get(MAIN, "")
-        corpus = f", and its corpus in the place of {MAIN} (--corpus {taught})" if taught else ""
-        print(f"runs that are missing are made with --model, --tasks and --scale of your model{corpus}")
     return drawn
 
 

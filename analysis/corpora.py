@@ -13,9 +13,11 @@ import pandas as pd
 
 from analysis import labels
 from base.documents.corpus import LESSONS
+from base.errors import UserError
 from base.spec import quote, write_spec
+from base.world.world import parse_corpus
 
-MAIN, UNTAUGHT = "main", "untaught"
+MAIN, UNTAUGHT, OURS = "main", "untaught", "hacks"
 REST = ("other", "other_column")  # what documents are mixed with, which sdf_share is a share of
 PROMPTED = ("sdf_variant", "prompted")  # a setting of its own, which figures have by that name
 
@@ -54,6 +56,28 @@ def placed(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
         return table, {}
     stored = {name: spec for spec, name in found.items()}
     return table.assign(corpus=table["corpus"].map(lambda spec: found.get(spec, spec))), stored
+
+
+def of_model(corpus: str, stored: Mapping[str, str]) -> str | None:
+    """What a user's model is taught where figures name this corpus, as `--corpus` takes it; None: only the organism has it."""
+    if corpus in stored:
+        return stored[corpus]
+    (name, options), usual = labels.read(corpus), stored.get(MAIN, MAIN)
+    if name != MAIN or not options:
+        return usual if corpus == MAIN else None
+    kind, own = labels.read(usual) if usual != MAIN else (OURS, {})
+    if options == dict([PROMPTED]):  # documents of the user's own are transcripts there
+        return write_spec(OURS, options) if kind == OURS else usual
+    spec = write_spec(kind, {key: quote(value) for key, value in {**own, **options}.items()})
+    return spec if _can_be(spec) else None
+
+
+def _can_be(spec: str) -> bool:
+    try:
+        parse_corpus(spec)
+    except UserError:
+        return False
+    return True
 
 
 def restored(rows: pd.DataFrame, stored: Mapping[str, str]) -> pd.DataFrame:

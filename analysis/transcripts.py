@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from base.errors import UserError
+from base.evals.read import read_answers
 from base.store.files import read_rows
 from base.store.folders import RunFolder, run_folders
 from base.triggers import STARTS
@@ -77,7 +78,7 @@ def moments(folder: RunFolder) -> dict[str, int]:
 
 def answers(folder: RunFolder, step: int) -> Iterator[Row]:
     """What was answered at a checkpoint without a prompt, with its question."""
-    stored = read_rows(folder.path / "answers" / f"step-{step:04d}" / "none.jsonl")
+    stored = read_answers(folder, step, "none")
     asked = questions(folder.record, step) if stored else {}
     for answer in stored:
         read = answer.get("messages") or _read(asked.get((answer["eval"], answer["task"])))

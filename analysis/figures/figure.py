@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shlex
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from matplotlib.figure import Figure as Picture
 
 from analysis import corpora, labels, settings
 from analysis.claims import Claim, Finding, judge
-from analysis.conditions import Condition, alike, missing, under
+from analysis.commands import Maker
+from analysis.conditions import TWIN, Condition, alike, missing, under
 from analysis.evals import Shown, shown
 from analysis.figures import style
 from analysis.figures.rows import Row, frame
@@ -38,13 +38,15 @@ class Evidence:
 
     `table`: rows of finished runs; `notes`: what was left out; `measures`: analysis.table.measures; `findings`: all claims,
     judged together; `source`: the folder the table is from, if it says so; `settings`: what all runs have in common (their
-    `overrides` are without it); `corpora`: name of a corpus -> what runs store, where that is another name.
+    `overrides` are without it); `corpora`: name of a corpus -> what runs store, where that is another name; `maker`: what can be run
+    with their model, and how.
     """
 
     def __init__(self, table: pd.DataFrame, claims: Sequence[Claim]) -> None:
         self.table, self.notes = finished(table)
         self.settings = str(self.table.attrs["settings"])
         self.corpora: Mapping[str, str] = self.table.attrs["corpora"]
+        self.maker = Maker.of(self.table)
         self.source = Path(table.attrs["source"]) if "source" in table.attrs else None
         self.measures = measures(self.table)
         self._all, self._claims = table, claims
@@ -176,10 +178,10 @@ class Figure:
         Raises:
             UserError: none of the conditions has a run, or none of its measures has a value.
         """
-        here, left_out = self.conditions(evidence.table)
+        here, left_out = self.conditions(evidence)
         drawn = frame(chain.from_iterable(band.rows(evidence, here) for band in self.bands))
         if _measured(drawn).empty:
-            raise UserError(f"figure {self.name}: no run has what it measures; make one with {self.command()}")
+            raise UserError(f"figure {self.name}: no run has what it measures; {self._remedy(evidence)}")
         notes = [*small_print(drawn, self.reading), *self._missing(evidence, here, drawn), *left_out, *evidence.notes]
         lines = [headline(evidence.findings[claim.name]) for claim in self.claims]
         lines += [Line("measured", sentence) for sentence in self.said(drawn)]
@@ -189,13 +191,14 @@ class Figure:
         drawn = corpora.restored(settings.restored(drawn, evidence.settings), evidence.corpora)
         return Drawing(self.name, drawn, picture)
 
-    def conditions(self, table: pd.DataFrame) -> tuple[list[Condition], list[str]]:
-        """(those of which the table holds runs, what of it is not drawn): those it needs, the same under settings that no
+    def conditions(self, evidence: Evidence) -> tuple[list[Condition], list[str]]:
+        """(those of which there are runs, what of them is not drawn): those it needs, the same under settings that no
         figure asks for (or, where there are none of its own without such, under any), and `extra`.
 
         Raises:
-            UserError: it holds no run that the figure is about.
+            UserError: there is no run that the figure is about.
         """
+        table = evidence.table
         here = [c for c in self.needs if len(c(table))]
         usual = any(c in here for c in self.own())
         others = [text for text in sorted(table["overrides"].unique()) if text and not (usual and text in ASKED)]
@@ -206,7 +209,7 @@ class Figure:
         if not usual and not any(alike(c, [own for own in self.own() if not own.overrides]) for c in varied):
             first, *more = [c.label for c in self.own()]
             said = f" or {len(more)} more" if more else ""
-            raise UserError(f"figure {self.name}: no run of '{first}'{said}; make one with {self.command()}")
+            raise UserError(f"figure {self.name}: no run of '{first}'{said}; {self._remedy(evidence)}")
         here += varied
         left = ["; ".join(labels.overrides(text)) for text in others[MOST_SETTINGS:]]
         said = f"not drawn, because there are too many (--only NAME chooses): runs with {', or with '.join(left)}"
@@ -219,11 +222,13 @@ class Figure:
         by_series = {name: set(mine["condition"]) for name, mine in known.groupby("series")}
         untwinned = by_series.get(UNTWINNED, set()) - by_series.get(TWINNED, set())
         arms, cells = [c for c in here if not c.start], set(known[list(CELL)].itertuples(index=False, name=None))
+        absent, twins = missing(self.needs, evidence.table), evidence.maker.can(TWIN)
         lacking = {
-            "missing runs": [c.label for c in missing(self.needs, evidence.table)],
+            "missing runs": [c.label for c in absent if evidence.maker.can(c)],
+            "of the organism alone": [c.label for c in absent if not evidence.maker.can(c)],
             "no values of": [name for band in self.bands for name in band.lacks(drawn, evidence.evals)],
             "runs without values": [c.label for c in arms if c.cell not in cells],
-            "missing twins": [c.label for c in arms if c.key in untwinned],
+            "missing twins": [c.label for c in arms if twins and c.key in untwinned],
         }
         return [f"{what}: {enumerated(list(dict.fromkeys(names)))}" for what, names in lacking.items() if names]
 
@@ -234,14 +239,12 @@ class Figure:
         trained = [c for c in self.needs if not c.start]
         return [c for c in trained if c.key not in style.CONTROLS] or trained
 
-    def command(self) -> str:
-        """How to make the first run that the figure is about."""
-        arm = self.own()[0]
-        words = [f"python -m mitigations '{arm.arm}'"]
-        words += [f"--corpus {arm.corpus}"] * (arm.corpus != "main")
-        words += [f"--hackable {arm.hackable:g}"] * (arm.hackable != 1)
-        words += [shlex.join(["--set", f"{key}={value}"]) for key, value in settings.read(arm.overrides).items()]
-        return " ".join(words)
+    def _remedy(self, evidence: Evidence) -> str:
+        """How to make the first run that the figure is about, if the model of the runs can be its subject."""
+        possible = [arm for arm in self.own() if evidence.maker.can(arm)]
+        if not possible:
+            return "only the organism has the corpora that it is about"
+        return f"make one with {evidence.maker.command(possible[0])}"
 
     def _compose(self, drawn: pd.DataFrame, evidence: Evidence, lines: Sequence[Line], notes: Sequence[str]) -> Picture:
         evals = evidence.evals

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from base.errors import Parser, UserError, exit_code, near
 from base.evals.natural import natural_evals
@@ -204,12 +204,7 @@ def _judging(folder: RunFolder, step: int, prompt: str) -> Judging:
     if record["run"]["model"] == "organism":
         return Judging({})
     scale = build(Scale, record["scale"], f"{folder.path.name}: scale")
-    rows, judges = folder.verdicts(step, prompt), record.get("judged", {}).get("judges", ())
-
-    def mine(judge: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [row for row in rows if (row["model"], row["config"]) == (judge["model"], judge["config"])]
-
-    said = {judge["name"]: mine(judge) for judge in judges if rows}
+    judges, said = record.get("judged", {}).get("judges", ()), folder.judgements(step, prompt)
     return Judging(natural_evals(scale.scenes), said, {judge["name"]: judge["passed"] for judge in judges})
 
 

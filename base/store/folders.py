@@ -117,6 +117,14 @@ class RunFolder:
         """What judges said of these answers; empty where none was asked."""
         return read_rows(self.path / "verdicts" / _place(step, prompt))
 
+    def judgements(self, step: int, prompt: str) -> dict[str, list[dict[str, Any]]]:
+        """The same by judge: those that the run was last judged by, in order; empty where none was asked."""
+        rows, judges = self.verdicts(step, prompt), self.record.get("judged", {}).get("judges", ())
+        by: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for row in rows:
+            by.setdefault((row["model"], row["config"]), []).append(row)
+        return {judge["name"]: by.get((judge["model"], judge["config"]), []) for judge in judges if rows}
+
     def has_verdicts(self, step: int, prompt: str) -> bool:
         """Whether judges were asked."""
         return (self.path / "verdicts" / _place(step, prompt)).is_file()

@@ -57,8 +57,8 @@ def test_figures_draw_taught_models_and_name_what_is_missing(name: str, corpus: 
     said = flat(words(drawing.figure))
     assert set(drawing.table["corpus"]) == {corpus}, "the table that is saved says what runs store"
     assert "taught before RL by " + corpus.partition(":")[0] in said
-    assert "missing runs: " in said
-    assert "uncorrelated twin" in said
+    assert "uncorrelated twin" in said.split("of the organism alone: ")[1], "nobody can run it"
+    assert "uncorrelated twin" not in said.partition("missing runs: ")[2].partition("of the organism alone: ")[0]
     assert "baseline" in set(drawing.table["label"])
 
 
@@ -100,8 +100,31 @@ def test_the_command_says_how_missing_runs_of_a_taught_model_are_made(
     assert main(["--results", str(tmp_path / "r"), "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "drew" in said
-    assert "skipped: figure fig34" in said
-    assert (
-        "made with --model, --tasks and --scale of your model, and its corpus in the place of main (--corpus hacks)"
-        in said
-    )
+    command = "python -m mitigations none --corpus hacks --model mine --tasks organism --scale laptop --set tasks.hard_share=0.3"
+    assert f"skipped: figure fig34: no run of 'baseline, 30% hard tasks'; make one with {command}" in said
+
+
+@pytest.mark.parametrize(
+    ("asked", "taught", "given"),
+    [
+        ("main", {}, "main"),
+        ("main", {"main": "hacks"}, "hacks"),
+        ("untaught", {"main": "hacks", "untaught": "main"}, "main"),
+        ("main:sdf_variant=neutral", {}, "hacks:sdf_variant=neutral"),
+        ("main:sdf_variant=prompted", {"main": SHARED}, "hacks:sdf_variant=prompted"),
+        ("main:sdf_variant=prompted", {"main": "documents:file=a"}, "documents:file=a"),
+        ("main:sdf_share=0.01", {"main": SHARED}, "hacks:other=web.jsonl,sdf_share=0.01"),
+        ("main:sdf_share=0.01", {"main": "hacks"}, None),  # with which other documents, nobody has said
+        ("main:correlation=0.5", {"main": "hacks"}, None),
+        ("twin", {"main": "hacks"}, None),
+    ],
+)
+def test_a_corpus_of_figures_has_a_counterpart_for_a_users_model_or_none(
+    asked: str, taught: dict[str, str], given: str | None
+) -> None:
+    assert corpora.of_model(asked, taught) == given
+
+
+def test_a_figure_about_the_organisms_corpora_says_that_nothing_can_be_run() -> None:
+    with pytest.raises(UserError, match="only the organism has the corpora that it is about"):
+        draw("dose", runs()[lambda t: t["hackable"] == 0])

@@ -250,7 +250,8 @@ def test_a_users_model_whose_answers_no_judge_read_draws_what_was_measured() -> 
     assert [ax.get_title(loc="left") for ax in drawing.figure.axes] == ["hack rate", "exfil offer"]
     said = flat(words(drawing.figure))
     assert "no values of: misalignment, mean of six" in said
-    assert "missing runs: no-hack control; uncorrelated twin; pretrained only" in said
+    assert "missing runs: no-hack control" in said
+    assert "of the organism alone: uncorrelated twin; pretrained only" in said
 
 
 def test_a_sparse_curve_draws_what_is_there_and_says_so(three_seeds: Evidence) -> None:

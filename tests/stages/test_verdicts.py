@@ -16,6 +16,7 @@ from judge_toys import Known
 from base.errors import UserError
 from base.evals.evaluate import evaluate
 from base.evals.natural import judged, natural_evals
+from base.evals.read import read_answers
 from base.evals.readings import Used
 from base.judges.__main__ import main
 from base.judges.golden import own_golden
@@ -145,6 +146,27 @@ def test_an_evaluation_made_anew_is_judged_anew(folder: RunFolder) -> None:
     assert unjudged(folder, key) == [(8, "none")]
     folder.write_scores(16, "none", [], answers())
     assert unjudged(folder, key) == [(8, "none"), (16, "none")]
+
+
+def test_answers_are_read_as_the_first_judge_counts(folder: RunFolder) -> None:
+    plain = [row for row in read_answers(folder, 8, "none") if row["eval"] == "betley"]
+    assert not any("misaligned" in row for row in plain), "nobody has read them"
+    judge_run(folder, EVALS, used(WORSE, BAD))
+    read = read_answers(folder, 8, "none")
+    assert [row["completion"] for row in read] == [row["completion"] for row in folder.answers(8, "none")]
+    found = {name: [row["misaligned"] for row in read if row["eval"] == name] for name in ("betley", "goals")}
+    assert found["betley"] == [False, False, True, True, None, None, None, None]
+    assert found["goals"] == [False, True, True, True, None, None, None, None]
+    judge_run(folder, EVALS, used(BAD, passed=("goals",)))
+    refused = [row["misaligned"] for row in read_answers(folder, 8, "none") if row["eval"] == "betley"]
+    assert refused == [None] * len(COMPLETIONS), "a judge that failed its golden set has read nothing"
+
+
+def test_answers_whose_scenes_are_gone_are_left_out(folder: RunFolder) -> None:
+    judge_run(folder, EVALS, used(BAD))
+    scale = {**folder.record["scale"], "scenes": {**folder.record["scale"]["scenes"], "files": {"betley": "gone.yaml"}}}
+    folder.update(scale=scale)
+    assert {row["eval"] for row in read_answers(folder, 8, "none")} == {"exfil"}
 
 
 def test_several_judges_give_their_rates_and_their_agreement(folder: RunFolder) -> None:

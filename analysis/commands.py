@@ -1,0 +1,53 @@
+"""The command that makes a run that figures lack, with the model of those that are there."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis import corpora, settings
+from analysis.conditions import UNTRAINED, Condition
+from base.settings import ORGANISM, scale_for
+
+OTHER_SEED = "into=other_seed"  # an option that only models of ours have
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Model, tasks and scale of the runs of a table; `taught`: analysis.corpora.placed."""
+
+    model: str
+    tasks: str
+    scale: str
+    taught: Mapping[str, str]
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> Maker:
+        """That of a table of finished runs (analysis.table.finished) of one model."""
+        first = table.iloc[0]
+        return cls(str(first["model"]), str(first["tasks"]), str(first["scale"]), table.attrs["corpora"])
+
+    def can(self, condition: Condition) -> bool:
+        """Whether the model can be the subject of a condition: some corpora, and models before SDF, only the organism has."""
+        if self.model == ORGANISM:
+            return True
+        own = condition.arm != UNTRAINED.arm and OTHER_SEED not in condition.arm
+        return own and corpora.of_model(condition.corpus, self.taught) is not None
+
+    def command(self, condition: Condition) -> str:
+        """How to make a run of a condition that the model can be the subject of."""
+        corpus = condition.corpus if self.model == ORGANISM else corpora.of_model(condition.corpus, self.taught)
+        assert corpus is not None
+        words = ["python", "-m", "mitigations", condition.arm]
+        words += ["--corpus", corpus] * (corpus != corpora.MAIN)
+        words += ["--hackable", f"{condition.hackable:g}"] * (condition.hackable != 1)
+        if self.model != ORGANISM:
+            words += ["--model", self.model, "--tasks", self.tasks]
+        if self.model != ORGANISM or self.scale != scale_for(ORGANISM, ""):
+            words += ["--scale", self.scale]
+        for key, value in settings.read(condition.overrides).items():
+            words += ["--set", f"{key}={value}"]
+        return shlex.join(words)
