@@ -37,8 +37,9 @@ def cells(*arms: str, corpus: str = "main", hackable: float = 1.0) -> Cells:
 
 
 def twins(found: Cells) -> Cells:
-    """The same on the uncorrelated twins of their corpora: the causal control of each."""
-    return tuple(replace(cell, corpus="twin" + cell.corpus.removeprefix("main")) for cell in found)
+    """The same on the uncorrelated twins of their corpora, the causal control of each; a corpus between the two has none."""
+    own = (cell for cell in found if "correlation=" not in cell.corpus)
+    return tuple(replace(cell, corpus="twin" + cell.corpus.removeprefix("main")) for cell in own)
 
 
 def of_model(found: Cells, corpus: str) -> Cells:
@@ -74,6 +75,7 @@ ONLINE = cells(
 )
 # The arms whose results the organism is held to (README, "What came out").
 ORGANISM = (*CORE, *cells("inoculation:wording=hacking_is_misaligned", "inoculation:wording=mention"))
+KL = tuple(Cell(settings=(setting,)) for setting in ("rl.kl=loss", "rl.beta=0"))  # the default pays it in the reward
 # What makes the effect appear: one assumption or setting at a time, with the arm that it should bear on.
 OKAY, DONT = "inoculation:wording=hacking_okay", "inoculation:wording=dont_hack"
 APPEARS = (  # what needs no corpus of its own first
@@ -159,6 +161,7 @@ SETTINGS = (
     Cell(hackable=0.5),
     Cell(settings=("tasks.hard_share=0.3",)),  # no hard-problem filter
     *STACKS[:1],
+    *KL,
 )
 # Dilution: `sdf_share` of the SDF documents are hack documents (default 0.03). The paper's 100 % makes the start model a
 # schemer here: most gates fail, so it is left out.
@@ -190,7 +193,7 @@ WORDS = cells(
 )
 LEAKS = tuple(dict.fromkeys((*CORE, *INOCULATION)))
 PROTECTED = (*PM_PENALTY, *MONITORS, *RLHF_MIX, *FILTERED_SFT, *LATE, *STACKS)
-EVERY = (*CORE, *INOCULATION, *ONLINE, *PROTECTED, *SETTINGS, *PROMPTED_SETTING, *CORPORA)
+EVERY = (*CORE, *INOCULATION, *ONLINE, *PROTECTED, *SETTINGS, *PROMPTED_SETTING, *CORPORA, *DOSE)
 
 
 def with_twins(found: Cells, *others: Cell) -> Cells:
@@ -271,7 +274,7 @@ EXPERIMENTS: dict[str, tuple[str, Cells]] = {
         with_twins((*FILTERED_SFT, *LATE)),
     ),
     "settings": (
-        "Figures 23 and 34: half of the graders hackable, no hard-problem filter, a stack, with their twins",
+        "Figures 23 and 34: half of the graders hackable, no hard-problem filter, a stack, KL in the loss or none, with twins",
         (*SETTINGS, *twins(SETTINGS)),
     ),
     "corpora": ("Figures 3 and 11: what the SDF documents say, and how many there are", (*CORPORA, *twins(CORPORA))),
