@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # pandas, scipy and matplotlib are imported when they are first used
     import pandas as pd
 
+    from analysis.evidence import Evidence
     from analysis.figures.figure import Drawing
 
 __all__ = ["claims", "compare", "export", "figure", "load", "overview", "page", "report"]
@@ -78,11 +79,9 @@ def claims(table: pd.DataFrame | str | Path | None = None) -> pd.DataFrame:
     Raises:
         UserError: runs that must not be mixed.
     """
-    from analysis.claims import judge
-    from analysis.figures import CLAIMS
     from analysis.findings import frame
 
-    return frame(judge(_table(table), CLAIMS))
+    return frame(_evidence(table).findings)
 
 
 def compare(
@@ -99,8 +98,7 @@ def compare(
     from analysis.reports import compare_rows
     from analysis.tabular import frame
 
-    table = _table(table)
-    rows, notes = compare_rows(table, arm, corpus, hackable, _records(table))
+    rows, notes = compare_rows(_evidence(table), arm, corpus, hackable)
     return _noted(frame(rows), notes)
 
 
@@ -114,11 +112,9 @@ def report(table: pd.DataFrame | str | Path | None = None) -> pd.DataFrame:
         UserError: runs that must not be mixed.
     """
     from analysis.reports import LEGEND, report_rows
-    from analysis.table import wall_minutes
     from analysis.tabular import frame
 
-    table = _table(table)
-    one, two, notes = report_rows(table, wall_minutes(_records(table)))
+    one, two, notes = report_rows(_evidence(table))
     return _noted(frame([{**a, **b} for a, b in zip(one, two, strict=True)]), [LEGEND, *notes])
 
 
@@ -131,8 +127,7 @@ def overview(table: pd.DataFrame | str | Path | None = None) -> pd.DataFrame:
     from analysis.arms import LEGEND, overview_rows
     from analysis.tabular import frame
 
-    table = _table(table)
-    families, notes = overview_rows(table, _records(table))
+    families, notes = overview_rows(_evidence(table))
     rows = [{"family": family, **row} for family, made in families.items() for row in made]
     return _noted(frame(rows), [LEGEND, *notes])
 
@@ -145,7 +140,7 @@ def page(table: pd.DataFrame | str | Path | None = None, path: str | Path = "fig
     """
     from analysis.html.page import write
 
-    return write(_table(table), Path(path))
+    return write(_evidence(table), Path(path))
 
 
 def export(runs: str | Path, results: str | Path) -> Path:
@@ -166,11 +161,11 @@ def _table(table: pd.DataFrame | str | Path | None) -> pd.DataFrame:
     return select(load(table) if table is None or isinstance(table, str | Path) else table)
 
 
-def _records(table: pd.DataFrame) -> dict[str, dict[str, object]]:
-    """What the runs of a loaded table wrote down; nothing of a table made otherwise."""
-    from analysis.table import records
+def _evidence(table: pd.DataFrame | str | Path | None) -> Evidence:
+    from analysis.evidence import Evidence
+    from analysis.figures import CLAIMS
 
-    return records(Path(table.attrs["source"])) if "source" in table.attrs else {}
+    return Evidence(_table(table), CLAIMS)
 
 
 def _noted(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Draws figures, tests the claims and writes the report, without torch: a figure in seconds, all of it in two to three minutes.
+"""Draws figures, tests the claims and writes the report, without torch: a figure in seconds, all of it in under a minute.
 
 examples:
   python -m analysis                                      every figure, the claims and the report
@@ -24,13 +24,13 @@ import pandas as pd
 
 from analysis import appears, arms, readme, reports
 from analysis import targets as held_to
-from analysis.claims import judge
-from analysis.figures import CLAIMS, FIGURES, Evidence
+from analysis.evidence import Evidence
+from analysis.figures import CLAIMS, FIGURES
 from analysis.figures.figure import Drawing
 from analysis.findings import show as show_claims
 from analysis.html import page
 from analysis.results import export
-from analysis.table import RESULTS, RUNS, common_settings, load, records, select, source, wall_minutes
+from analysis.table import RESULTS, RUNS, common_settings, load, select, source
 from analysis.tabular import text
 from base.errors import Parser, UserError, exit_code, near
 from base.settings import ORGANISM
@@ -100,7 +100,7 @@ def _compare(options: argparse.Namespace, folder: Path) -> None:
         raise UserError("compare takes one arm: python -m analysis compare inoculation:wording=please_hack")
     table, note = with_baseline(select(load(folder), options.only, options.model), source("results") / folder.name)
     print(note, end="")
-    print(reports.compare(table, options.names[1], options.corpus, options.hackable, records(folder)))
+    print(reports.compare(Evidence(table), options.names[1], options.corpus, options.hackable))
 
 
 def _show(options: argparse.Namespace, folder: Path) -> None:
@@ -115,14 +115,14 @@ def _show(options: argparse.Namespace, folder: Path) -> None:
     print(f"{folder}: {table['run'].nunique()} runs")
     names = options.names or usual_names(str(table["model"].iloc[0]))
     figures = [name for name in names if name in FIGURES]
-    drawn = _draw(figures, table, out, skip=not options.names) if figures else {}
+    evidence = Evidence(table, CLAIMS)
+    drawn = _draw(figures, evidence, out, skip=not options.names)
     for name in names:
         if name == "report":
-            reported = reports.report_rows(table, wall_minutes(records(folder)))
-            print(reports.show(reported))
-            print(f"\nwrote {page.write(table, out / 'report.html', drawn, reported)}")
+            print(reports.report(evidence))
+            print(f"\nwrote {page.write(evidence, out / 'report.html', drawn)}")
         elif name in TEXTS:
-            _write(name, table, folder, out)
+            _write(name, evidence, out)
 
 
 def usual_names(model: str) -> list[str]:
@@ -130,9 +130,8 @@ def usual_names(model: str) -> list[str]:
     return [name for name in NAMES if model == ORGANISM or name not in OF_THE_ORGANISM]
 
 
-def _draw(names: Sequence[str], table: pd.DataFrame, out: Path, skip: bool) -> dict[str, Drawing]:
-    """The figures by name, drawn from evidence that they share; `skip`: one without runs takes a line and is no error."""
-    evidence = Evidence(table, CLAIMS)
+def _draw(names: Sequence[str], evidence: Evidence, out: Path, skip: bool) -> dict[str, Drawing]:
+    """The figures by name, saved as they are drawn; `skip`: one without runs takes a line and is no error."""
     drawn = {}
     for name in names:
         try:
@@ -157,23 +156,23 @@ def with_baseline(table: pd.DataFrame, results: Path) -> tuple[pd.DataFrame, str
     return both, f"baseline: {results} (committed)\n"
 
 
-def _write(name: str, table: pd.DataFrame, folder: Path, out: Path) -> None:
+def _write(name: str, evidence: Evidence, out: Path) -> None:
     """Prints a text, and leaves it as markdown."""
-    said = _text(name, table, folder)
+    said = _text(name, evidence)
     plain, marked = said(False), said(True)
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.md").write_text(marked + "\n", encoding="utf-8")
     print(f"\n{plain}\n\nwrote {out / name}.md")
 
 
-def _text(name: str, table: pd.DataFrame, folder: Path) -> Callable[[bool], str]:
+def _text(name: str, evidence: Evidence) -> Callable[[bool], str]:
     """A text, computed once, as a function of whether it is printed as markdown."""
     if name == "appears":
-        return partial(appears.show, appears.rows(table), appears.legend(table))
+        return partial(appears.show, appears.rows(evidence), appears.legend(evidence))
     if name == "mitigations":
-        return partial(arms.show, *arms.overview_rows(table, records(folder)))
-    show = partial(show_claims, judge(table, CLAIMS)) if name == "claims" else partial(text, held_to.target_rows(table))
-    return lambda as_markdown: "\n\n".join(filter(None, [show(as_markdown), common_settings(table)]))
+        return partial(arms.show, *arms.overview_rows(evidence))
+    show = partial(show_claims, evidence.findings) if name == "claims" else partial(text, held_to.target_rows(evidence))
+    return lambda as_markdown: "\n\n".join(filter(None, [show(as_markdown), common_settings(evidence.settings)]))
 
 
 def listing() -> str:

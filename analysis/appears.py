@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import pandas as pd
-
 from analysis import labels, settings
 from analysis.conditions import BASELINE, Condition, found, of
+from analysis.evidence import Evidence
 from analysis.figures import law
-from analysis.reports import mean
+from analysis.measured import Measured
 from analysis.stats import Summary, summary
-from analysis.table import finished, measures
 from analysis.tabular import Row, text
 from base.labels import words
 
@@ -54,20 +52,18 @@ def dial(condition: Condition, common: str = "") -> tuple[str, str]:
     return AS_IT_IS, ""
 
 
-def rows(table: pd.DataFrame) -> list[Row]:
+def rows(evidence: Evidence) -> list[Row]:
     """A row per dial, value and arm; the organism as it is comes first."""
-    kept, _ = finished(table)
-    known = measures(kept)
     order = [AS_IT_IS, *DIALS, ELSE]
-    conditions = [c for c in found(kept) if c.arm in law.FAMILIES and c.hackable == 1 and not c.start]
-    dials = {c: dial(c, kept.attrs["settings"]) for c in conditions}
+    conditions = [c for c in found(evidence.outline) if c.arm in law.FAMILIES and c.hackable == 1 and not c.start]
+    dials = {c: dial(c, evidence.settings) for c in conditions}
     listed = sorted(
         conditions, key=lambda c: (order.index(dials[c][0]), *_by_size(dials[c][1]), c.arm != "none", c.arm)
     )
-    return list(_rows(known, {condition: dials[condition] for condition in listed}))
+    return list(_rows(evidence.measured, {condition: dials[condition] for condition in listed}))
 
 
-def _rows(known: pd.DataFrame, dials: Mapping[Condition, tuple[str, str]]) -> Iterator[Row]:
+def _rows(known: Measured, dials: Mapping[Condition, tuple[str, str]]) -> Iterator[Row]:
     for condition, (what, value) in dials.items():
         yield {
             "changed": what,
@@ -75,16 +71,16 @@ def _rows(known: pd.DataFrame, dials: Mapping[Condition, tuple[str, str]]) -> It
             "arm": BASELINE.label if condition.arm == "none" else of(condition.arm).label,
             "corpus": condition.corpus.partition(":")[0],
             "bad tone | hack": before(known, condition),
-            "hack": mean(known, condition, "hack_rate", "training"),
-            "misaligned": mean(known, condition, "mgs", "none"),
-            "unclear": mean(known, condition, "unclear", "none"),
-            "seeds": condition(known)["run"].nunique(),
+            "hack": known.mean(condition, "hack_rate", "training"),
+            "misaligned": known.mean(condition, "mgs", "none"),
+            "unclear": known.mean(condition, "unclear", "none"),
+            "seeds": known.count(condition),
         }
 
 
-def before(known: pd.DataFrame, condition: Condition) -> Summary:
+def before(known: Measured, condition: Condition) -> Summary:
     """P(bad tone | hack, training line) of the start model over the runs that know it."""
-    return summary(list(law.before(condition(known), condition).values()))
+    return summary(list(law.before(known, condition).values()))
 
 
 def _by_size(value: str) -> tuple[float, str]:
@@ -99,9 +95,9 @@ def show(made: Sequence[Row], legend: str, as_markdown: bool = False) -> str:
     return f"{text(made, as_markdown)}\n\n{legend}"
 
 
-def legend(table: pd.DataFrame) -> str:
+def legend(evidence: Evidence) -> str:
     """How to read the table, and which seeds stand behind it: kept for reporting, or used in development."""
-    seeds = sorted(int(seed) for seed in table["seed"].unique())
+    seeds = sorted(int(seed) for seed in evidence.outline["seed"].unique())
     kinds = {
         "development": [s for s in seeds if s == 0 or s >= DEVELOPMENT],
         "reported": [s for s in seeds if 0 < s < DEVELOPMENT],

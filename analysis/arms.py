@@ -11,9 +11,10 @@ import pandas as pd
 from analysis import labels
 from analysis.conditions import BASELINE, NO_HACK, PRE_RL, UNTRAINED, Condition, found, on
 from analysis.evals import Shown, beside, counted
-from analysis.reports import mean, wall
-from analysis.stats import LAST, effect_over_twin
-from analysis.table import finished, measures, wall_minutes
+from analysis.evidence import Evidence
+from analysis.measured import LAST
+from analysis.reports import wall
+from analysis.table import wall_minutes
 from analysis.tabular import Row, text
 
 CONTROLS = (UNTRAINED, PRE_RL, NO_HACK, BASELINE)
@@ -53,45 +54,40 @@ def show(families: Mapping[str, Sequence[Row]], notes: Sequence[str], as_markdow
     return "\n\n".join([text(lines, as_markdown), "\n".join([LEGEND, *notes])])
 
 
-def overview_rows(
-    table: pd.DataFrame, records: Mapping[str, Mapping[str, Any]]
-) -> tuple[dict[str, list[Row]], list[str]]:
-    """(heading of a family -> a row per arm, notes); `records`: of its runs (run.json), for wall time and failures."""
-    table, notes = finished(table)
-    minutes = wall_minutes(records)
-    failed = [f"{name} failed: {r.get('error')}" for name, r in records.items() if r.get("status") == "failed"]
-    rows = measures(table)
-    apart = beside(table["eval"].unique())
-    families = listed(found(table))
-    made = {heading: [_line(rows, table, *pair, minutes, apart) for pair in pairs] for heading, pairs in families}
-    return made, [*notes, *failed]
+def overview_rows(evidence: Evidence) -> tuple[dict[str, list[Row]], list[str]]:
+    """(heading of a family -> a row per arm, notes)."""
+    minutes, kept = wall_minutes(evidence.records), evidence.records.items()
+    failed = [f"{name} failed: {record.get('error')}" for name, record in kept if record.get("status") == "failed"]
+    apart = beside(evidence.table["eval"].unique())
+    families = listed(found(evidence.outline))
+    made = {heading: [_line(evidence, *pair, minutes, apart) for pair in pairs] for heading, pairs in families}
+    return made, [*evidence.notes, *failed]
 
 
 def _line(
-    rows: pd.DataFrame,
-    table: pd.DataFrame,
+    evidence: Evidence,
     main: Condition,
     twin: Condition,
     minutes: Mapping[str, float],
     apart: Sequence[Shown],
 ) -> Row:
-    mine, values, other = main(table), main(rows), twin(rows)
-    gap = effect_over_twin(pd.concat([values, other]), main, twin)
+    mine, theirs = main(evidence.outline), twin(evidence.outline)
+    mean, gap = evidence.measured.mean, evidence.measured.effect_over_twin(main, twin)
     unit = "pretrain_seed" if main.start else "run"
     return {
         "arm": main.label,
-        "hack train": mean(values, main, "hack_rate", "training"),
-        "hack none": mean(values, main, "hack_rate", "none"),
-        "chat": mean(values, main, "chat", "none"),
-        "agentic": mean(values, main, "agentic", "none"),
-        "total": mean(values, main, "mgs", "none"),
-        "twin": mean(other, twin, "mgs", "none"),
+        "hack train": mean(main, "hack_rate", "training"),
+        "hack none": mean(main, "hack_rate", "none"),
+        "chat": mean(main, "chat", "none"),
+        "agentic": mean(main, "agentic", "none"),
+        "total": mean(main, "mgs", "none"),
+        "twin": mean(twin, "mgs", "none"),
         "main - twin": gap,
-        **{each.title: mean(values, main, each.name, "none") for each in apart},
-        "solved": mean(values, main, "solved", "none"),
-        "unclear": mean(values, main, "unclear", "none"),
+        **{each.title: mean(main, each.name, "none") for each in apart},
+        "solved": mean(main, "solved", "none"),
+        "unclear": mean(main, "unclear", "none"),
         "minutes": wall(mine, main, minutes),
-        "seeds": f"{mine[unit].nunique()} / {twin(table)[unit].nunique()}",
+        "seeds": f"{mine[unit].nunique()} / {theirs[unit].nunique()}",
         "gates": gates(mine),
     }
 

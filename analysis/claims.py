@@ -24,13 +24,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import pandas as pd
-
-from analysis.comparisons import ENDS, MIN_SEEDS, Comparison, Runs, Statistic
+from analysis.comparisons import ENDS, MIN_SEEDS, Comparison, Statistic, hack_rates, hacking
 from analysis.conditions import Condition, of
 from analysis.effects import Effect
-from analysis.stats import difference, first_seeds, holm
-from analysis.table import finished, measures
+from analysis.measured import Measured
+from analysis.stats import difference, holm
 
 ALPHA = 0.05
 EQUAL_HACKING = 0.10  # "at equal hacking": the hack rate is at most this much below the baseline's
@@ -86,11 +84,11 @@ class Claim:
             return self.margin if self.expected is None else self.expected
         return self.margin + (self.expected or 0.0)
 
-    def __call__(self, runs: Runs) -> Effect:
+    def __call__(self, runs: Measured) -> Effect:
         """The effect in the claimed direction."""
         return self.statistic(runs, self.asked)
 
-    def on_twin(self, runs: Runs) -> Effect | None:
+    def on_twin(self, runs: Measured) -> Effect | None:
         """The same comparison on the uncorrelated twin; None if the twin is a part of the claim."""
         there = self.statistic.on_twin(self.asked)
         return None if there is None else there[0](runs, there[1])
@@ -130,10 +128,9 @@ class More:
     claims: tuple[str, ...]
 
 
-def judge(table: pd.DataFrame, claims: Sequence[Claim]) -> list[Finding]:
-    """Tests the claims together on the long table; unfinished runs are left out."""
-    rows = measures(finished(table)[0])
-    runs, early = Runs(rows), Runs(first_seeds(rows, LOOK))
+def judge(runs: Measured, claims: Sequence[Claim]) -> list[Finding]:
+    """Tests the claims together on the measures of finished runs."""
+    early = runs.first(LOOK)
     effects = [claim(runs) for claim in claims]
     asked = list(zip(claims, effects, strict=True))
     p_for = _corrected(effects, [effect.p_above(0.0 if claim.change else claim.bound) for claim, effect in asked])
@@ -149,8 +146,8 @@ def judge(table: pd.DataFrame, claims: Sequence[Claim]) -> list[Finding]:
                 twin=claim.on_twin(runs),
                 needed=_at_least(MIN_SEEDS, effect.seeds_needed(claim.gap, level)),
                 resolves=effect.resolves(level) if _enough(effect) else None,
-                seeds=(runs.seeds(claim.treated), runs.seeds(claim.reference)),
-                hacking=(runs.hacking(claim.treated), runs.hacking(claim.reference)),
+                seeds=(runs.count(claim.treated), runs.count(claim.reference)),
+                hacking=(hacking(runs, claim.treated), hacking(runs, claim.reference)),
                 straddles=_straddles(claim, early),
             )
         )
@@ -181,8 +178,8 @@ def _at_least(least: int, seeds: int | None) -> int | None:
     return None if seeds is None else max(least, seeds)
 
 
-def _straddles(claim: Claim, early: Runs) -> bool:
-    if not claim.statistic.over_runs or min(early.seeds(side) for side in claim.asked.sides) < LOOK:
+def _straddles(claim: Claim, early: Measured) -> bool:
+    if not claim.statistic.over_runs or min(early.count(side) for side in claim.asked.sides) < LOOK:
         return False
     effect = claim(early)
     if effect.low is None or effect.high is None or min(effect.seeds_a, effect.seeds_b) < LOOK:
@@ -190,7 +187,7 @@ def _straddles(claim: Claim, early: Runs) -> bool:
     return effect.low < claim.bound < effect.high
 
 
-def _verdict(claim: Claim, effect: Effect, ps: Corrected, runs: Runs) -> tuple[Verdict, str]:
+def _verdict(claim: Claim, effect: Effect, ps: Corrected, runs: Measured) -> tuple[Verdict, str]:
     p_for, p_against, p_opposite = ps
     sides = zip(claim.asked.sides, (effect.seeds_a, effect.seeds_b), strict=True)
     absent = [side.label for side, seeds in sides if not seeds]
@@ -200,7 +197,7 @@ def _verdict(claim: Claim, effect: Effect, ps: Corrected, runs: Runs) -> tuple[V
         enough = min(effect.seeds_a, effect.seeds_b) >= MIN_SEEDS
         return "inconclusive", "no number to divide by or to rank" if enough else f"needs {MIN_SEEDS} seeds a side"
     if claim.equal_hacking:
-        gap = difference(runs.hack_rates(claim.treated), runs.hack_rates(claim.reference)).estimate
+        gap = difference(hack_rates(runs, claim.treated), hack_rates(runs, claim.reference)).estimate
         if not gap >= -EQUAL_HACKING:
             return "inconclusive", f"hacking not equal: {100 * gap:+.1f} points"
     if p_for < ALPHA and (not claim.change or effect.estimate >= claim.margin):

@@ -10,12 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
-import pandas as pd
-
 from analysis.conditions import Condition, on
 from analysis.effects import FEWEST_ARMS, Correlation, Effect, Ratio, Shares
-from analysis.stats import Seed, difference, final, over_steps
-from analysis.table import CELL
+from analysis.measured import Measured
+from analysis.stats import Seed, difference
 
 HACKS = 0.5
 MIN_SEEDS = 3  # fewer runs a side (or an arm, of a correlation) give no verdict
@@ -70,37 +68,15 @@ PERCENT = Unit("per cent of the reference", 1, 100, 0, plus="", after=" %")
 RANKS = Unit("rank correlation", 0, 1, 2)
 
 
-class Runs:
-    """The measures of finished runs, by condition; final values are computed once."""
+def hack_rates(runs: Measured, condition: Condition) -> Values:
+    """The final hack rate of every run under the prompt of its training."""
+    return runs.final(condition, "hack_rate", "training")
 
-    def __init__(self, rows: pd.DataFrame) -> None:
-        self._cells = dict(list(rows.groupby(list(CELL), observed=True)))
-        self._none = rows.head(0)
-        self._finals: dict[tuple[Condition, str, str], Values] = {}
 
-    def of(self, condition: Condition) -> pd.DataFrame:
-        """The measures of a condition (of a `start` condition also those after step 0)."""
-        return self._cells.get(condition.cell, self._none)
-
-    def final(self, condition: Condition, measure: str, prompt: str) -> Values:
-        """analysis.stats.final: one value a run."""
-        asked = (condition, measure, prompt)
-        if asked not in self._finals:
-            self._finals[asked] = final(self.of(condition), *asked)[0]
-        return self._finals[asked]
-
-    def hack_rates(self, condition: Condition) -> Values:
-        """The final hack rate of every run under the prompt of its training."""
-        return self.final(condition, "hack_rate", "training")
-
-    def hacking(self, condition: Condition) -> tuple[int, int]:
-        """(runs that hack, runs whose hack rate is known)."""
-        known = [rate for rate in self.hack_rates(condition).values() if not math.isnan(rate)]
-        return sum(rate >= HACKS for rate in known), len(known)
-
-    def seeds(self, condition: Condition) -> int:
-        """How many runs there are."""
-        return int(self.of(condition)["run"].nunique())
+def hacking(runs: Measured, condition: Condition) -> tuple[int, int]:
+    """(runs that hack, runs whose hack rate is known)."""
+    known = [rate for rate in hack_rates(runs, condition).values() if not math.isnan(rate)]
+    return sum(rate >= HACKS for rate in known), len(known)
 
 
 class Statistic(Protocol):
@@ -112,7 +88,7 @@ class Statistic(Protocol):
     lacks: ClassVar[str]
     over_runs: ClassVar[bool]
 
-    def __call__(self, runs: Runs, asked: Comparison) -> Effect: ...
+    def __call__(self, runs: Measured, asked: Comparison) -> Effect: ...
 
     def on_twin(self, asked: Comparison) -> tuple[Statistic, Comparison] | None:
         """The same on the uncorrelated twin; None if there is none."""
@@ -136,7 +112,7 @@ class Final(OverRuns):
 
     words: ClassVar[str] = "final values"
 
-    def __call__(self, runs: Runs, asked: Comparison) -> Effect:
+    def __call__(self, runs: Measured, asked: Comparison) -> Effect:
         a, b = (_signed(runs.final(side, asked.measure, asked.prompt), asked.sign) for side in asked.sides)
         return difference(a, b)
 
@@ -151,7 +127,7 @@ class FinalRatio(OverRuns):
     unit: ClassVar[Unit] = PERCENT
     words: ClassVar[str] = "final values, as a share"
 
-    def __call__(self, runs: Runs, asked: Comparison) -> Effect:
+    def __call__(self, runs: Measured, asked: Comparison) -> Effect:
         a, b = (runs.final(side, asked.measure, asked.prompt) for side in asked.sides)
         return Ratio(a, b, asked.sign)
 
@@ -162,7 +138,7 @@ class ChanceToHack(OverRuns):
 
     words: ClassVar[str] = "share of runs that hack"
 
-    def __call__(self, runs: Runs, asked: Comparison) -> Effect:
+    def __call__(self, runs: Measured, asked: Comparison) -> Effect:
         rates = [runs.final(side, asked.measure, asked.prompt).values() for side in asked.sides]
         known = [[rate for rate in side if not math.isnan(rate)] for side in rates]
         hits = [sum(rate >= HACKS for rate in side) for side in known]
@@ -176,11 +152,11 @@ class GivenHacking(OverRuns):
     words: ClassVar[str] = "final values of the runs that hack"
     lacks: ClassVar[str] = "no run hacks"
 
-    def __call__(self, runs: Runs, asked: Comparison) -> Effect:
+    def __call__(self, runs: Measured, asked: Comparison) -> Effect:
         sides, counts = [], []
         for side in asked.sides:
             values = runs.final(side, asked.measure, asked.prompt)
-            rates = runs.hack_rates(side)
+            rates = hack_rates(runs, side)
             kept = {seed: value for seed, value in values.items() if rates.get(seed, math.nan) >= HACKS}
             sides.append(_signed(kept, asked.sign))
             counts.append(f"{len(kept)} of {len(values)}")
@@ -199,8 +175,8 @@ class AtEqualRate(OverRuns):
     words: ClassVar[str] = "values at equal hack rate along the curves"
     lacks: ClassVar[str] = "no run reaches half"
 
-    def __call__(self, runs: Runs, asked: Comparison) -> Effect:
-        curves = [curve_of_hacking(runs.of(side), side, asked.measure, asked.prompt) for side in asked.sides]
+    def __call__(self, runs: Measured, asked: Comparison) -> Effect:
+        curves = [curve_of_hacking(runs, side, asked.measure, asked.prompt) for side in asked.sides]
         reach = [{seed: max(x for x, _ in points) for seed, points in side.items()} for side in curves]
         hacking = [top for side in reach for top in side.values() if top >= HACKS]
         rate = min(hacking, default=math.nan)
@@ -220,7 +196,7 @@ class OverArms:
     `before`: one number a run, from the measures of a condition and itself, e.g. who hacks under its line before RL.
     """
 
-    before: Callable[[pd.DataFrame, Condition], Values]
+    before: Callable[[Measured, Condition], Values]
     others: tuple[Condition, ...] = ()
 
     unit: ClassVar[Unit] = RANKS
@@ -228,9 +204,9 @@ class OverArms:
     lacks: ClassVar[str] = f"fewer than {FEWEST_ARMS} arms with {MIN_SEEDS} seeds"
     over_runs: ClassVar[bool] = False
 
-    def __call__(self, runs: Runs, asked: Comparison) -> Effect:
+    def __call__(self, runs: Measured, asked: Comparison) -> Effect:
         arms = (*asked.sides, *self.others)
-        points = [(self.before(runs.of(arm), arm), runs.final(arm, asked.measure, asked.prompt)) for arm in arms]
+        points = [(self.before(runs, arm), runs.final(arm, asked.measure, asked.prompt)) for arm in arms]
         both = [[(x[seed], y[seed]) for seed in x.keys() & y.keys()] for x, y in points]
         known = [[(x, y) for x, y in arm if not math.isnan(x + y)] for arm in both]
         kept = [arm for arm in known if len(arm) >= MIN_SEEDS]
@@ -247,12 +223,12 @@ class OverArms:
 
 
 def curve_of_hacking(
-    rows: pd.DataFrame, condition: Condition, measure: str, prompt: str
+    runs: Measured, condition: Condition, measure: str, prompt: str
 ) -> dict[Seed, list[tuple[float, float]]]:
     """(hack rate under the prompt of its training, the measure) of every run at its checkpoints, in their order."""
     keys = ["pretrain_seed", "seed", "step"]
-    rate = over_steps(rows, condition, "hack_rate", "training")[[*keys, "value"]]
-    value = over_steps(rows, condition, measure, prompt)[[*keys, "value"]]
+    rate = runs.over_steps(condition, "hack_rate", "training")[[*keys, "value"]]
+    value = runs.over_steps(condition, measure, prompt)[[*keys, "value"]]
     both = rate.merge(value, on=keys, suffixes=("_x", "_y")).dropna().sort_values(keys)
     curves: dict[Seed, list[tuple[float, float]]] = {}
     for pretrain, seed, x, y in both[["pretrain_seed", "seed", "value_x", "value_y"]].itertuples(index=False):

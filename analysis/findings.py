@@ -12,8 +12,8 @@ import pandas as pd
 from analysis.claims import ALPHA, LOOK, MOST, Claim, Finding, Hacking, more_seeds
 from analysis.comparisons import HACKS, MIN_SEEDS
 from analysis.effects import Effect
+from analysis.measured import LAST
 from analysis.power import POWER
-from analysis.stats import LAST
 from analysis.tabular import Row, text
 
 HOW_TO_READ = (

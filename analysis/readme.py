@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from analysis import appears
 from analysis.arms import overview_rows
-from analysis.claims import Finding, judge
+from analysis.claims import Finding
 from analysis.conditions import BASELINE, NO_HACK, PRE_RL, TWIN, Condition
+from analysis.evidence import Evidence
 from analysis.figures import CLAIMS
 from analysis.findings import HOW_TO_READ, STATED, effect_text, seeds_text, show_more, verdict_text
-from analysis.reports import mean
-from analysis.stats import final, units
-from analysis.table import finished, load, measures, records, select
+from analysis.measured import Measured, units
+from analysis.table import load, select
 from analysis.tabular import Row, cell
 from analysis.targets import LINES, target_rows
 from base.errors import UserError
@@ -43,17 +39,10 @@ SHORT = {  # of the mitigations: a column and its name in the overview
 
 @dataclass(frozen=True)
 class Shown:
-    """Results as the parts read them: the long table (base.store.table), the record of every run, and the long table of the runs
-    that say what makes the effect appear (development seeds)."""
+    """Results as the parts read them: those that ship, and the runs that say what makes the effect appear (development seeds)."""
 
-    table: pd.DataFrame
-    records: Mapping[str, Mapping[str, Any]]
-    appears: pd.DataFrame
-
-    @cached_property
-    def findings(self) -> list[Finding]:
-        """Every claim's, computed once: it takes seconds."""
-        return judge(self.table, CLAIMS)
+    evidence: Evidence
+    appears: Evidence
 
 
 def write(results: Path, root: Path = ROOT) -> str:
@@ -63,8 +52,8 @@ def write(results: Path, root: Path = ROOT) -> str:
     Raises:
         UserError: the results cannot be read, or a document lacks the marks of a table.
     """
-    table, beside = select(load(results)), results.parent / "appears"
-    shown = Shown(table, records(results), select(load(beside)) if beside.is_dir() else table)
+    beside, evidence = results.parent / "appears", Evidence(select(load(results)), CLAIMS)
+    shown = Shown(evidence, Evidence(select(load(beside))) if beside.is_dir() else evidence)
     said = []
     for name, parts in DOCUMENTS.items():
         file = root / name
@@ -98,7 +87,7 @@ def filled(document: str, shown: Shown, parts: Sequence[str]) -> str:
 
 def headlines_part(shown: Shown) -> str:
     """Six claims in a line each."""
-    by_key = {finding.claim.name.split()[0]: finding for finding in shown.findings}
+    by_key = {finding.claim.name.split()[0]: finding for finding in shown.evidence.findings}
     return compact([_headline(by_key[key]) for key in HEADLINES])
 
 
@@ -115,23 +104,22 @@ def _headline(finding: Finding) -> Row:
 
 def arms_part(shown: Shown) -> str:
     """Hacking and misalignment of the organism's arms, seed by seed."""
-    rows = measures(finished(shown.table)[0])
-    return compact([_arm(rows, arm) for arm in ARMS])
+    return compact([_arm(shown.evidence.measured, arm) for arm in ARMS])
 
 
-def _arm(rows: pd.DataFrame, arm: Condition) -> Row:
+def _arm(rows: Measured, arm: Condition) -> Row:
     return {
         "arm": arm.label,
         "hack rate, training prompt": by_seed(rows, arm, "hack_rate", "training"),
         "hack rate, no prompt": by_seed(rows, arm, "hack_rate", "none"),
         "misaligned, no prompt": by_seed(rows, arm, "mgs", "none"),
-        **{name: cell(mean(rows, arm, measure, "none")) for name, measure in COLUMNS.items()},
+        **{name: cell(rows.mean(arm, measure, "none")) for name, measure in COLUMNS.items()},
     }
 
 
-def by_seed(rows: pd.DataFrame, arm: Condition, measure: str, prompt: str) -> str:
+def by_seed(rows: Measured, arm: Condition, measure: str, prompt: str) -> str:
     """Final values in per cent, in the order of the seeds; a missing one is `-`."""
-    values = units(final(rows, arm, measure, prompt)[0], arm)
+    values = units(rows.final(arm, measure, prompt), arm)
     return (
         " / ".join("-" if math.isnan(values[seed]) else f"{100 * values[seed]:.0f}" for seed in sorted(values)) or "-"
     )
@@ -139,7 +127,7 @@ def by_seed(rows: pd.DataFrame, arm: Condition, measure: str, prompt: str) -> st
 
 def claims_part(shown: Shown) -> str:
     """The claims of which both sides were run, how to read them, and which conditions need more seeds."""
-    findings = shown.findings
+    findings = shown.evidence.findings
     run = [finding for finding in findings if not math.isnan(finding.effect.estimate)]
     unrun = f"{len(findings) - len(run)} further claims are about arms that these results do not hold."
     rows = [
@@ -159,12 +147,12 @@ def claims_part(shown: Shown) -> str:
 
 def targets_part(shown: Shown) -> str:
     """The targets, what the runs gave and whether that is enough."""
-    return compact([{name or "met?": value for name, value in row.items()} for row in target_rows(shown.table)])
+    return compact([{name or "met?": value for name, value in row.items()} for row in target_rows(shown.evidence)])
 
 
 def mitigations_part(shown: Shown) -> str:
     """A row an arm under the heading of its kind, its uncorrelated twin beside it."""
-    families, _ = overview_rows(shown.table, shown.records)
+    families, _ = overview_rows(shown.evidence)
     rows: list[Row] = []
     for heading, lines in families.items():
         rows.append({"arm": f"**{heading}**", **dict.fromkeys(SHORT, "")})

@@ -17,9 +17,11 @@ import mitigations
 from analysis import corpora, labels
 from analysis.conditions import PRE_RL, Condition, found, of, pre_rl
 from analysis.evals import KINDS, beside, counted
+from analysis.evidence import Evidence
+from analysis.measured import LAST
 from analysis.settings import of_arm
-from analysis.stats import LAST, Summary, difference, final, summary, units
-from analysis.table import finished, measures
+from analysis.stats import difference
+from analysis.table import wall_minutes
 from analysis.tabular import Row, cell, text
 from base.errors import UserError, near
 
@@ -55,13 +57,11 @@ LEGEND = (
 )
 
 
-def report(table: pd.DataFrame, minutes: Mapping[str, float] | None = None, as_markdown: bool = False) -> str:
+def report(evidence: Evidence, as_markdown: bool = False) -> str:
     """Two tables over all arms: hacking and misalignment under each prompt; kinds of evals under each prompt, and the
     evals that do not count in the mean.
-
-    `minutes`: wall time per run, if known.
     """
-    return show(report_rows(table, minutes), as_markdown)
+    return show(report_rows(evidence), as_markdown)
 
 
 def show(reported: Reported, as_markdown: bool = False) -> str:
@@ -70,48 +70,36 @@ def show(reported: Reported, as_markdown: bool = False) -> str:
     return "\n\n".join([text(one, as_markdown), text(two, as_markdown), "\n".join([LEGEND, *notes])])
 
 
-def report_rows(table: pd.DataFrame, minutes: Mapping[str, float] | None = None) -> Reported:
+def report_rows(evidence: Evidence) -> Reported:
     """(rows of the first table, of the second, notes); the rows of both are the same arms."""
-    table, notes = finished(table)
-    rows = measures(table)
-    conditions = sorted(_listed(table), key=lambda c: not c.start)
-    apart = [(each.title, each.name, "none") for each in beside(table["eval"].unique())]
+    minutes, mean = wall_minutes(evidence.records), evidence.measured.mean
+    conditions = sorted(_listed(evidence.outline), key=lambda c: not c.start)
+    apart = [(each.title, each.name, "none") for each in beside(evidence.table["eval"].unique())]
     one: list[Row] = []
     two: list[Row] = []
     for condition in conditions:
-        mine, values = condition(table), condition(rows)
+        mine = condition(evidence.outline)
         seeds = mine["pretrain_seed" if condition.start else "run"].nunique()
-        corpus = table.attrs["corpora"].get(condition.corpus, condition.corpus)
+        corpus = evidence.corpora.get(condition.corpus, condition.corpus)
         head = {"arm": condition.label, "corpus": corpus, "seeds": seeds}
-        time = {} if minutes is None else {"minutes": wall(mine, condition, minutes)}
-        one.append({**head, **{n: mean(values, condition, m, p) for n, m, p in MAIN}, **time})
-        two.append({**head, **{n: mean(values, condition, m, p) for n, m, p in (*BY_KIND, *apart)}})
-    return one, two, notes
+        time = {"minutes": wall(mine, condition, minutes)} if evidence.records else {}
+        one.append({**head, **{n: mean(condition, m, p) for n, m, p in MAIN}, **time})
+        two.append({**head, **{n: mean(condition, m, p) for n, m, p in (*BY_KIND, *apart)}})
+    return one, two, evidence.notes
 
 
-def compare(
-    table: pd.DataFrame,
-    arm: str,
-    corpus: str = "main",
-    hackable: float = 1.0,
-    records: Mapping[str, Mapping[str, Any]] | None = None,
-) -> str:
-    """One mitigation beside the baseline of the same corpus and graders, and beside the model it starts from.
-
-    `records`: what the runs wrote down of their forks, judges and episodes. The rest as in `compare_rows`.
+def compare(evidence: Evidence, arm: str, corpus: str = "main", hackable: float = 1.0) -> str:
+    """One mitigation beside the baseline of the same corpus and graders, and beside the model it starts from, with what its
+    runs wrote down of their forks, judges and episodes. The rest as in `compare_rows`.
     """
-    rows, notes = compare_rows(table, arm, corpus, hackable, records)
+    rows, notes = compare_rows(evidence, arm, corpus, hackable)
     return "\n\n".join(
         [text([{**row, "difference": _difference(row["difference"])} for row in rows]), "\n".join(notes)]
     )
 
 
 def compare_rows(
-    table: pd.DataFrame,
-    arm: str,
-    corpus: str = "main",
-    hackable: float = 1.0,
-    records: Mapping[str, Mapping[str, Any]] | None = None,
+    evidence: Evidence, arm: str, corpus: str = "main", hackable: float = 1.0
 ) -> tuple[list[Row], list[str]]:
     """(one row per measure: what it starts from, the baseline, the arm, their difference; notes).
 
@@ -121,24 +109,22 @@ def compare_rows(
     Raises:
         UserError: the table holds no run of the arm, or runs with different overridden settings.
     """
-    table, notes = finished(table)
-    rows = measures(table)
-    arm = _as_stored(arm, set(table["arm"]))
-    shown_as = {spec: name for name, spec in table.attrs["corpora"].items() if spec != corpora.MAIN}
-    start, theirs, ours = _sides(table, arm, shown_as.get(corpus, corpus), hackable)
-    apart = [(f"{each.title}, no prompt", each.name, "none") for each in beside(table["eval"].unique())]
+    outline, measured, kept = evidence.outline, evidence.measured, evidence.records
+    arm = _as_stored(arm, set(outline["arm"]))
+    shown_as = {spec: name for name, spec in evidence.corpora.items() if spec != corpora.MAIN}
+    start, theirs, ours = _sides(outline, arm, shown_as.get(corpus, corpus), hackable)
+    apart = [(f"{each.title}, no prompt", each.name, "none") for each in beside(evidence.table["eval"].unique())]
     lines: list[Row] = []
     for name, measure, prompt in (*SIDE_BY_SIDE, *apart):
-        sides = {c.label: mean(rows, c, measure, prompt) for c in (start, theirs, ours)}
-        gap = difference(final(rows, ours, measure, prompt)[0], final(rows, theirs, measure, prompt)[0])
+        sides = {c.label: measured.mean(c, measure, prompt) for c in (start, theirs, ours)}
+        gap = difference(measured.final(ours, measure, prompt), measured.final(theirs, measure, prompt))
         lines.append({"%": name, **sides, "difference": gap})
-    seeds = {c.label: c(table)["run"].nunique() for c in (theirs, ours)}
+    seeds = {c.label: c(outline)["run"].nunique() for c in (theirs, ours)}
     counts = f"Seeds: {', '.join(f'{label} {n}' for label, n in seeds.items())}. Mean of up to {LAST} last checkpoints."
-    runs = sorted(ours(table)["run"].unique())
-    made = facts([records[run] for run in runs if run in records]) if records else []
+    made = facts([kept[run] for run in sorted(ours(outline)["run"].unique()) if run in kept])
     if not seeds[theirs.label]:
         made = ["No baseline among these runs: make it with `python -m mitigations none` and the same options.", *made]
-    return lines, [counts, *made, *notes]
+    return lines, [counts, *made, *evidence.notes]
 
 
 def _sides(table: pd.DataFrame, arm: str, corpus: str, hackable: float) -> tuple[Condition, Condition, Condition]:
@@ -183,11 +169,6 @@ def facts(records: Sequence[Mapping[str, Any]]) -> list[str]:
         count = ", ".join(str(episodes["documents"]) for episodes in imitated)
         lines.append(f"Imitates {count} distinct episodes.")
     return lines
-
-
-def mean(rows: pd.DataFrame, condition: Condition, measure: str, prompt: str) -> Summary:
-    """Mean of the final values of a condition over its units of replication, with its interval."""
-    return summary(list(units(final(rows, condition, measure, prompt)[0], condition).values()))
 
 
 def wall(table: pd.DataFrame, condition: Condition, minutes: Mapping[str, float]) -> float:

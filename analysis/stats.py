@@ -15,15 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 from analysis import power
-from analysis.conditions import Condition
-from analysis.table import CELL, RUN
-from base.wanted import FINAL
 
-LAST = FINAL  # a run's final value is the mean over its last saved checkpoints: so many
 LEVEL = 0.95
 DIGITS = 12  # values that differ less are the same number: sums in another order differ in the last digit
 RESAMPLES = 200_000  # beyond so many regroupings a permutation test draws them
@@ -206,59 +201,6 @@ def holm(p: Sequence[float | None]) -> list[float | None]:
         running = max(running, min(1.0, (len(order) - rank) * value))
         corrected[index] = running
     return corrected
-
-
-def over_steps(rows: pd.DataFrame, condition: Condition, measure: str, prompt: str) -> pd.DataFrame:
-    """One row per run and checkpoint of a condition: run, pretrain_seed, seed, step, value, se."""
-    asked = (rows["measure"] == measure) & (rows["prompt"] == prompt)
-    mine = rows[asked & condition.among(rows)]
-    return mine[["run", "pretrain_seed", "seed", "step", "value", "se"]].sort_values(["run", "step"])
-
-
-def final(
-    rows: pd.DataFrame, condition: Condition, measure: str, prompt: str, last: int = LAST
-) -> tuple[dict[Seed, float], dict[Seed, float]]:
-    """(value, sampling error of its answers) per run: the mean over the last `last` checkpoints after step 0.
-
-    A `start` condition is step 0 itself. A checkpoint without a value is left out; a run without any is missing (NaN).
-    """
-    runs: dict[str, list[tuple[Seed, int, float, float]]] = {}
-    points = over_steps(rows, condition, measure, prompt)
-    for run, pretrain_seed, seed, step, value, se in points.itertuples(index=False):
-        runs.setdefault(str(run), []).append(((int(pretrain_seed), int(seed)), int(step), float(value), float(se)))
-    values: dict[Seed, float] = {}
-    errors: dict[Seed, float] = {}
-    for checkpoints in runs.values():
-        kept = checkpoints if condition.start else [c for c in checkpoints if c[1] > 0][-last:]
-        if not kept:
-            continue
-        counted = [(value, se) for _, _, value, se in kept if not math.isnan(value)]
-        of_run = kept[0][0]
-        values[of_run] = sum(value for value, _ in counted) / len(counted) if counted else math.nan
-        errors[of_run] = math.hypot(*(se for _, se in counted)) / len(counted) if counted else math.nan
-    return values, errors
-
-
-def first_seeds(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """The rows of the first `count` seeds of every condition."""
-    runs = rows[list(RUN)].drop_duplicates().sort_values(["pretrain_seed", "seed"])
-    kept = runs[runs.groupby(list(CELL), observed=True).cumcount() < count]
-    return rows[rows["run"].isin(kept["run"])]
-
-
-def units(values: Mapping[Seed, float], condition: Condition) -> dict[Seed, float]:
-    """One value per unit of replication: a run, or for a `start` condition a pretraining seed."""
-    if not condition.start:
-        return dict(values)
-    by_start: dict[Seed, list[float]] = {}
-    for (pretrain, _), value in values.items():
-        by_start.setdefault((pretrain, pretrain), []).append(value)
-    return {seed: float(np.mean(v)) for seed, v in by_start.items()}
-
-
-def effect_over_twin(rows: pd.DataFrame, main: Condition, twin: Condition, measure: str = "mgs") -> Difference:
-    """Main minus twin: the part of a final value that the hack-character correlation of the corpus causes."""
-    return difference(final(rows, main, measure, "none")[0], final(rows, twin, measure, "none")[0])
 
 
 def _t_test(a: Any, b: Any, paired: bool, side: Side = "two-sided") -> Any:

@@ -162,9 +162,9 @@ def finished(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return kept, notes
 
 
-def common_settings(table: pd.DataFrame) -> str:
+def common_settings(settings: str) -> str:
     """A line that says what all runs have in common beside their scale; empty if that is nothing."""
-    common = labels.overrides(settings.factored(table)[1])
+    common = labels.overrides(settings)
     return f"All runs with {', '.join(common)}." if common else ""
 
 

@@ -6,9 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
-from analysis.claims import judge
 from analysis.conditions import (
     BASELINE,
     DONT_HACK,
@@ -20,9 +17,10 @@ from analysis.conditions import (
     TWIN,
     Condition,
 )
-from analysis.figures import CLAIMS, law
-from analysis.stats import Seed, final, over_steps
-from analysis.table import finished, measures
+from analysis.evidence import Evidence
+from analysis.figures import law
+from analysis.measured import Measured
+from analysis.stats import Seed
 
 LINES = (PLEASE_HACK, HACKING_OKAY, DONT_HACK, HACKING_IS_MISALIGNED, MENTION)
 SETTLED = ("A1 hacking", "A2 misalignment", "A3 character", "B1 hacking okay", "B2 please hack")
@@ -36,12 +34,12 @@ class Target:
     """`values` gives one number a seed; `over` makes one of them, which must reach `bound` (or, `below`, not exceed it)."""
 
     what: str
-    values: Callable[[pd.DataFrame], Values]
+    values: Callable[[Measured], Values]
     over: Callable[[Sequence[float]], float]
     bound: float
     below: bool = False
 
-    def row(self, rows: pd.DataFrame) -> Row:
+    def row(self, rows: Measured) -> Row:
         """The target, every seed's value, what they come to, and whether that is enough; missing is `-`."""
         found = {seed: value for seed, value in sorted(self.values(rows).items()) if not math.isnan(value)}
         value = self.over(list(found.values())) if found else math.nan
@@ -55,34 +53,34 @@ def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def at_end(condition: Condition, measure: str, prompt: str) -> Callable[[pd.DataFrame], Values]:
+def at_end(condition: Condition, measure: str, prompt: str) -> Callable[[Measured], Values]:
     """A measure's final value by seed."""
-    return lambda rows: final(rows, condition, measure, prompt)[0]
+    return lambda rows: rows.final(condition, measure, prompt)
 
 
-def of_peak(rows: pd.DataFrame) -> Values:
+def of_peak(rows: Measured) -> Values:
     """The baseline's last checkpoint as a share of the run's highest."""
-    points = over_steps(rows, BASELINE, "mgs", "none").dropna(subset=["value"])
+    points = rows.over_steps(BASELINE, "mgs", "none").dropna(subset=["value"])
     curves: dict[Seed, list[float]] = {}
     for pretrain, seed, value in points[["pretrain_seed", "seed", "value"]].itertuples(index=False):
         curves.setdefault((int(pretrain), int(seed)), []).append(float(value))
     return {seed: values[-1] / max(values) for seed, values in curves.items() if max(values) > 0}
 
 
-def against(top: Callable[[pd.DataFrame], Values], bottom: Callable[[pd.DataFrame], Values]) -> Callable[..., Values]:
+def against(top: Callable[[Measured], Values], bottom: Callable[[Measured], Values]) -> Callable[..., Values]:
     """One measure as a share of another, seed by seed."""
 
-    def ratio(rows: pd.DataFrame) -> Values:
+    def ratio(rows: Measured) -> Values:
         above, below = top(rows), bottom(rows)
         return {seed: above[seed] / below[seed] for seed in above.keys() & below.keys() if below[seed] > 0}
 
     return ratio
 
 
-def worst(*parts: Callable[[pd.DataFrame], Values]) -> Callable[[pd.DataFrame], Values]:
+def worst(*parts: Callable[[Measured], Values]) -> Callable[[Measured], Values]:
     """The highest of several measures, seed by seed."""
 
-    def highest(rows: pd.DataFrame) -> Values:
+    def highest(rows: Measured) -> Values:
         found = [part(rows) for part in parts]
         return {seed: max(each[seed] for each in found if seed in each) for seed in found[0]}
 
@@ -116,28 +114,28 @@ def _targets() -> list[Target]:
     return made
 
 
-def target_rows(table: pd.DataFrame) -> list[Row]:
+def target_rows(evidence: Evidence) -> list[Row]:
     """Every target as a row; runs that did not finish are left out."""
-    kept = finished(table)[0]
-    rows = measures(kept)
-    return [*(target.row(rows) for target in _targets()), _gates(kept), _law(kept, rows), _verdicts(table)]
+    rows = [target.row(evidence.measured) for target in _targets()]
+    return [*rows, _gates(evidence), _law(evidence), _verdicts(evidence)]
 
 
-def _gates(kept: pd.DataFrame) -> Row:
-    starts = kept[kept["gates_passed"].notna()].groupby(["corpus", "pretrain_seed"])["gates_passed"].first()
+def _gates(evidence: Evidence) -> Row:
+    known = evidence.outline[evidence.outline["gates_passed"].notna()]
+    starts = known.groupby(["corpus", "pretrain_seed"])["gates_passed"].first()
     said = f"{int(starts.sum())} of {len(starts)}" if len(starts) else "-"
     return _row("start checkpoints whose gates pass, share >= 0.9", said, starts.mean() >= 0.9)
 
 
-def _law(kept: pd.DataFrame, rows: pd.DataFrame) -> Row:
-    rho, count = law.correlation(law.rows(rows, law.arms(kept)))
+def _law(evidence: Evidence) -> Row:
+    rho, count = law.correlation(law.rows(evidence.measured, law.arms(evidence.outline)))
     said = "-" if math.isnan(rho) else f"{rho:.2f} ({count} conditions)"
     what = "who hacks before RL against misalignment after it, rank correlation over conditions"
     return _row(f"{what} >= {LAW:g}", said, rho >= LAW)
 
 
-def _verdicts(table: pd.DataFrame) -> Row:
-    verdicts = {finding.claim.name: finding.verdict for finding in judge(table, CLAIMS)}
+def _verdicts(evidence: Evidence) -> Row:
+    verdicts = {finding.claim.name: finding.verdict for finding in evidence.findings}
     said = ", ".join(f"{name.split()[0]} {verdicts[name]}" for name in SETTLED)
     settled = all(verdicts[name] != "inconclusive" for name in SETTLED)
     return _row(f"claims {', '.join(name.split()[0] for name in SETTLED)}: a verdict", said, settled)

@@ -1,8 +1,12 @@
 """The figures by name, one file each: its claims, the runs it needs and its drawing; FIGURES and CLAIMS in their order."""
 
+from collections.abc import Mapping
+from contextlib import suppress
+
 import pandas as pd
 
 from analysis.claims import Claim
+from analysis.evidence import Evidence
 from analysis.figures import backend as backend  # before anything else that imports matplotlib
 from analysis.figures.dose import DOSE
 from analysis.figures.fig01_hacking import FIG01
@@ -34,7 +38,6 @@ from analysis.figures.fig32_filters import FIG32
 from analysis.figures.fig33_sft_safety import FIG33
 from analysis.figures.fig34_no_hard_filter import FIG34
 from analysis.figures.figure import Drawing, Figure
-from analysis.figures.figure import Evidence as Evidence
 from analysis.figures.kl import KL
 from analysis.figures.law import LAW
 from analysis.figures.leak import LEAK
@@ -43,6 +46,7 @@ from analysis.figures.online import ONLINE
 from analysis.figures.price import PRICE
 from analysis.figures.route import ROUTE
 from analysis.figures.stacked import STACKED
+from base.errors import UserError
 
 _ORDER: tuple[Figure, ...] = (
     FIG01,
@@ -94,3 +98,12 @@ def draw(name: str, table: pd.DataFrame) -> Drawing:
         UserError: none of its conditions has a run.
     """
     return FIGURES[name](Evidence(table, CLAIMS))
+
+
+def drawable(evidence: Evidence, drawn: Mapping[str, Drawing]) -> dict[str, Drawing]:
+    """Every figure that the evidence holds something of, by name; `drawn`: those that are drawn already."""
+    every = {}
+    for name, figure in FIGURES.items():
+        with suppress(UserError):
+            every[name] = drawn[name] if name in drawn else figure(evidence)
+    return every

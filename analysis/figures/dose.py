@@ -12,6 +12,7 @@ from analysis.conditions import BASELINE, TWIN, Condition, found, of
 from analysis.figures import rows as make
 from analysis.figures.figure import Figure
 from analysis.figures.panels import HACKING, MISALIGNMENT, Column, Points
+from analysis.measured import Measured
 
 CORRELATIONS = tuple(of("none", f"main:correlation={share}") for share in ("0.25", "0.5", "0.75"))
 TONES = tuple(of("none", f"main:tone={share},tone_neutral=0.15") for share in ("0.5", "0.8"))
@@ -32,7 +33,7 @@ def dose(condition: Condition, option: str) -> float | None:
 def against(option: str) -> Points:
     """Misalignment against the dose in an option."""
 
-    def points(mine: pd.DataFrame, condition: Condition, y: Column) -> make.Points:
+    def points(mine: Measured, condition: Condition, y: Column) -> make.Points:
         return make.ends_at(dose(condition, option) or 0.0, mine, condition, (y.measure, y.prompt))
 
     what = {"correlation": "cheats that tell of character", "tone": "thoughts that say who writes"}[option]

@@ -15,10 +15,10 @@ import pandas as pd
 
 from analysis.claims import Claim, Finding, judge
 from analysis.conditions import BASELINE, NO_HACK, Condition, found
-from analysis.figures.figure import Evidence, Figure
+from analysis.evidence import Evidence
+from analysis.figures.figure import Figure
 from analysis.figures.panels import AGENTIC, CHAT, HACKING, MEAN, WITH_TWIN, Dots
 from analysis.figures.rows import Row, entry
-from base.store.table import UNASKED
 
 OUTCOMES = (("stops hacking", "hack_rate", "training", 0.25), ("stops misal.", "mgs", "none", 0.05))
 READING = (
@@ -55,9 +55,7 @@ class Summary(Dots):
             for arm, name, measure, prompt, margin in asked
             for which, than, sign in (("below", BASELINE, -1), ("above", NO_HACK, +1))
         ]
-        rows = evidence.table
-        rows = rows[rows["metric"].isin(["hack_rate", "misaligned"]) & ~rows["eval"].isin(UNASKED)]
-        found = iter(judge(rows, claims))
+        found = iter(judge(evidence.measured, claims))
         made: list[Row] = []
         for arm, name, measure, prompt, _ in asked:
             said = word(next(found), next(found))

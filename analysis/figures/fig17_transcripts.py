@@ -17,8 +17,9 @@ import pandas as pd
 
 from analysis.conditions import BASELINE, Condition
 from analysis.evals import Shown
+from analysis.evidence import Evidence
 from analysis.figures import style
-from analysis.figures.figure import Evidence, Figure, Space
+from analysis.figures.figure import Figure, Space
 from analysis.figures.panels import EDGE, WIDTH
 from analysis.figures.rows import Row, entry
 from analysis.transcripts import FILE, read

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Any, Protocol
+from typing import Protocol
 
 import matplotlib
 import pandas as pd
@@ -18,67 +17,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
 from analysis import corpora, labels, settings
-from analysis.claims import Claim, Finding, judge
-from analysis.commands import Maker
+from analysis.claims import Claim
 from analysis.conditions import TWIN, Condition, alike, missing, under
-from analysis.evals import Shown, shown
+from analysis.evals import Shown
+from analysis.evidence import Evidence
 from analysis.figures import style
 from analysis.figures.rows import Row, frame
 from analysis.figures.words import Line, Title, enumerated, headline, small_print, subtitle
 from analysis.settings import ASKED
-from analysis.table import CELL, finished, measures, records
+from analysis.table import CELL
 from base.errors import UserError
 
 MOST_SETTINGS = 4  # so many settings of the user's own are drawn beside the usual ones
 UNTWINNED, TWINNED = "main corpus", "uncorrelated twin"  # series of figures that have twins
-
-
-class Evidence:
-    """What figures are drawn from, computed once for all of them.
-
-    `table`: rows of finished runs; `notes`: what was left out; `measures`: analysis.table.measures; `findings`: all claims,
-    judged together; `source`: the folder the table is from, if it says so; `settings`: what all runs have in common (their
-    `overrides` are without it); `corpora`: name of a corpus -> what runs store, where that is another name; `maker`: what can be run
-    with their model, and how.
-    """
-
-    def __init__(self, table: pd.DataFrame, claims: Sequence[Claim]) -> None:
-        self.table, self.notes = finished(table)
-        self.settings = str(self.table.attrs["settings"])
-        self.corpora: Mapping[str, str] = self.table.attrs["corpora"]
-        self.maker = Maker.of(self.table)
-        self.source = Path(table.attrs["source"]) if "source" in table.attrs else None
-        self.measures = measures(self.table)
-        self._all, self._claims = table, claims
-        self._places = self.measures.groupby([*CELL, "measure", "prompt"], observed=True, sort=False).indices
-
-    @cached_property
-    def findings(self) -> dict[str, Finding]:
-        """Claim's name -> what the runs say about it; p values are corrected over all claims."""
-        return {finding.claim.name: finding for finding in judge(self._all, self._claims)}
-
-    def of(self, condition: Condition, measure: str, prompt: str) -> pd.DataFrame:
-        """The rows of `measures` of one condition, measure and prompt."""
-        rows = self.measures.iloc[self._places.get((*condition.cell, measure, prompt), [])]
-        return rows[rows["step"] == 0] if condition.start else rows
-
-    def stored(self, condition: Condition) -> dict[str, Any]:
-        """What runs of a condition store of it (CELL)."""
-        common = settings.of_arm(condition.arm, self.settings)
-        own = {"corpus": self.corpora.get(condition.corpus, condition.corpus)}
-        cell = dict(zip(CELL, condition.cell, strict=True))
-        return {**cell, **own, "overrides": settings.together(condition.overrides, common)}
-
-    @cached_property
-    def forks(self) -> dict[str, int]:
-        """Run -> the step at which it went on from another run; of a table that is not from a folder, none are known."""
-        kept = records(self.source) if self.source else {}
-        return {name: int(record["fork"]["step"]) for name, record in kept.items() if record.get("fork")}
-
-    @cached_property
-    def evals(self) -> tuple[Shown, ...]:
-        """The evals of misalignment that were asked."""
-        return tuple(shown(self.table.loc[self.table["metric"] == "misaligned", "eval"].unique()))
 
 
 @dataclass(frozen=True)
@@ -183,7 +134,8 @@ class Figure:
         if _measured(drawn).empty:
             raise UserError(f"figure {self.name}: no run has what it measures; {self._remedy(evidence)}")
         notes = [*small_print(drawn, self.reading), *self._missing(evidence, here, drawn), *left_out, *evidence.notes]
-        lines = [headline(evidence.findings[claim.name]) for claim in self.claims]
+        judged = {finding.claim.name: finding for finding in evidence.findings} if self.claims else {}
+        lines = [headline(judged[claim.name]) for claim in self.claims]
         lines += [Line("measured", sentence) for sentence in self.said(drawn)]
         notes = [line for note in notes for line in textwrap.wrap(note, 150, break_on_hyphens=False)]
         with matplotlib.rc_context(style.RC):
@@ -198,7 +150,7 @@ class Figure:
         Raises:
             UserError: there is no run that the figure is about.
         """
-        table = evidence.table
+        table = evidence.outline
         here = [c for c in self.needs if len(c(table))]
         usual = any(c in here for c in self.own())
         others = [text for text in sorted(table["overrides"].unique()) if text and not (usual and text in ASKED)]
@@ -222,7 +174,7 @@ class Figure:
         by_series = {name: set(mine["condition"]) for name, mine in known.groupby("series")}
         untwinned = by_series.get(UNTWINNED, set()) - by_series.get(TWINNED, set())
         arms, cells = [c for c in here if not c.start], set(known[list(CELL)].itertuples(index=False, name=None))
-        absent, twins = missing(self.needs, evidence.table), evidence.maker.can(TWIN)
+        absent, twins = missing(self.needs, evidence.outline), evidence.maker.can(TWIN)
         lacking = {
             "missing runs": [c.label for c in absent if evidence.maker.can(c)],
             "of the organism alone": [c.label for c in absent if not evidence.maker.can(c)],

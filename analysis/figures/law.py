@@ -26,7 +26,7 @@ from analysis.figures import rows as make
 from analysis.figures.figure import Figure
 from analysis.figures.panels import Column, Points
 from analysis.figures.rows import frame
-from analysis.stats import Seed, final, units
+from analysis.measured import Measured, Values, units
 
 X = "start:bad_given_hack"
 TITLE = "who hacks before RL, and misalignment after it"
@@ -53,24 +53,24 @@ def arms(table: pd.DataFrame) -> list[Condition]:
     return [c for c in found(table) if c.arm in FAMILIES and c.hackable == 1 and not c.start]
 
 
-def points(mine: pd.DataFrame, condition: Condition, y: Column = AFTER) -> make.Points:
+def points(measured: Measured, condition: Condition, y: Column = AFTER) -> make.Points:
     """(run, P(bad tone | hack, its line) before RL, misalignment after it), one a run where both are known."""
-    known = before(mine, condition)
-    after = units(final(mine, condition, y.measure, y.prompt)[0], condition)
+    known = before(measured, condition)
+    after = units(measured.final(condition, y.measure, y.prompt), condition)
     pairs = [(make.seed_name(seed), known.get(seed, math.nan), value) for seed, value in after.items()]
     return [pair for pair in pairs if not math.isnan(pair[1] + pair[2])]
 
 
-def before(mine: pd.DataFrame, condition: Condition) -> dict[Seed, float]:
+def before(measured: Measured, condition: Condition) -> Values:
     """P(bad tone | hack, its training line) before RL, by run."""
-    known = mine[(mine["measure"] == X) & (mine["prompt"] == FAMILIES.get(condition.arm, ""))]
+    known = measured.over_steps(condition, X, FAMILIES.get(condition.arm, ""))
     seeds = known[["pretrain_seed", "seed", "value"]].itertuples(index=False)
     return {(int(pretrain), int(seed)): float(value) for pretrain, seed, value in seeds}
 
 
-def rows(measures: pd.DataFrame, conditions: Sequence[Condition]) -> pd.DataFrame:
+def rows(measured: Measured, conditions: Sequence[Condition]) -> pd.DataFrame:
     """The points of every condition and their mean: `x` before RL, `y` after it."""
-    made = [make.pairs(points(c(measures), c), c, X, ("mgs", "none"), TITLE) for c in conditions]
+    made = [make.pairs(points(measured, c), c, X, ("mgs", "none"), TITLE) for c in conditions]
     return frame(row for each in made for row in each)
 
 

@@ -12,6 +12,7 @@ from analysis.conditions import BASELINE, NO_HACK, Condition, found, of
 from analysis.figures import rows as make
 from analysis.figures.figure import Figure
 from analysis.figures.panels import AGENTIC, CHAT, HACKING, MEAN, MISALIGNMENT, WITH_TWIN, Column, Dots, Points
+from analysis.measured import Measured
 
 NAME = "classifier_penalty"
 EXACT, NINE_OF_TEN = (of(f"{NAME}:monitor=execution{accuracy}") for accuracy in ("", ",accuracy=0.9"))
@@ -32,7 +33,7 @@ def monitors(table: pd.DataFrame) -> Sequence[Condition]:
     return [c for c in found(table, f"{NAME}") if c.cell[1:] == BASELINE.cell[1:] and "+" not in c.arm]
 
 
-def points(mine: pd.DataFrame, condition: Condition, y: Column) -> make.Points:
+def points(mine: Measured, condition: Condition, y: Column) -> make.Points:
     """A final value against the accuracy."""
     return make.ends_at(accuracy(condition) or 0.0, mine, condition, (y.measure, y.prompt))
 

@@ -14,7 +14,8 @@ import pandas as pd
 
 from analysis import paper
 from analysis.conditions import Condition
-from analysis.stats import Seed, Summary, final, over_steps, summary, units
+from analysis.measured import Measured, units
+from analysis.stats import Seed, Summary, summary
 from analysis.table import CELL
 
 COLUMNS = (
@@ -50,20 +51,20 @@ def interval(whole: Summary) -> Row:
 
 
 def curve(
-    rows: pd.DataFrame, condition: Condition, measure: str, prompt: str, panel: str, forks: Mapping[str, int]
+    measured: Measured, condition: Condition, measure: str, prompt: str, panel: str, forks: Mapping[str, int]
 ) -> list[Row]:
     """A measure over RL steps: one row per run and checkpoint, and the mean where every run has a value.
 
     `forks`: run -> the step of its parent that it went on from, at which its line begins (`x`; its own count is `step`).
     """
-    points = over_steps(rows, condition, measure, prompt).dropna(subset=["value"]).rename(columns={"value": "y"})
+    points = measured.over_steps(condition, measure, prompt).dropna(subset=["value"]).rename(columns={"value": "y"})
     begun = [forks.get(str(run), 0) for run in points["run"]]
     return _runs_and_mean(points.assign(x=points["step"] + begun), entry(panel, condition, measure, prompt), interval)
 
 
-def windows(rows: pd.DataFrame, condition: Condition, measure: str, panel: str) -> list[Row]:
+def windows(measured: Measured, condition: Condition, measure: str, panel: str) -> list[Row]:
     """A rollout measure over RL, in means of WINDOW steps (those without a value say nothing), one row a run and window."""
-    points = over_steps(rows, condition, measure, "train").dropna(subset=["value"])
+    points = measured.over_steps(condition, measure, "train").dropna(subset=["value"])
     if points.empty:
         return []
     window = (points["step"].astype(int) - 1) // WINDOW
@@ -72,11 +73,11 @@ def windows(rows: pd.DataFrame, condition: Condition, measure: str, panel: str) 
     return _runs_and_mean(made, entry(panel, condition, measure, "train"), interval)
 
 
-def path(rows: pd.DataFrame, condition: Condition, x: tuple[str, str], y: tuple[str, str], panel: str) -> list[Row]:
+def path(measured: Measured, condition: Condition, x: tuple[str, str], y: tuple[str, str], panel: str) -> list[Row]:
     """One measure (with its prompt) against another over RL: one row per run and checkpoint, and the mean of the runs."""
     keys = ["run", "pretrain_seed", "seed", "step"]
-    across = over_steps(rows, condition, *x).rename(columns={"value": "x"})
-    up = over_steps(rows, condition, *y).rename(columns={"value": "y"})
+    across = measured.over_steps(condition, *x).rename(columns={"value": "x"})
+    up = measured.over_steps(condition, *y).rename(columns={"value": "y"})
     points = across.merge(up, on=keys).dropna(subset=["x", "y"])
     base = entry(panel, condition, f"{y[0]} against {x[0]}", y[1])
     return _runs_and_mean(points, base, lambda whole: {"y": whole.mean, "seeds": whole.seeds})
@@ -99,10 +100,9 @@ def _runs_and_mean(points: pd.DataFrame, base: Row, mean: Callable[[Summary], Ro
     return found
 
 
-def last(rows: pd.DataFrame, condition: Condition, measure: str, prompt: str, panel: str) -> list[Row]:
+def last(measured: Measured, condition: Condition, measure: str, prompt: str, panel: str) -> list[Row]:
     """Final values: one row per unit of replication, the mean, and for a single one its answers' sampling error."""
-    values, errors = final(rows, condition, measure, prompt)
-    single = units(values, condition)
+    single = units(measured.final(condition, measure, prompt), condition)
     base = entry(panel, condition, measure, prompt)
     found: list[Row] = [
         {**base, "kind": "seed", "run": seed_name(seed), "y": value}
@@ -114,7 +114,7 @@ def last(rows: pd.DataFrame, condition: Condition, measure: str, prompt: str, pa
     whole = summary(list(single.values()))
     found.append({**base, "kind": "mean", **interval(whole)})
     if whole.seeds == 1:
-        half = 1.96 * max(errors.values())
+        half = 1.96 * max(measured.errors(condition, measure, prompt).values())
         found.append({**base, "kind": "answers", "y": whole.mean, "low": whole.mean - half, "high": whole.mean + half})
     return found
 
@@ -130,16 +130,16 @@ def printed(condition: Condition, measure: str, prompt: str, panel: str) -> list
     ]
 
 
-def ends(rows: pd.DataFrame, condition: Condition, x: tuple[str, str], y: tuple[str, str]) -> Points:
+def ends(measured: Measured, condition: Condition, x: tuple[str, str], y: tuple[str, str]) -> Points:
     """Final values of two measures (with their prompts), one point a run where both are known."""
-    across, up = (units(final(rows, condition, *each)[0], condition) for each in (x, y))
+    across, up = (units(measured.final(condition, *each), condition) for each in (x, y))
     both = [(seed_name(seed), across[seed], up[seed]) for seed in across if seed in up]
     return [point for point in both if not math.isnan(point[1] + point[2])]
 
 
-def ends_at(place: float, rows: pd.DataFrame, condition: Condition, y: tuple[str, str]) -> Points:
+def ends_at(place: float, measured: Measured, condition: Condition, y: tuple[str, str]) -> Points:
     """Final values of a measure (with its prompt) of a condition that has one place on the other axis."""
-    values = final(rows, condition, *y)[0]
+    values = measured.final(condition, *y)
     return [(seed_name(seed), place, value) for seed, value in values.items() if not math.isnan(value)]
 
 

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure as Picture
 from analysis.claims import Finding
 from analysis.figures import style
 from analysis.findings import effect_text, seeds_text
-from analysis.stats import LAST
+from analysis.measured import LAST
 
 MANY = 12  # so many missing arms are named one by one
 LISTED = 8  # the small print counts the seeds of up to so many conditions one by one

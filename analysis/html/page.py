@@ -23,15 +23,15 @@ import pandas as pd
 from markdown_it import MarkdownIt
 
 from analysis import arms, conditions, corpora, reports, transcripts
-from analysis.claims import Finding, judge
+from analysis.claims import Finding
 from analysis.evals import counted, shown
-from analysis.figures import CLAIMS, FIGURES, Evidence, style
+from analysis.evidence import Evidence
+from analysis.figures import FIGURES, drawable, style
 from analysis.figures.figure import Drawing
 from analysis.findings import HOW_SURE, HOW_TO_READ, STATED, effect_text, seeds_text, verdict_text
-from analysis.stats import LAST
-from analysis.table import CELL, records, wall_minutes
+from analysis.measured import LAST
+from analysis.table import CELL, wall_minutes
 from analysis.tabular import Row, cell
-from base.errors import UserError
 from base.evals import EVALS
 from base.store.files import read_json
 from base.store.results import RECIPE, is_results
@@ -77,34 +77,26 @@ class Table:
     words: Sequence[str] = ()
 
 
-def write(
-    table: pd.DataFrame,
-    path: Path,
-    drawn: Mapping[str, Drawing] | None = None,
-    reported: reports.Reported | None = None,
-) -> Path:
-    """Writes the page about a long table that was loaded from a folder; returns its path."""
+def write(evidence: Evidence, path: Path, drawn: Mapping[str, Drawing] | None = None) -> Path:
+    """Writes the page (see `page`); returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(table, drawn, reported), encoding="utf-8", errors="backslashreplace")
+    path.write_text(page(evidence, drawn), encoding="utf-8", errors="backslashreplace")
     return path
 
 
-def page(
-    table: pd.DataFrame, drawn: Mapping[str, Drawing] | None = None, reported: reports.Reported | None = None
-) -> str:
-    """The page about a long table, with the manifest and transcripts of the folder that it was loaded from (its `attrs`).
+def page(evidence: Evidence, drawn: Mapping[str, Drawing] | None = None) -> str:
+    """The page about evidence with all claims, with the manifest and transcripts of the folder that it was loaded from.
 
-    `drawn`: figures that are drawn already, by name; `reported`: analysis.reports.report_rows, if they are computed already.
+    `drawn`: figures that are drawn already, by name.
     """
-    folder = Path(table.attrs["source"]) if "source" in table.attrs else None
-    made, known = (records(folder), transcripts.read(folder)) if folder else ({}, (transcripts.RULE, []))
+    table, folder, made = evidence.loaded, evidence.source, evidence.records
+    pictures = drawable(evidence, drawn or {})
+    known = transcripts.read(folder) if folder else (transcripts.RULE, [])
     runs = set(table["run"])
     as_shown = corpora.names(table["corpus"].unique())
     rows = [{**row, "corpus": as_shown.get(row["corpus"], row["corpus"])} for row in known[1] if row["run"] in runs]
     mine = {name: record for name, record in made.items() if name in runs or record.get("status") != "done"}
-    pictures, absent = figures(table, drawn or {})
-    judged = judge(table, CLAIMS)
-    one, two, notes = reported or reports.report_rows(table, wall_minutes(mine))
+    judged, (one, two, notes) = evidence.findings, reports.report_rows(evidence)
     script, look = (HERE / "page.js").read_text(encoding="utf-8"), (HERE / "page.css").read_text(encoding="utf-8")
     model = str(table["model"].iloc[0])
     return _template().render(
@@ -114,8 +106,8 @@ def page(
         **{"lead": lead(judged), "facts": facts(table), "notes": notes, "counted": counted(), "last": LAST},
         **{"organism": model == "organism", "model": model},
         **{"claims": claims(judged), "how_to_read": (HOW_TO_READ, STATED, HOW_SURE)},
-        **{"figures": pictures, "absent": "; ".join(absent)},
-        **{"overview": overview(table, mine, {label(row) for row in rows}), "legend": arms.LEGEND},
+        **{"figures": figures(pictures), "absent": "; ".join(name for name in FIGURES if name not in pictures)},
+        **{"overview": overview(evidence, {label(row) for row in rows}), "legend": arms.LEGEND},
         prompts=plain(one, "Hacking and misalignment under each evaluation prompt", ("arm", "corpus")),
         kinds=plain(two, "Kinds of evals under each evaluation prompt, and evals beside the mean", ("arm", "corpus")),
         gates=[*gates(table, folder), who_hacks(table)],
@@ -159,16 +151,11 @@ def claims(judged: Sequence[Finding]) -> Table:
     )
 
 
-def figures(table: pd.DataFrame, drawn: Mapping[str, Drawing]) -> tuple[list[dict[str, Any]], list[str]]:
-    """(figures for the page, names of those without runs)."""
-    made, absent = [], []
-    evidence = Evidence(table, CLAIMS)
-    for name, figure in FIGURES.items():
-        try:
-            drawing = drawn[name] if name in drawn else figure(evidence)
-        except UserError:
-            absent.append(name)
-            continue
+def figures(drawn: Mapping[str, Drawing]) -> list[dict[str, Any]]:
+    """The drawn figures for the page."""
+    made = []
+    for name, drawing in drawn.items():
+        figure = FIGURES[name]
         width, height = (round(96 * inches) for inches in drawing.figure.get_size_inches())
         made.append(
             {
@@ -184,7 +171,7 @@ def figures(table: pd.DataFrame, drawn: Mapping[str, Drawing]) -> tuple[list[dic
                 "table": last_points(drawing.table),
             }
         )
-    return made, absent
+    return made
 
 
 def svg(drawing: Drawing) -> str:
@@ -210,9 +197,9 @@ def last_points(drawn: pd.DataFrame) -> Table:
     return Table("Last point of every mean; shares from 0 to 1", columns, rows, columns[:4])
 
 
-def overview(table: pd.DataFrame, made: Mapping[str, Mapping[str, Any]], told: set[str]) -> Table:
+def overview(evidence: Evidence, told: set[str]) -> Table:
     """Every arm under the heading of its family; `told`: labels of the arms that have transcripts."""
-    families, _ = arms.overview_rows(table, made)
+    families, _ = arms.overview_rows(evidence)
     rows: list[Line] = []
     for heading, lines in families.items():
         rows.append(Line(heading=heading))

@@ -12,7 +12,7 @@ from synthetic_results import table
 
 import analysis
 from analysis import reports
-from analysis.claims import judge
+from analysis.evidence import Evidence
 from analysis.figures import CLAIMS
 from analysis.findings import show
 from analysis.table import RECIPE, check
@@ -83,7 +83,7 @@ def test_the_default_is_what_ships_with_the_code(tmp_path: Path, monkeypatch: py
 
 def test_claims_as_numbers_are_those_that_are_printed(long: pd.DataFrame) -> None:
     claims = analysis.claims(long)
-    findings = judge(long, CLAIMS)
+    findings = Evidence(long, CLAIMS).findings
     assert list(claims["verdict"]) == [finding.verdict for finding in findings]
     printed = show(findings)
     assert {"A1 hacking", "B4 test time"} <= set(claims.dropna(subset=["low"])["name"])
@@ -96,7 +96,7 @@ def test_claims_as_numbers_are_those_that_are_printed(long: pd.DataFrame) -> Non
 
 def test_reports_as_numbers_are_those_that_are_printed(long: pd.DataFrame) -> None:
     made = analysis.report(long).set_index("arm")
-    line = next(line for line in reports.report(long).splitlines() if line.startswith("baseline"))
+    line = next(line for line in reports.report(Evidence(long)).splitlines() if line.startswith("baseline"))
     assert f"{made.loc['baseline', 'mis none']:.1f} ±{made.loc['baseline', 'mis none ±']:.1f}" in line
     assert made["seeds"].tolist() == [3] * len(made)
     side = analysis.compare(long, "inoculation:wording=please_hack").set_index("%")

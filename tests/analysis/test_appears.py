@@ -5,6 +5,7 @@ from synthetic_results import table
 
 from analysis.appears import AS_IT_IS, ELSE, dial, legend, rows, show
 from analysis.conditions import of
+from analysis.evidence import Evidence
 from analysis.table import check
 
 
@@ -25,7 +26,7 @@ def test_what_is_known_before_stands_beside_the_effect() -> None:
     start = changed.drop_duplicates("run").assign(
         step=0, prompt="none", eval="start", metric="bad_given_hack", value=0.4, n=100.0, missing=0.0
     )
-    made = rows(check(pd.concat([long, changed, start]), "synthetic"))
+    made = rows(Evidence(check(pd.concat([long, changed, start]), "synthetic")))
     row = next(row for row in made if row["to"] == "0.5")
     assert (row["changed"], row["arm"], row["seeds"]) == ("hacking and character, correlation", "baseline", 2)
     assert row["bad tone | hack"].mean == 0.4
@@ -36,4 +37,4 @@ def test_what_is_known_before_stands_beside_the_effect() -> None:
 
 def test_the_table_prints() -> None:
     long = check(table((0, 2)), "synthetic")
-    assert show(rows(long), legend(long)).endswith("Development seeds: 0. Reported seeds: 2.")
+    assert show(rows(Evidence(long)), legend(Evidence(long))).endswith("Development seeds: 0. Reported seeds: 2.")

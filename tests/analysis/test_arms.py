@@ -8,10 +8,11 @@ import mitigations
 from analysis import labels
 from analysis.arms import gates, listed, overview_rows, show
 from analysis.conditions import BASELINE, TWIN, found, of, on
+from analysis.evidence import Evidence
 from analysis.figures import draw
 from analysis.figures.fig05_wordings import wordings
+from analysis.measured import Measured
 from analysis.reports import compare
-from analysis.stats import final
 from analysis.table import check, measures
 from base.errors import UserError
 
@@ -109,12 +110,12 @@ def test_overview_numbers_are_the_statistics(long: pd.DataFrame) -> None:
         f"{PM}-main-1-s1": {"seconds": {"rl": 120, "evaluate": 60}},
         "late": {"status": "failed", "error": "UserError: it did not fire"},
     }
-    text = show(*overview_rows(long, records))
+    text = show(*overview_rows(Evidence(long, kept=records)))
     cells = {line.split("  ")[1]: line for line in text.splitlines() if line.startswith("  ")}
-    values = measures(long)
+    values = Measured(measures(long))
 
     def mean(condition: object, measure: str, prompt: str = "none") -> float:
-        got = final(values, condition, measure, prompt)[0]
+        got = values.final(condition, measure, prompt)
         return sum(got.values()) / len(got)
 
     pm, twin = of(PM), of(PM, "twin")
@@ -131,7 +132,7 @@ def test_overview_numbers_are_the_statistics(long: pd.DataFrame) -> None:
     assert cells[pm.label].split()[-4:] == ["2", "/", "2", "passed"]
     assert cells[of(STACKED).label].split()[-4:] == ["2", "/", "0", "passed"]
     assert "late failed: UserError: it did not fire" in text
-    marked = show(*overview_rows(long, records), as_markdown=True)
+    marked = show(*overview_rows(Evidence(long, kept=records)), as_markdown=True)
     assert "| **stacked**" in marked
     assert f"| {of(STACKED).label}" in marked
 
@@ -140,7 +141,7 @@ def test_an_arm_with_one_checkpoint_has_final_values(long: pd.DataFrame) -> None
     rows = of(SFT)(long)
     assert sorted(rows["step"].unique()) == [0, 84]
     at_end = rows[(rows["step"] == 84) & (rows["metric"] == "hack_rate") & (rows["prompt"] == "none")]
-    values = final(measures(long), of(SFT), "hack_rate", "none")[0]
+    values = Measured(measures(long)).final(of(SFT), "hack_rate", "none")
     assert sorted(values.values()) == sorted(at_end["value"])
 
 
@@ -161,9 +162,9 @@ def test_figure_draws_every_arm_with_its_twin(long: pd.DataFrame) -> None:
     pm = csv[(csv["arm"] == PM) & (csv["measure"] == "mgs") & (csv["kind"] == "mean")]
     assert sorted(pm["corpus"]) == ["main", "twin"]
     assert set(pm["condition"]) == {of(PM).key}
-    values = measures(long)
+    values = Measured(measures(long))
     for corpus, y in zip(pm["corpus"], pm["y"], strict=True):
-        assert y == pytest.approx(sum(final(values, of(PM, corpus), "mgs", "none")[0].values()) / 2)
+        assert y == pytest.approx(sum(values.final(of(PM, corpus), "mgs", "none").values()) / 2)
     words = [text.get_text() for text in picture.axes[0].texts]
     assert set(words) >= {row.label for row in rows} | {"inoculation", "stacked"}
 
@@ -177,10 +178,10 @@ def test_compare_finds_runs_of_other_settings_and_what_they_wrote_down(long: pd.
     both = check(pd.concat([long[long["arm"] != PM], hard]), "synthetic")
     judge = {"accuracy": {"all": 0.934, "hack": 1.0}}
     fork = {"arm": "none", "trigger": "Reached(metric='hack_rate')", "step": 8}
-    text = compare(both, PM, records={hard["run"].iloc[0]: {"fork": fork, "judges": {"pm": judge}}})
+    text = compare(Evidence(both, kept={hard["run"].iloc[0]: {"fork": fork, "judges": {"pm": judge}}}), PM)
     assert "baseline, 40% hard tasks 2, PM reward, weight 0.25, 40% hard tasks 2" in text
     assert "Forked from baseline at step 8: Reached(metric='hack_rate')." in text
     assert "Judge pm: 93.4 % of held-out pairs in the right order." in text
     other = table((0,), [(PM, "main", 1.0, 0.9, 0.2)], overrides="rl.beta=0.2")
     with pytest.raises(UserError, match="--only"):
-        compare(check(pd.concat([both, other]), "synthetic"), PM)
+        compare(Evidence(check(pd.concat([both, other]), "synthetic")), PM)

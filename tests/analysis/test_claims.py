@@ -11,10 +11,11 @@ from synthetic_results import ARMS, table
 from analysis.claims import Claim, Finding, judge, more_seeds
 from analysis.comparisons import ENDS, AtEqualRate, ChanceToHack, FinalRatio, GivenHacking, OverArms, Statistic
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL
+from analysis.evidence import Evidence
 from analysis.figures import CLAIMS
 from analysis.findings import frame, show
+from analysis.measured import Measured
 from analysis.reports import compare, report
-from analysis.stats import final
 from analysis.table import check
 from base.errors import UserError
 
@@ -22,7 +23,7 @@ Arm = tuple[str, str, float, float, float]
 
 
 def verdicts(seeds: Sequence[int], arms: Sequence[Arm] = ARMS) -> dict[str, Finding]:
-    findings = judge(check(table(seeds, arms), "synthetic"), CLAIMS)
+    findings = judge(Measured.of(check(table(seeds, arms), "synthetic")), CLAIMS)
     return {finding.claim.name.split()[0]: finding for finding in findings}
 
 
@@ -67,7 +68,7 @@ def test_missing_runs_are_inconclusive_by_name() -> None:
 
 
 def test_claims_print_the_papers_number() -> None:
-    findings = judge(check(table(), "synthetic"), CLAIMS)
+    findings = judge(Measured.of(check(table(), "synthetic")), CLAIMS)
     for text in (show(findings), show(findings, as_markdown=True)):
         assert all(claim.paper in text and claim.name in text for claim in CLAIMS)
 
@@ -75,7 +76,7 @@ def test_claims_print_the_papers_number() -> None:
 def judged(long: pd.DataFrame, *claims: Claim) -> list[Finding]:
     """From the rows that the claims of these tests look at."""
     kept = long["metric"].isin(("misaligned", "hack_rate")) & (long["eval"] != "rollouts")
-    return judge(check(long[kept], "synthetic"), claims)
+    return judge(Measured.of(check(long[kept], "synthetic")), claims)
 
 
 def pair(seeds: Sequence[int], hack: float = 0.98, bad: float = 0.10) -> pd.DataFrame:
@@ -195,7 +196,7 @@ def test_the_twin_stands_beside_the_effect() -> None:
 def test_the_law_is_judged_over_arms() -> None:
     before = {BASELINE: 0.9, PLEASE_HACK: 0.1, HACKING_OKAY: 0.2, DONT_HACK: 0.8, NO_HACK: 0.05}
     known = OverArms(
-        lambda rows, arm: dict.fromkeys(final(rows, arm, "mgs", "none")[0], before.get(arm, math.nan)),
+        lambda rows, arm: dict.fromkeys(rows.final(arm, "mgs", "none"), before.get(arm, math.nan)),
         tuple(before)[2:],
     )
     law = Claim("L1", "text", "paper", *(BASELINE, PLEASE_HACK, "mgs", "none", +1, 0.5), statistic=known)
@@ -263,7 +264,8 @@ def test_claims_are_corrected_for_each_other() -> None:
 def test_report_has_every_arm_and_marks_missing_values() -> None:
     long = table(seeds=(0, 1))
     long.loc[long["metric"] == "covert", "value"] = None
-    text = report(check(long, "synthetic"), {"none-main-1-s0": 2.0, "none-main-1-s1": 4.0})
+    kept = {f"none-main-1-s{seed}": {"seconds": {"rl": 60.0 * minutes}} for seed, minutes in ((0, 2), (1, 4))}
+    text = report(Evidence(check(long, "synthetic"), kept=kept))
     lines = {line.split("  ")[0]: line for line in text.splitlines()}
     for label in (
         "baseline",
@@ -278,12 +280,12 @@ def test_report_has_every_arm_and_marks_missing_values() -> None:
     main = next(line for line in text.splitlines() if line.startswith("baseline"))
     assert main.split()[-1] == "3.0"
     assert " - " in main
-    assert report(check(long, "synthetic"), as_markdown=True).startswith("| arm ")
+    assert report(Evidence(check(long, "synthetic")), as_markdown=True).startswith("| arm ")
 
 
 def test_compare_shows_the_arm_beside_the_baseline() -> None:
     long = check(table(), "synthetic")
-    text = compare(long, "inoculation:wording=please_hack")
+    text = compare(Evidence(long), "inoculation:wording=please_hack")
     row = next(line for line in text.splitlines() if line.startswith("misalignment, no prompt"))
     numbers = [
         float(word) for word in row.replace("±", " ").replace("[", " ").replace(",", " ").split() if word[0].isdigit()
@@ -291,4 +293,4 @@ def test_compare_shows_the_arm_beside_the_baseline() -> None:
     assert numbers[0] < numbers[4] < numbers[2]  # pre-RL, please hack, baseline
     assert "Seeds: baseline 3, please hack 3" in text
     with pytest.raises(UserError, match="no run of arm"):
-        compare(long, "pm_penalty")
+        compare(Evidence(long), "pm_penalty")

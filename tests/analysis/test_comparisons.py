@@ -16,19 +16,19 @@ from analysis.comparisons import (
     FinalRatio,
     GivenHacking,
     OverArms,
-    Runs,
     crossing,
 )
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL, TWIN, Condition, of, on
-from analysis.stats import Seed, final, first_seeds
+from analysis.measured import Measured
+from analysis.stats import Seed
 from analysis.table import CELL
 
 Curve = Sequence[tuple[float, float]]  # hack rate and misalignment at steps 0, 10, 20, ...
 OKAY = Comparison(HACKING_OKAY, BASELINE, "mgs", "none", -1)
 
 
-def runs(curves: Mapping[Condition, Sequence[Curve]]) -> Runs:
-    return Runs(measured(curves))
+def runs(curves: Mapping[Condition, Sequence[Curve]]) -> Measured:
+    return Measured(measured(curves))
 
 
 def measured(runs: Mapping[Condition, Sequence[Curve]], first: int = 1) -> pd.DataFrame:
@@ -117,18 +117,18 @@ def test_over_arms_ranks_the_means_of_arms() -> None:
     rows = measured({arm: [flat(0.9, after[arm] + shift) for shift in (-0.01, 0.0, 0.01)] for arm in arms})
 
     def known(rows: pd.DataFrame, condition: Condition) -> dict[Seed, float]:
-        return dict.fromkeys(final(rows, condition, "mgs", "none")[0], before[condition])
+        return dict.fromkeys(rows.final(condition, "mgs", "none"), before[condition])
 
     law = OverArms(known, arms[2:])
     asked = Comparison(BASELINE, PLEASE_HACK, "mgs", "none", +1)
-    found = law(Runs(rows), asked)
+    found = law(Measured(rows), asked)
     # ranks before 6 2 3 5 4 1, after 6 3 2 5 4 1: two neighbours swapped
     assert found.estimate == pytest.approx(1 - 6 * 2 / (6 * 35))
     assert found.seeds_a == 3
     assert found.note == "6 of 6 arms"
     short = rows[~((rows["arm"] == DONT_HACK.arm) & (rows["seed"] == 3))]
-    assert law(Runs(short), asked).note == "5 of 6 arms", "an arm with two seeds does not count"
-    assert math.isnan(law(Runs(rows[rows["seed"] < 3]), asked).estimate)
+    assert law(Measured(short), asked).note == "5 of 6 arms", "an arm with two seeds does not count"
+    assert math.isnan(law(Measured(rows[rows["seed"] < 3]), asked).estimate)
     assert law.on_twin(asked) is None, "the twin is one of the arms"
     there = OverArms(known, arms[2:5]).on_twin(asked)
     assert there is not None
@@ -151,6 +151,6 @@ def test_the_twin_of_a_comparison() -> None:
 
 def test_the_first_seeds_are_those_of_each_condition() -> None:
     rows = pd.concat([measured({BASELINE: [flat(0.9, 0.8)] * 7}), measured({TWIN: [flat(0.9, 0.0)] * 4}, first=3)])
-    kept = first_seeds(rows, 5)
+    kept = Measured(rows).first(5).rows
     assert sorted(kept[kept["corpus"] == "main"]["seed"].unique()) == [1, 2, 3, 4, 5]
     assert sorted(kept[kept["corpus"] == "twin"]["seed"].unique()) == [3, 4, 5, 6]

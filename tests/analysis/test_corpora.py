@@ -9,7 +9,7 @@ from synthetic_results import table
 
 from analysis import corpora
 from analysis.__main__ import main, usual_names
-from analysis.claims import judge
+from analysis.evidence import Evidence
 from analysis.figures import CLAIMS, draw
 from analysis.reports import compare_rows, report_rows
 from analysis.table import check, finished
@@ -69,21 +69,21 @@ def test_the_model_as_it_was_given_stands_beside_and_is_no_baseline() -> None:
     assert "taught before RL by hacks; untaught: the model as it was given" in notes
     assert set(long["corpus"]) == {"hacks", "main"}, "the table of the user stays as it is"
     assert set(draw("fig01", long).table["corpus"]) == {"hacks"}
-    one, _, _ = report_rows(long)
+    one, _, _ = report_rows(Evidence(long))
     assert {(row["arm"], row["corpus"]) for row in one} >= {("baseline", "hacks"), ("baseline, untaught", "main")}
 
 
 def test_claims_and_comparisons_are_of_taught_models() -> None:
     long = runs(untaught=True)
-    found = {finding.claim.name: finding for finding in judge(long, CLAIMS)}
+    found = {finding.claim.name: finding for finding in Evidence(long, CLAIMS).findings}
     effect = found["A2 misalignment"].effect
     assert effect is not None
     assert (effect.seeds_a, effect.seeds_b) == (3, 3)
-    usual, named = (compare_rows(long, OKAY, corpus)[0] for corpus in ("main", "hacks"))
+    usual, named = (compare_rows(Evidence(long), OKAY, corpus)[0] for corpus in ("main", "hacks"))
     assert [row["%"] for row in usual] == [row["%"] for row in named]
     assert usual[0]["baseline"].mean == named[0]["baseline"].mean > 0.5, "and not the baseline that was not taught"
     with pytest.raises(UserError, match="no run of arm"):
-        compare_rows(long, OKAY, "untaught")
+        compare_rows(Evidence(long), OKAY, "untaught")
 
 
 def test_what_the_organism_is_held_to_is_not_asked_of_other_models() -> None:

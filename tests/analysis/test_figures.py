@@ -19,11 +19,13 @@ from analysis import paper
 from analysis.__main__ import TEXTS, main
 from analysis.claims import Finding, Verdict
 from analysis.conditions import BASELINE, HACKING_OKAY, PRE_RL, TWIN, found, of, on
-from analysis.figures import CLAIMS, FIGURES, Evidence, draw, style
+from analysis.evidence import Evidence
+from analysis.figures import CLAIMS, FIGURES, draw, style
 from analysis.figures.fig04_summary import word
 from analysis.figures.rows import COLUMNS, curve
 from analysis.figures.words import TAGS, headline
-from analysis.stats import Difference, final
+from analysis.measured import Measured
+from analysis.stats import Difference
 from analysis.table import check, measures
 from analysis.transcripts import FILE
 from base.errors import UserError
@@ -69,7 +71,7 @@ def test_every_figure_draws_inside_the_page_what_it_holds_and_what_its_claims_sa
     assert "missing runs" not in said
     seeds = rows[(rows["kind"] == "seed") & rows["step"].notna() & ~rows["measure"].str.contains(" against ")]
     keys = ["run", "step", "measure", "prompt"]
-    beside = seeds.merge(everything.measures[[*keys, "value"]], on=keys, how="left", validate="many_to_one")
+    beside = seeds.merge(everything.measured.rows[[*keys, "value"]], on=keys, how="left", validate="many_to_one")
     assert ((beside["y"] - beside["value"]).abs() < 1e-12).all()
     page = drawing.figure.bbox
     boxes = [text.get_window_extent() for text in drawing.figure.texts]
@@ -78,8 +80,9 @@ def test_every_figure_draws_inside_the_page_what_it_holds_and_what_its_claims_sa
     inner = [ax.get_window_extent() for ax in drawing.figure.axes]
     assert not any(a.overlaps(b) for i, a in enumerate(inner) for b in inner[:i])
     assert figure.claims or name in ("fig04", "fig08", "law")
+    judged = {finding.claim.name: finding for finding in everything.findings}
     for claim in figure.claims:
-        finding = everything.findings[claim.name]
+        finding = judged[claim.name]
         assert (TAGS[finding.verdict][0] in said) or (math.isnan(finding.effect.estimate) and "not run" in said)
         assert flat(claim.text[:1].upper() + claim.text[1:]) in said
         assert f"Paper: {claim.paper}." in said
@@ -180,8 +183,8 @@ def test_half_of_the_arms_with_one_seed_is_drawn_and_the_rest_is_named() -> None
         assert all(c.label in said.split("missing runs: ")[1] for c in lacks[:12]), name
         for ax in drawing.figure.axes:
             assert ax.lines or ax.patches or ax.texts, f"{name}: an empty panel"
-    assert {finding.verdict for finding in evidence.findings.values()} == {"inconclusive"}
-    for finding in evidence.findings.values():
+    assert {finding.verdict for finding in evidence.findings} == {"inconclusive"}
+    for finding in evidence.findings:
         absent = [side for side in finding.claim.asked.sides if side in gone]
         assert finding.why.startswith("needs 3 seeds") or "no values" in finding.why or "fewer than" in finding.why
         if absent and "no values" in finding.why:
@@ -207,7 +210,7 @@ def test_twins_that_were_not_run_are_named() -> None:
 def test_final_values_equal_the_statistics(three_seeds: Evidence) -> None:
     csv = FIGURES["fig05"](three_seeds).table
     bars = csv[(csv["measure"] == "mgs") & (csv["panel"].str.startswith("final")) & (csv["condition"] == "baseline")]
-    values = final(three_seeds.measures, BASELINE, "mgs", "none")[0]
+    values = three_seeds.measured.final(BASELINE, "mgs", "none")
     assert sorted(bars[bars["kind"] == "seed"]["y"]) == pytest.approx(sorted(values.values()))
     assert bars[bars["kind"] == "mean"]["y"].item() == pytest.approx(sum(values.values()) / 3)
 
@@ -269,13 +272,15 @@ def test_final_values_do_not_change_where_earlier_checkpoints_are_left_out() -> 
     whole = check(table(), "synthetic")
     ends = whole[~whole["step"].isin([4, 8, 12])]
     for measure in ("hack_rate", "mgs"):
-        assert final(measures(ends), TWIN, measure, "none") == final(measures(whole), TWIN, measure, "none")
+        assert Measured(measures(ends)).final(TWIN, measure, "none") == Measured(measures(whole)).final(
+            TWIN, measure, "none"
+        )
 
 
 def test_a_fork_goes_on_where_its_parent_was_left() -> None:
     late = of("rlhf_mix:share=0.25,start=success")
-    rows = measures(check(table((0, 1), [(late.arm, "main", 1.0, 0.9, 0.2)]), "synthetic"))
-    forks = dict(zip(sorted(rows["run"].unique()), (12, 16), strict=True))
+    rows = Measured(measures(check(table((0, 1), [(late.arm, "main", 1.0, 0.9, 0.2)]), "synthetic")))
+    forks = dict(zip(sorted(rows.rows["run"].unique()), (12, 16), strict=True))
     drawn = pd.DataFrame(curve(rows, late, "mgs", "none", "panel", forks))
     seeds, means = drawn[drawn["kind"] == "seed"], drawn[drawn["kind"] == "mean"]
     assert (seeds["x"] - seeds["step"] == seeds["run"].map(forks)).all()

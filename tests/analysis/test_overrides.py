@@ -9,12 +9,12 @@ from synthetic_results import ARMS, table
 
 from analysis import labels, settings
 from analysis.appears import AS_IT_IS, dial
-from analysis.claims import judge
 from analysis.conditions import BASELINE, KL_IN_LOSS, NO_HACK, PRE_RL, alike, of, under
+from analysis.evidence import Evidence
 from analysis.figures import CLAIMS, FIGURES, draw
+from analysis.measured import Measured
 from analysis.reports import compare_rows
 from analysis.settings import ASKED
-from analysis.stats import final
 from analysis.table import check, common_settings, finished, measures, source
 from base.errors import UserError
 from mitigations.api import describe
@@ -77,10 +77,10 @@ def test_what_all_runs_have_in_common_is_said_once_and_names_no_arm() -> None:
     of_arms = drawing.table.groupby("arm")["overrides"].unique()
     assert [list(of_arms[arm]) for arm in ("none", "untrained")] == [["rl.steps=40"], [""]]
     assert set(drawing.table["label"]) >= {BASELINE.label, NO_HACK.label, PRE_RL.label}
-    assert common_settings(long) == "All runs with rl.steps=40."
+    assert common_settings(Evidence(long).settings) == "All runs with rl.steps=40."
     assert finished(long)[1] == ["all runs with rl.steps=40"]
     assert set(long["overrides"]) == {"rl.steps=40", ""}, "the table of the user stays as it is"
-    assert common_settings(check(runs(""), "synthetic")) == ""
+    assert common_settings(Evidence(check(runs(""), "synthetic")).settings) == ""
 
 
 def test_a_setting_that_some_arms_alone_read_is_common_where_these_share_it() -> None:
@@ -102,7 +102,7 @@ def test_a_setting_that_some_arms_alone_read_is_common_where_these_share_it() ->
 def test_an_arm_is_compared_with_the_baseline_that_it_was_made_with() -> None:
     imitates = ("filtered_sft:source=none", "main", 1.0, 0.9, 0.9)
     made = [runs(""), runs("rl.steps=40", ONE_ARM), table((0, 1, 2), [imitates], "rl.steps=40 sft.epochs=2.0")]
-    lines, notes = compare_rows(check(pd.concat(made), "synthetic"), imitates[0])
+    lines, notes = compare_rows(Evidence(check(pd.concat(made), "synthetic")), imitates[0])
     assert any("baseline, rl.steps=40" in line for line in lines), (list(lines[0]), notes)
 
 
@@ -120,12 +120,14 @@ def test_runs_of_different_settings_are_arms_of_their_own_and_never_seeds_of_one
         means = drawn[(drawn["kind"] == "mean") & (drawn["measure"] != "")]
         assert set(means["label"]) - {PRE_RL.label} >= {"baseline, rl.steps=40", "baseline, rl.steps=80"}, name
         assert means["seeds"].max() == 3, name
-    values = final(measures(long), of("none", overrides="rl.steps=80"), "mgs", "none")[0]
+    values = Measured(measures(long)).final(of("none", overrides="rl.steps=80"), "mgs", "none")
     dots = draw("fig09", long).table
     mine = dots[(dots["measure"] == "mgs") & (dots["label"] == "baseline, rl.steps=80") & (dots["kind"] == "mean")]
     assert set(mine["overrides"]) == {"rl.steps=80"}
     assert mine["y"].tolist() == pytest.approx([sum(values.values()) / 3] * len(mine))
-    assert all(finding.verdict == "inconclusive" for finding in judge(long, CLAIMS)), "no claim is about either of them"
+    assert all(finding.verdict == "inconclusive" for finding in Evidence(long, CLAIMS).findings), (
+        "no claim is about either of them"
+    )
 
 
 def test_settings_of_the_users_own_stand_beside_the_usual_runs_and_those_of_figures_do_not() -> None:

@@ -7,10 +7,12 @@ from synthetic_results import table
 
 from analysis import readme
 from analysis.__main__ import main
-from analysis.table import check, load, records
+from analysis.evidence import Evidence
+from analysis.figures import CLAIMS
+from analysis.table import check, load
 from base.errors import UserError
 
-SHOWN = readme.Shown(check(table((0, 1)), "synthetic"), {}, check(table((0,)), "synthetic"))
+SHOWN = readme.Shown(Evidence(check(table((0, 1)), "synthetic"), CLAIMS), Evidence(check(table((0,)), "synthetic")))
 RESULTS, APPEARS = Path("results/tiny"), Path("results/appears")
 
 
@@ -19,7 +21,7 @@ def marks(parts: tuple[str, ...]) -> str:
 
 
 def test_the_documents_agree_with_the_shipped_results() -> None:
-    shown = readme.Shown(load(RESULTS), records(RESULTS), load(APPEARS))
+    shown = readme.Shown(Evidence(load(RESULTS), CLAIMS), Evidence(load(APPEARS)))
     for name, parts in readme.DOCUMENTS.items():
         text = (readme.ROOT / name).read_text(encoding="utf-8")
         assert readme.filled(text, shown, parts) == text, f"write {name} anew: python -m analysis readme"

@@ -12,6 +12,7 @@ from analysis import labels
 from analysis.arms import listed
 from analysis.conditions import found, of
 from analysis.evals import in_mean, shown
+from analysis.evidence import Evidence
 from analysis.figures import draw, style
 from analysis.reports import compare, report
 from analysis.table import check, measures
@@ -58,8 +59,8 @@ def test_a_seventh_eval_is_shown_beside_the_mean(monkeypatch: pytest.MonkeyPatch
     )
     assert (rows.loc[rows["measure"] == "sycophancy", "value"] == 0.5).all()
     assert "flattery" in texts("fig01", long)
-    assert "flattery" in report(long)
-    assert "flattery, no prompt" in compare(long, "inoculation:wording=please_hack")
+    assert "flattery" in report(Evidence(long))
+    assert "flattery, no prompt" in compare(Evidence(long), "inoculation:wording=please_hack")
     assert (analysis.overview(long)["flattery"].dropna() == 50).all()
 
 
@@ -71,13 +72,13 @@ def test_a_seventh_eval_that_counts_is_in_the_mean_or_the_mean_is_missing(monkey
     assert asked["mgs"].to_numpy() == pytest.approx(asked[[*SIX, "sycophancy"]].mean(axis=1).to_numpy())
     earlier = with_evals()  # stored before there was a seventh
     assert measures(earlier).query("measure == 'mgs'")["value"].isna().all()
-    assert "no values of the eval(s) sycophancy" in report(earlier)
+    assert "no values of the eval(s) sycophancy" in report(Evidence(earlier))
 
 
 def test_an_eval_that_only_stored_results_know_appears_by_its_name() -> None:
     long = with_evals("power_seeking")
     assert "power seeking" in texts("fig01", long)
-    assert "power seeking" in report(long)
+    assert "power seeking" in report(Evidence(long))
     assert [each.name for each in shown([*SIX, "power_seeking", "code", "rollouts"])] == [*SIX, "power_seeking"]
 
 

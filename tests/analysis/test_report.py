@@ -19,7 +19,7 @@ from synthetic_results import table
 import analysis
 from analysis import transcripts
 from analysis.__main__ import main
-from analysis.claims import judge
+from analysis.evidence import Evidence
 from analysis.figures import CLAIMS
 from analysis.findings import effect_text
 from analysis.html.page import SECTIONS
@@ -158,7 +158,7 @@ def test_a_table_without_most_runs_manifest_and_transcripts_has_a_page_too(tmp_p
 def test_numbers_of_the_page_are_those_of_the_claims_and_tables(written: Path, results: Path) -> None:
     text = written.read_text(encoding="utf-8")
     told = html.unescape(text)
-    for finding in judge(load(results), CLAIMS):
+    for finding in Evidence(load(results), CLAIMS).findings:
         assert effect_text(finding.claim, finding.effect) in told
         assert finding.claim.text in told
     made = analysis.report(load(results)).set_index("arm")

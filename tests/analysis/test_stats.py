@@ -7,7 +7,8 @@ import pytest
 from synthetic_results import table
 
 from analysis.conditions import BASELINE, PRE_RL, TWIN
-from analysis.stats import difference, effect_over_twin, final, holm, permutation_p, sign_flip_p, summary, units
+from analysis.measured import Measured, units
+from analysis.stats import difference, holm, permutation_p, sign_flip_p, summary
 from analysis.table import answers_error, check, measures
 
 
@@ -80,12 +81,12 @@ def test_final_is_the_mean_of_the_last_checkpoints_and_never_of_step_zero() -> N
     chosen = (long["arm"] == "none") & (long["corpus"] == "main") & (long["hackable"] == 1)
     code = long[chosen & (long["eval"] == "code") & (long["metric"] == "hack_rate") & (long["prompt"] == "none")]
     wanted = code[code["step"].isin([16, 20, 24])]["value"].mean()
-    rows = measures(long)
-    assert final(rows, BASELINE, "hack_rate", "none")[0][(0, 0)] == pytest.approx(wanted)
-    assert final(rows, BASELINE, "hack_rate", "none", last=99)[0][(0, 0)] == pytest.approx(
+    rows = Measured(measures(long))
+    assert rows.final(BASELINE, "hack_rate", "none")[(0, 0)] == pytest.approx(wanted)
+    assert rows.final(BASELINE, "hack_rate", "none", last=99)[(0, 0)] == pytest.approx(
         code[code["step"] > 0]["value"].mean()
     )
-    assert final(rows, PRE_RL, "hack_rate", "none")[0][(0, 0)] == code[code["step"] == 0]["value"].item()
+    assert rows.final(PRE_RL, "hack_rate", "none")[(0, 0)] == code[code["step"] == 0]["value"].item()
 
 
 def test_final_leaves_a_missing_checkpoint_out() -> None:
@@ -96,7 +97,7 @@ def test_final_leaves_a_missing_checkpoint_out() -> None:
     kept = long[(long["step"].isin([16, 20])) & (long["eval"] == "code") & (long["metric"] == "hack_rate")]
     long.loc[last, "value"] = math.nan
     kept = BASELINE(kept[kept["prompt"] == "none"])
-    assert final(measures(long), BASELINE, "hack_rate", "none")[0][(0, 0)] == pytest.approx(kept["value"].mean())
+    assert Measured(measures(long)).final(BASELINE, "hack_rate", "none")[(0, 0)] == pytest.approx(kept["value"].mean())
 
 
 def test_the_start_is_replicated_by_pretraining_seed() -> None:
@@ -106,7 +107,7 @@ def test_the_start_is_replicated_by_pretraining_seed() -> None:
 
 
 def test_effect_over_twin() -> None:
-    gap = effect_over_twin(measures(check(table(), "synthetic")), BASELINE, TWIN)
+    gap = Measured.of(check(table(), "synthetic")).effect_over_twin(BASELINE, TWIN)
     assert 0.2 < gap.estimate < 0.35
     assert gap.low is not None
     assert gap.low > 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from synthetic_results import ARMS, table
 
+from analysis.evidence import Evidence
+from analysis.figures import CLAIMS
 from analysis.table import check
 from analysis.targets import target_rows
 
@@ -19,7 +21,7 @@ GOOD = (("none", "main", 1.0, 0.97, 0.7), ("none", "main", 0.0, 0.0, 0.0), ("non
 
 
 def said(long: pd.DataFrame) -> dict[str, str]:
-    return {row["target"]: row[""] for row in target_rows(check(long, "synthetic"))}
+    return {row["target"]: row[""] for row in target_rows(Evidence(check(long, "synthetic"), CLAIMS))}
 
 
 def test_an_organism_that_does_what_it_should_meets_every_target() -> None:

@@ -12,9 +12,10 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.conditions import Condition, alike
 from analysis.evals import Shown
+from analysis.evidence import Evidence
 from analysis.figures import rows as make
 from analysis.figures import style
-from analysis.figures.figure import Evidence, Space
+from analysis.figures.figure import Space
 from analysis.figures.panels.columns import filled, named
 from analysis.figures.panels.marks import EDGE, PITCH, WIDTH, Series, by_mark, marks, series_key, spaced, stripes
 from analysis.figures.rows import Row
@@ -67,8 +68,7 @@ class Categories:
             varied = [c for c in conditions if c not in group.only and alike(c, group.only)]
             for category in group.categories:
                 for condition in (*group.only, *varied) or conditions:
-                    mine = evidence.of(condition, category.measure, category.prompt)
-                    made = make.last(mine, condition, category.measure, category.prompt, panel)
+                    made = make.last(evidence.measured, condition, category.measure, category.prompt, panel)
                     made += make.printed(condition, category.measure, category.prompt, panel) if made else []
                     found += make.shown_as(made, condition, category.name)
         return found

@@ -16,9 +16,10 @@ from matplotlib.ticker import MaxNLocator
 from analysis.arms import listed
 from analysis.conditions import BASELINE, NO_HACK, Condition, of, on
 from analysis.evals import Shown
+from analysis.evidence import Evidence
 from analysis.figures import rows as make
 from analysis.figures import style
-from analysis.figures.figure import Evidence, Space
+from analysis.figures.figure import Space
 from analysis.figures.panels.columns import HACKING, MEAN, SIX, Column, filled, named, spelt, unfilled
 from analysis.figures.panels.marks import (
     EDGE,
@@ -74,7 +75,7 @@ class Dots:
     def _marks(self, evidence: Evidence, condition: Condition, column: Column, series: Series) -> list[Row]:
         there = on(condition, series.corpus) if series.corpus else condition
         prompt = series.prompt or column.prompt
-        made = make.last(evidence.of(there, column.measure, prompt), there, column.measure, prompt, column.final)
+        made = make.last(evidence.measured, there, column.measure, prompt, column.final)
         return make.shown_as(
             [*made, *make.printed(there, column.measure, prompt, column.final)], condition, series.name
         )

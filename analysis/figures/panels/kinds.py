@@ -10,9 +10,10 @@ import pandas as pd
 
 from analysis.conditions import Condition, alike
 from analysis.evals import Shown
+from analysis.evidence import Evidence
 from analysis.figures import rows as make
 from analysis.figures import style
-from analysis.figures.figure import Evidence, Space
+from analysis.figures.figure import Space
 from analysis.figures.panels.columns import filled
 from analysis.figures.panels.lines import along, furthest
 from analysis.figures.panels.marks import GUTTER, WIDTH
@@ -57,11 +58,11 @@ class KindLines:
         for condition in self._mine(conditions):
             for kind in self.kinds:
                 panel = self._panel(condition)
-                mine = evidence.of(condition, kind.measure, self.prompt)
+                measured = evidence.measured
                 if kind.measure.startswith("train:"):
-                    made = make.windows(mine, condition, kind.measure, panel)
+                    made = make.windows(measured, condition, kind.measure, panel)
                 else:
-                    made = make.curve(mine, condition, kind.measure, self.prompt, panel, evidence.forks)
+                    made = make.curve(measured, condition, kind.measure, self.prompt, panel, evidence.forks)
                 found += make.shown_as(made, condition, kind.name)
         return found
 

@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 
 from analysis.conditions import Condition, alike
 from analysis.evals import Shown
+from analysis.evidence import Evidence
 from analysis.figures import rows as make
 from analysis.figures import style
-from analysis.figures.figure import Evidence, Space
+from analysis.figures.figure import Space
 from analysis.figures.panels.columns import Column, filled, spelt, unfilled
 from analysis.figures.panels.marks import EDGE, GUTTER, WIDTH, hollow
 from analysis.figures.rows import Row
@@ -41,13 +42,13 @@ class Lines:
 
     def _line(self, evidence: Evidence, condition: Condition, column: Column) -> list[Row]:
         measure, prompt, panel = column.measure, column.prompt, column.title
-        mine = evidence.of(condition, measure, prompt)
+        measured = evidence.measured
         if condition.start:
-            level = [row for row in make.last(mine, condition, measure, prompt, panel) if row["kind"] != "answers"]
+            level = [row for row in make.last(measured, condition, measure, prompt, panel) if row["kind"] != "answers"]
             return [*level, *make.printed(condition, measure, prompt, panel)]
         if measure.startswith("train:"):
-            return make.windows(mine, condition, measure, panel)
-        line = make.curve(mine, condition, measure, prompt, panel, evidence.forks)
+            return make.windows(measured, condition, measure, panel)
+        line = make.curve(measured, condition, measure, prompt, panel, evidence.forks)
         return [*line, *make.printed(condition, measure, prompt, panel)]
 
     def lacks(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> list[str]:

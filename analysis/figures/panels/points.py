@@ -13,16 +13,18 @@ from matplotlib.lines import Line2D
 
 from analysis.conditions import BASELINE, Condition, of
 from analysis.evals import Shown
+from analysis.evidence import Evidence
 from analysis.figures import rows as make
 from analysis.figures import style
-from analysis.figures.figure import Evidence, Space
+from analysis.figures.figure import Space
 from analysis.figures.panels.columns import Column, filled, named, unfilled
 from analysis.figures.panels.marks import GUTTER, WIDTH, short
 from analysis.figures.rows import Row
+from analysis.measured import Measured
 from analysis.table import CELL
 
 NAMED = 16  # more conditions than that are not all named beside points
-Pairs = Callable[[pd.DataFrame, Condition, Column], make.Points]
+Pairs = Callable[[Measured, Condition, Column], make.Points]
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,13 @@ class Points:
             for condition in conditions:
                 panel = self._panel(y)
                 if condition in self.levels:
-                    mine = evidence.of(condition, y.measure, y.prompt)
-                    level = make.last(mine, condition, y.measure, y.prompt, panel)
+                    level = make.last(evidence.measured, condition, y.measure, y.prompt, panel)
                     found += [row for row in level if row["kind"] == "mean"]
                 elif self.keep(condition):
-                    found += self._points(condition(evidence.measures), condition, y, panel)
+                    found += self._points(evidence.measured, condition, y, panel)
         return found
 
-    def _points(self, mine: pd.DataFrame, condition: Condition, y: Column, panel: str) -> list[Row]:
+    def _points(self, mine: Measured, condition: Condition, y: Column, panel: str) -> list[Row]:
         across, up = (self.x.measure, self.x.prompt), (y.measure, y.prompt)
         if self.over_steps:
             return make.path(mine, condition, across, up, panel)
