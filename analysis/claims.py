@@ -35,6 +35,10 @@ EQUAL_HACKING = 0.10  # "at equal hacking": the hack rate is at most this much b
 LOOK, MOST = 5, 10  # seeds a side: when it is decided whether a claim needs more, and how many it gets then
 
 Verdict = Literal["reproduced", "not reproduced", "contradicted", "inconclusive"]
+NO_COUNTERPART = (
+    "no counterpart"  # what a claim that is not the paper's begins with where the paper's number would stand
+)
+OURS = {"reproduced": "holds", "not reproduced": "does not hold"}  # how its verdicts read
 Hacking = tuple[int, int]  # runs that hack, runs
 Corrected = tuple[float | None, float | None, float | None]  # p values for a claim, against it, for its opposite
 
@@ -117,6 +121,11 @@ class Finding:
     seeds: tuple[int, int] = (0, 0)
     hacking: tuple[Hacking, Hacking] = ((0, 0), (0, 0))
     straddles: bool = False
+
+    @property
+    def word(self) -> str:
+        """The verdict as a reader sees it: what the paper does not claim is not reproduced, it holds."""
+        return OURS.get(self.verdict, self.verdict) if self.claim.paper.startswith(NO_COUNTERPART) else self.verdict
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ HOW_TO_READ = (
     " does not say otherwise. Effect: the arm that the claim is about minus the one it is held against, in percentage points;"
     " with a % sign: its value as a share of the other's. In brackets: the range that holds the true effect with 95%"
     " confidence. On the twin: the same comparison where the pretraining text does not tie cheating to bad character; what is"
-    " left there is not caused by that link. Asked for: the margin. Reproduced: the effect is there, and as large as is asked for (of a"
-    " claim that the paper has not: the claim holds). A claim that something does not change is reproduced where the whole interval lies within the margin."
+    " left there is not caused by that link. Asked for: the margin. Reproduced: the effect is there, and as large as is asked for (a"
+    " claim that the paper does not make holds, or does not hold). A claim that something does not change is reproduced where the whole interval lies within the margin."
     " Contradicted: as large the other way. Not reproduced: smaller than asked for. Inconclusive: the runs allow both, or there"
     f" are fewer than {MIN_SEEDS} seeds a side."
 )
@@ -93,7 +93,7 @@ def seeds_text(effect: Effect) -> str:
 
 
 def verdict_text(finding: Finding) -> str:
-    return finding.verdict + (f" ({finding.why})" if finding.why else "")
+    return finding.word + (f" ({finding.why})" if finding.why else "")
 
 
 def _what(finding: Finding) -> Row:

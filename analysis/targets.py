@@ -135,7 +135,7 @@ def _law(evidence: Evidence) -> Row:
 
 
 def _verdicts(evidence: Evidence) -> Row:
-    verdicts = {finding.claim.name: finding.verdict for finding in evidence.findings}
+    verdicts = {finding.claim.name: finding.word for finding in evidence.findings}
     said = ", ".join(f"{name.split()[0]} {verdicts[name]}" for name in SETTLED)
     settled = all(verdicts[name] != "inconclusive" for name in SETTLED)
     return _row(f"claims {', '.join(name.split()[0] for name in SETTLED)}: a verdict", said, settled)

@@ -26,7 +26,9 @@ NOT_RUN = "not run"
 MINUS = "\N{MINUS SIGN}"
 TAGS = {
     "reproduced": ("reproduced", "#00754f"),
+    "holds": ("holds", "#00754f"),
     "not reproduced": ("not reproduced", "#B45309"),
+    "does not hold": ("does not hold", "#B45309"),
     "contradicted": ("contradicted", "#B2182B"),
     "inconclusive": ("open", "#666666"),
     NOT_RUN: (NOT_RUN, "#8a8a8a"),
@@ -54,7 +56,7 @@ def headline(finding: Finding) -> Line:
     seeds = f"{seeds_text(effect)} seed{'s' * (counts != (1, 1))}"
     why = f"; {finding.why}" if finding.why else ""
     size = f"{effect_text(claim, effect).replace('-', MINUS)} {claim.statistic.unit.name}"
-    return Line(finding.verdict, text, f"{size}, {seeds}{why}. {paper}")
+    return Line(finding.word, text, f"{size}, {seeds}{why}. {paper}")
 
 
 def enumerated(names: Sequence[str]) -> str:
@@ -90,7 +92,7 @@ class Title:
         down = 0.06
         for line in self.lines:
             word, colour = TAGS[line.tag]
-            sure = line.tag in ("reproduced", "measured")
+            sure = line.tag in ("reproduced", "holds", "measured")
             self.rows.append((self.left, down, word, {"size": 6.8, "weight": "bold", "color": colour}))
             for part in textwrap.wrap(line.text, 92):
                 self.rows.append((self.indent, down, part, {"size": 7.2, "weight": "bold" if sure else "normal"}))

@@ -120,7 +120,7 @@ def page(evidence: Evidence, drawn: Mapping[str, Drawing] | None = None) -> str:
 
 def lead(judged: Sequence[Finding]) -> str:
     """What came of the claims, in one sentence."""
-    counts = Counter(finding.verdict for finding in judged)
+    counts = Counter(finding.word for finding in judged)
     said = ", ".join(f"{n} {verdict}" for verdict, n in counts.most_common())
     return f"Of {len(judged)} claims: {said}."
 

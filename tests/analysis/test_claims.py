@@ -48,6 +48,14 @@ def test_a_protecting_prohibition_contradicts_the_paper() -> None:
     assert verdicts(range(6), with_final("inoculation:wording=dont_hack", 0.9, 0.60))["B3"].verdict == "reproduced"
 
 
+def test_what_the_paper_does_not_claim_holds_and_is_not_reproduced() -> None:
+    found = verdicts(range(6))
+    assert (found["A3"].verdict, found["A3"].word) == ("reproduced", "holds")
+    assert found["A2"].word == "reproduced"
+    missed = replace(found["A3"], verdict="not reproduced")
+    assert (missed.word, replace(missed, claim=found["A2"].claim).word) == ("does not hold", "not reproduced")
+
+
 def test_inoculation_that_stops_hacking_is_not_at_equal_hacking() -> None:
     found = verdicts(range(6), with_final("inoculation:wording=please_hack", 0.2, 0.05))
     assert found["B2"].verdict == "inconclusive"

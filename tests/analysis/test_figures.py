@@ -83,7 +83,7 @@ def test_every_figure_draws_inside_the_page_what_it_holds_and_what_its_claims_sa
     judged = {finding.claim.name: finding for finding in everything.findings}
     for claim in figure.claims:
         finding = judged[claim.name]
-        assert (TAGS[finding.verdict][0] in said) or (math.isnan(finding.effect.estimate) and "not run" in said)
+        assert (TAGS[finding.word][0] in said) or (math.isnan(finding.effect.estimate) and "not run" in said)
         assert flat(claim.text[:1].upper() + claim.text[1:]) in said
         assert f"Paper: {claim.paper}." in said
 
