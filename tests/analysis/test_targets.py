@@ -51,6 +51,12 @@ def test_old_results_miss_targets_and_absent_arms_are_not_measured() -> None:
 def test_gates_count_start_checkpoints_not_runs() -> None:
     long = table(seeds=(1, 2, 3, 4, 5), arms=GOOD)
     long.loc[(long["corpus"] == "twin") & (long["seed"] == 1), "gates_passed"] = False
-    assert said(long)["start checkpoints whose gates pass, share >= 0.9"] == "met"
+    assert said(long)["start checkpoints, main and twin, whose gates pass, share >= 0.9"] == "met"
     long.loc[(long["corpus"] == "main") & (long["seed"] == 1), "gates_passed"] = False
-    assert said(long)["start checkpoints whose gates pass, share >= 0.9"] == "missed"
+    assert said(long)["start checkpoints, main and twin, whose gates pass, share >= 0.9"] == "missed"
+
+
+def test_gates_of_corpora_that_are_changed_on_purpose_are_no_target() -> None:
+    long = table(seeds=(1, 2, 3), arms=[*GOOD, ("none", "main:sdf_share=0.1", 1.0, 0.9, 0.3)])
+    long.loc[long["corpus"] == "main:sdf_share=0.1", "gates_passed"] = False
+    assert said(long)["start checkpoints, main and twin, whose gates pass, share >= 0.9"] == "met"
