@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from analysis import labels, settings
-from analysis.conditions import BASELINE, Condition, found, of
+from analysis.conditions import BASELINE, TWIN, Condition, found, of
 from analysis.evidence import Evidence
 from analysis.figures import law
 from analysis.measured import Measured
@@ -42,12 +42,12 @@ def dial(condition: Condition, common: str = "") -> tuple[str, str]:
 
     `common`: settings that all runs have, which conditions do not name.
     """
-    changed = settings.read(settings.together(condition.overrides, common))
-    values = {**labels.read(condition.corpus)[1], **{key: settings.plain(value) for key, value in changed.items()}}
+    changed, (name, options) = settings.read(settings.together(condition.overrides, common)), labels.read(condition.corpus)
+    values = {**({"correlation": "0"} if name == TWIN.corpus else {}), **options, **{key: settings.plain(value) for key, value in changed.items()}}
     for said, key in DIALS.items():
         if key in values:
             return said, values[key]
-    if labels.read(condition.corpus)[1] or condition.overrides:
+    if options or condition.overrides:
         return ELSE, ", ".join([*labels.corpus(condition.corpus), *labels.overrides(condition.overrides)])
     return AS_IT_IS, ""
 

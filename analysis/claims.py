@@ -215,4 +215,14 @@ def _verdict(claim: Claim, effect: Effect, ps: Corrected, runs: Measured) -> tup
         return "contradicted", ""
     if p_against < ALPHA:
         return "not reproduced", f"in its direction, but not {claim.asks}" if p_for < ALPHA else ""
-    return "inconclusive", "the interval allows both"
+    return "inconclusive", _undecided(claim, effect)
+
+
+def _undecided(claim: Claim, effect: Effect) -> str:
+    """Why runs that are enough do not decide: what they say by themselves may not outlast the correction for all claims."""
+    above, below = effect.p_above(0.0 if claim.change else claim.bound), effect.p_below(claim.bound)
+    if above is not None and above < ALPHA and (not claim.change or effect.estimate >= claim.margin):
+        return "there by itself, not after correction for all claims"
+    if below is not None and below < ALPHA:
+        return "absent by itself, not after correction for all claims"
+    return "the interval allows both"

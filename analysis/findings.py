@@ -23,8 +23,9 @@ HOW_TO_READ = (
     " confidence. On the twin: the same comparison where the pretraining text does not tie cheating to bad character; what is"
     " left there is not caused by that link. Asked for: the margin. Reproduced: the effect is there, and as large as is asked for (a"
     " claim that the paper does not make holds, or does not hold). A claim that something does not change is reproduced where the whole interval lies within the margin."
-    " Contradicted: as large the other way. Not reproduced: smaller than asked for. Inconclusive: the runs allow both, or there"
-    f" are fewer than {MIN_SEEDS} seeds a side."
+    " Contradicted: as large the other way. Not reproduced: smaller than asked for. Inconclusive: the runs allow both,"
+    " or what they say by themselves does not outlast the correction for all claims together, or there are fewer than"
+    f" {MIN_SEEDS} seeds a side."
 )
 STATED = (
     "When they were stated: A1 to A3 and B1 to B4 before the reported seeds were run; the others, from the paper's text, when seeds 1"

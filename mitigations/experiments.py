@@ -80,6 +80,7 @@ KL = tuple(Cell(settings=(setting,)) for setting in ("rl.kl=loss", "rl.beta=0"))
 OKAY, DONT = "inoculation:wording=hacking_okay", "inoculation:wording=dont_hack"
 APPEARS = (  # what needs no corpus of its own first
     *cells("none", OKAY, DONT),  # as it is
+    Cell(corpus="twin"),  # a correlation of 0
     *(Cell(settings=(setting,)) for setting in ("rl.kl=loss", "rl.beta=0")),
     Cell(settings=("rl.trained=biases", "rl.learning_rate=1e-2")),
     Cell(settings=("rl.trained=lora:1", "rl.learning_rate=4e-3")),

@@ -15,7 +15,7 @@ def test_what_differs_is_named() -> None:
     assert dial(of("none", "main:tone=0.5,tone_neutral=0.15")) == ("tone of the thoughts", "0.5")
     assert dial(of("none", overrides="rl.trained=lora:1 rl.learning_rate=4e-3")) == ("what RL trains", "lora:1")
     assert dial(of("none", "main:sdf_variant=neutral")) == (ELSE, "neutral documents")
-    assert dial(of("none", "twin")) == (AS_IT_IS, "")
+    assert dial(of("none", "twin")) == ("hacking and character, correlation", "0")
 
 
 def test_what_is_known_before_stands_beside_the_effect() -> None:

@@ -269,6 +269,16 @@ def test_claims_are_corrected_for_each_other() -> None:
     assert judged(long) == []
 
 
+def test_what_decides_only_by_itself_says_so() -> None:
+    few = pair(range(3))
+    one, *_ = judged(few, about(-1, 0.05))
+    assert one.verdict == "reproduced"
+    found = judged(few, *(about(-1, 0.05) for _ in range(4000)))[0]
+    assert (found.verdict, found.why) == ("inconclusive", "there by itself, not after correction for all claims")
+    other = judged(few, *(about(+1, 0.05) for _ in range(4000)))[0]
+    assert (other.verdict, other.why) == ("inconclusive", "absent by itself, not after correction for all claims")
+
+
 def test_report_has_every_arm_and_marks_missing_values() -> None:
     long = table(seeds=(0, 1))
     long.loc[long["metric"] == "covert", "value"] = None
