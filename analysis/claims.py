@@ -219,10 +219,10 @@ def _verdict(claim: Claim, effect: Effect, ps: Corrected, runs: Measured) -> tup
 
 
 def _undecided(claim: Claim, effect: Effect) -> str:
-    """Why runs that are enough do not decide: what they say by themselves may not outlast the correction for all claims."""
+    """Why runs that are enough do not decide: what their interval says by itself may not outlast the correction for all claims."""
     above, below = effect.p_above(0.0 if claim.change else claim.bound), effect.p_below(claim.bound)
-    if above is not None and above < ALPHA and (not claim.change or effect.estimate >= claim.margin):
+    if above is not None and above < ALPHA / 2 and (not claim.change or effect.estimate >= claim.margin):
         return "there by itself, not after correction for all claims"
-    if below is not None and below < ALPHA:
+    if below is not None and below < ALPHA / 2:
         return "absent by itself, not after correction for all claims"
     return "the interval allows both"
