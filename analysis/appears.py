@@ -42,8 +42,15 @@ def dial(condition: Condition, common: str = "") -> tuple[str, str]:
 
     `common`: settings that all runs have, which conditions do not name.
     """
-    changed, (name, options) = settings.read(settings.together(condition.overrides, common)), labels.read(condition.corpus)
-    values = {**({"correlation": "0"} if name == TWIN.corpus else {}), **options, **{key: settings.plain(value) for key, value in changed.items()}}
+    changed, (name, options) = (
+        settings.read(settings.together(condition.overrides, common)),
+        labels.read(condition.corpus),
+    )
+    values = {
+        **({"correlation": "0"} if name == TWIN.corpus else {}),
+        **options,
+        **{key: settings.plain(value) for key, value in changed.items()},
+    }
     for said, key in DIALS.items():
         if key in values:
             return said, values[key]
