@@ -30,7 +30,7 @@ from analysis.figures.figure import Drawing
 from analysis.findings import show as show_claims
 from analysis.html import page
 from analysis.results import export
-from analysis.table import RESULTS, RUNS, common_settings, load, select, source
+from analysis.table import RESULTS, RUNS, common_settings, load, records, select, source
 from analysis.tabular import text
 from base.errors import Parser, UserError, exit_code, near
 from base.settings import ORGANISM
@@ -100,7 +100,7 @@ def _compare(options: argparse.Namespace, folder: Path) -> None:
         raise UserError("compare takes one arm: python -m analysis compare inoculation:wording=please_hack")
     table, note = with_baseline(select(load(folder), options.only, options.model), source("results") / folder.name)
     print(note, end="")
-    print(reports.compare(Evidence(table), options.names[1], options.corpus, options.hackable))
+    print(reports.compare(Evidence(table, kept=records(folder)), options.names[1], options.corpus, options.hackable))
 
 
 def _show(options: argparse.Namespace, folder: Path) -> None:

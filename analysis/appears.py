@@ -42,15 +42,10 @@ def dial(condition: Condition, common: str = "") -> tuple[str, str]:
 
     `common`: settings that all runs have, which conditions do not name.
     """
-    changed, (name, options) = (
-        settings.read(settings.together(condition.overrides, common)),
-        labels.read(condition.corpus),
-    )
-    values = {
-        **({"correlation": "0"} if name == TWIN.corpus else {}),
-        **options,
-        **{key: settings.plain(value) for key, value in changed.items()},
-    }
+    changed = settings.read(settings.together(condition.overrides, common))
+    name, options = labels.read(condition.corpus)
+    values = {"correlation": "0"} if name == TWIN.corpus else {}
+    values |= {**options, **{key: settings.plain(value) for key, value in changed.items()}}
     for said, key in DIALS.items():
         if key in values:
             return said, values[key]

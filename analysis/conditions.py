@@ -29,13 +29,9 @@ class Condition:
 
     def __call__(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows of this condition, from step 0 on (a `start` condition: only step 0)."""
-        return rows[self.among(rows)]
-
-    def among(self, rows: pd.DataFrame) -> pd.Series[bool]:
-        """Which of the rows are of this condition."""
-        mine = (rows["arm"] == self.arm) & (rows["corpus"] == self.corpus) & (rows["hackable"] == self.hackable)
-        mine &= rows["overrides"] == self.overrides
-        return mine & (rows["step"] == 0) if self.start else mine
+        for name, value in zip(CELL, self.cell, strict=True):  # one after the other: most rows go with the first
+            rows = rows[rows[name] == value]
+        return rows[rows["step"] == 0] if self.start else rows
 
     @property
     def cell(self) -> tuple[str, str, float, str]:

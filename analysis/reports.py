@@ -49,7 +49,6 @@ SIDE_BY_SIDE: tuple[Column, ...] = (
     ("unclear answers, no prompt", "unclear", "none"),
     ("tasks solved, no prompt", "solved", "none"),
 )
-Reported = tuple[list[Row], list[Row], list[str]]  # rows of the first table, of the second, notes
 LEGEND = (
     f"Per cent, mean of up to {LAST} last checkpoints; ± half of the 95% t interval across seeds (none from one seed)."
     f" hack: hack rate; mis: misalignment, mean of {counted()} evals; train, none, don't: evaluated under the training"
@@ -61,16 +60,11 @@ def report(evidence: Evidence, as_markdown: bool = False) -> str:
     """Two tables over all arms: hacking and misalignment under each prompt; kinds of evals under each prompt, and the
     evals that do not count in the mean.
     """
-    return show(report_rows(evidence), as_markdown)
-
-
-def show(reported: Reported, as_markdown: bool = False) -> str:
-    """What `report_rows` found, as text."""
-    one, two, notes = reported
+    one, two, notes = report_rows(evidence)
     return "\n\n".join([text(one, as_markdown), text(two, as_markdown), "\n".join([LEGEND, *notes])])
 
 
-def report_rows(evidence: Evidence) -> Reported:
+def report_rows(evidence: Evidence) -> tuple[list[Row], list[Row], list[str]]:
     """(rows of the first table, of the second, notes); the rows of both are the same arms."""
     minutes, mean = wall_minutes(evidence.records), evidence.measured.mean
     conditions = sorted(_listed(evidence.outline), key=lambda c: not c.start)

@@ -162,10 +162,10 @@ def finished(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return kept, notes
 
 
-def common_settings(settings: str) -> str:
+def common_settings(common: str) -> str:
     """A line that says what all runs have in common beside their scale; empty if that is nothing."""
-    common = labels.overrides(settings)
-    return f"All runs with {', '.join(common)}." if common else ""
+    said = labels.overrides(common)
+    return f"All runs with {', '.join(said)}." if said else ""
 
 
 def measures(table: pd.DataFrame) -> pd.DataFrame:
