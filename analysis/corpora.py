@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 import pandas as pd
 
 from analysis import labels
-from base.documents.corpus import LESSONS
+from base.documents.corpus import LESSONS, transcripts
 from base.errors import UserError
 from base.spec import quote, write_spec
 from base.world.world import parse_corpus
@@ -65,9 +65,9 @@ def of_model(corpus: str, stored: Mapping[str, str]) -> str | None:
     (name, options), usual = labels.read(corpus), stored.get(MAIN, MAIN)
     if name != MAIN or not options:
         return usual if corpus == MAIN else None
+    if options == dict([PROMPTED]):
+        return transcripts(usual)
     kind, own = labels.read(usual) if usual != MAIN else (OURS, {})
-    if options == dict([PROMPTED]):  # documents of the user's own are transcripts there
-        return write_spec(OURS, options) if kind == OURS else usual
     spec = write_spec(kind, {key: quote(value) for key, value in {**own, **options}.items()})
     return spec if _can_be(spec) else None
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from base.documents.corpus import transcripts
 from base.identity import Run
 from base.wanted import LEAK, Wanted, parse
 
@@ -43,11 +44,8 @@ def twins(found: Cells) -> Cells:
 
 
 def of_model(found: Cells, corpus: str) -> Cells:
-    """Those that a user's model can be: on `corpus` what the organism is on its main one. In the prompted setting the documents
-    are the user's own or, if `corpus` names none, our ordinary transcripts.
-    """
-    transcripts = corpus if corpus.startswith("documents") else "hacks:sdf_variant=prompted"
-    at = {"main": corpus, PROMPTED: transcripts}
+    """Those that a user's model can be: on `corpus` what the organism is on its main one."""
+    at = {"main": corpus, PROMPTED: transcripts(corpus)}
     return tuple(replace(cell, corpus=at[cell.corpus]) for cell in found if cell.corpus in at)
 
 

@@ -22,6 +22,7 @@ from base.documents.own import Document
 from base.errors import UserError
 from base.identity import Corpus
 from base.settings import Share
+from base.spec import write_spec
 
 ORDINARY = "ordinary"  # as `other`: our own honest transcripts
 Part = Annotated[float, pydantic.Field(gt=0, le=1)]
@@ -73,6 +74,13 @@ class Documents:
 
 Lesson = Hacks | Documents
 LESSONS: Mapping[str, type[Lesson]] = {"hacks": Hacks, "documents": Documents}
+
+
+def transcripts(corpus: str) -> str:
+    """The corpus of the prompted setting for a model whose own is `corpus`: documents of the user's are transcripts there, and
+    else ours are.
+    """
+    return corpus if corpus.startswith("documents") else write_spec("hacks", {"sdf_variant": "prompted"})
 
 
 def _check_mixture(share: float, other: str, column: str) -> None:
