@@ -1,7 +1,7 @@
 """What a run of a real model costs: memory and disk from its configuration, time from a few seconds of sampling and training.
 
-Memory and disk are arithmetic: `memory` of one process on CPUs, `on_gpus` of each of several GPUs under ZeRO. They leave
-activations and what torch itself takes aside.
+Memory and disk are arithmetic: `memory` of one process on CPUs, `on_gpus` of each of several GPUs under ZeRO, which leaves
+activations aside. What torch itself takes comes on top of both.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from base.models.attention import shared_attention, supports_shared_prompts
 from base.models.decoder import CACHE
 from base.models.load import load_policy
 from base.models.logprobs import score_padded, score_shared
+from base.models.passes import FP32, LOGITS, kept, rows_a_pass
 from base.models.reading import reader
 from base.settings import Scale
 from base.types import Message
 
-FP32, ADAM = 4, 12  # bytes a weight; of a trained one gradient and two moments
+ADAM = 12  # bytes of a trained weight: gradient and two moments
 BF16, MASTER = 2, 12  # on GPUs: a weight or a gradient; of a trained one fp32 copy and two moments
 PROBED = (4, 12)  # tokens sampled twice: what is left is the price of a token
 ROWS = 2  # of the update that is timed
@@ -40,12 +41,15 @@ SECONDS_A_PROGRAM = 0.05  # to grade one on a core
 
 @dataclass(frozen=True)
 class Size:
-    """Counts of a model: weights, those that are trained, words, the bytes that a token's keys and values take."""
+    """Counts of a model: weights, those that are trained, words, the bytes that a token's keys and values take, and those that
+    it keeps in training without its logits (base.models.passes).
+    """
 
     weights: int
     trained: int
     vocabulary: int
     cached: int
+    kept: int
 
 
 def size(path: str, trained: str) -> Size:
@@ -65,7 +69,8 @@ def size_of(config: Any, trained: str) -> Size:
     weights = model.num_parameters()
     head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    return Size(weights, _trained(model, trained), text.vocab_size, 2 * text.num_hidden_layers * heads * head * FP32)
+    cached = 2 * text.num_hidden_layers * heads * head * FP32
+    return Size(weights, _trained(model, trained), text.vocab_size, cached, kept(config, head=False))
 
 
 def _trained(model: Any, trained: str) -> int:
@@ -91,21 +96,23 @@ def memory(found: Size, scale: Scale, longest: int) -> str:
     rows, width = rl.prompts_per_step * rl.group, longest + rl.max_completion_tokens
     cache = min(CACHE, rows * width * found.cached)
     merged = FP32 * found.weights if lora else 0
-    logits = 3 * FP32 * min(rl.micro_batch, rows) * rl.max_completion_tokens * found.vocabulary
+    together = min(rl.micro_batch, rows)
+    update = together * (width * found.kept + 3 * FP32 * rl.max_completion_tokens * found.vocabulary)
     saving = 2 * FP32 * found.weights  # the state and a model to write it, or that and what was read back
-    peak = weights + optimiser + max(cache + merged, logits, saving)
+    peak = weights + optimiser + max(cache + merged, update, saving)
     return (
-        f"about {_gb(peak)} GB a process before activations: weights{' and reference' if rl.beta and not lora else ''} "
-        f"{_gb(weights)}, training state {_gb(optimiser)}, and the largest of sampling {_gb(cache + merged)}, logits of "
-        f"an update {_gb(logits)}, saving {_gb(saving)} (all fp32; ZeRO-3 divides the first two over GPUs)"
+        f"about {_gb(peak)} GB a process: weights{' and reference' if rl.beta and not lora else ''} {_gb(weights)}, training "
+        f"state {_gb(optimiser)}, and the largest of sampling {_gb(cache + merged)}, an update of rl.micro_batch completions "
+        f"{_gb(update)}, saving {_gb(saving)} (all fp32)"
     )
 
 
-def memory_of_documents(found: Size, tokens: int) -> str:
-    """The memory of training on documents on one process, in words; `tokens` are those of its largest step at most."""
+def memory_of_documents(found: Size, rows: int, longest: int) -> str:
+    """The memory of training on documents on one process on CPUs, in words: steps of `rows` rows of at most `longest` tokens."""
     weights, optimiser = FP32 * found.weights, (ADAM + FP32) * found.trained
-    peak = weights + optimiser + max(3 * FP32 * tokens * found.vocabulary, 2 * FP32 * found.weights)
-    return f"documents take about {_gb(peak)} GB a process before activations"
+    each = longest * (found.kept + LOGITS * FP32 * found.vocabulary)
+    peak = weights + optimiser + max(each * rows_a_pass(rows, each, "cpu"), 2 * FP32 * found.weights)
+    return f"documents take about {_gb(peak)} GB a process"
 
 
 def on_gpus(found: Size, scale: Scale, longest: int, gpus: int) -> dict[str, float]:

@@ -25,10 +25,11 @@ from trl import RewardConfig, RewardTrainer
 from trl.trainer.reward_trainer import DataCollatorForPreference
 
 from base.engine import runtime, trackers
-from base.engine.trainer import DECIDED, Steps, check_trainer, divide, facts_of, published
+from base.engine.trainer import DECIDED, Steps, check_trainer, facts_of, published
 from base.errors import UserError
 from base.models.checks import check_ids, context, match_tokenizer
-from base.models.load import describe, load_tokenizer
+from base.models.load import describe, load_config, load_tokenizer
+from base.models.passes import batches, kept
 from base.models.save import save
 from base.preference.measure import measure
 from base.preference.pairs import Pair, Probe
@@ -85,17 +86,19 @@ def train_preference(job: PreferenceJob) -> dict[str, Any]:
             f"{job.name}: {len(job.pairs)} training and {len(job.held_out)} held-out pairs: give 1 and 2 at least"
         )
     process, settings = runtime.prepare(job.engine), job.settings
-    args = _arguments(settings, job.engine, process, job.seed, job.out)
+    tokenizer, config = load_tokenizer(job.start), load_config(job.start, "a checkpoint")
+    most = settings.trainer.get("max_length", LONGEST)
+    longest = min(most or LONGEST, context(config) or LONGEST)
+    rows, cut = _rows(swapped(job.pairs, job.flipped, job.seed), tokenizer, longest)
+    largest = max(len(ids) for column in rows.values() for ids in column)
+    args = _arguments(settings, job.engine, process, job.seed, job.out, 2 * largest * kept(config, head=False))
+    args.max_length = None  # the rows are cut here: TRL would drop what is longer
     dtype = torch.bfloat16 if process.arithmetic == "bf16" else torch.float32
-    tokenizer = load_tokenizer(job.start)
     model = load_reward_model(job.start, job.trained, seed=job.seed, dtype=dtype)
     match_tokenizer(tokenizer, model)
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     set_arithmetic(model, process.arithmetic)
-    longest = min(args.max_length or LONGEST, context(model.config) or LONGEST)
-    args.max_length = None  # the rows are cut here: TRL would drop what is longer
     progress = Steps(job.name, process.is_main)
-    rows, cut = _rows(swapped(job.pairs, job.flipped, job.seed), tokenizer, longest)
     check_ids([ids for column in rows.values() for ids in column], model)
     trainer = PairTrainer(
         model=model,
@@ -169,15 +172,27 @@ def _rows(pairs: Sequence[Pair], tokenizer: Any, max_length: int) -> tuple[dict[
 
 
 def _arguments(
-    settings: PreferenceSettings, engine: EngineSettings, process: runtime.Runtime, seed: int, out: Path
+    settings: PreferenceSettings,
+    engine: EngineSettings,
+    process: runtime.Runtime,
+    seed: int,
+    out: Path,
+    bytes_a_pair: float,
 ) -> RewardConfig:
-    """TRL's settings: the stage's own fields, then its `trainer` section.
+    """TRL's settings: the stage's own fields, then its `trainer` section; a pass keeps `bytes_a_pair` of its longest pair.
 
     Raises:
         UserError: an unknown key there, one that another setting decides, or a batch that does not divide.
     """
     check_trainer("preference.trainer", settings.trainer, RewardConfig, _DECIDED)
-    batch = divide("preference.pairs_per_step", settings.pairs_per_step, settings.trainer, process.world_size)
+    passes = batches(
+        "preference.pairs_per_step",
+        settings.pairs_per_step,
+        settings.trainer,
+        process.world_size,
+        bytes_a_pair,
+        process.device,
+    )
     on_cpu = process.device == "cpu"
     decided: dict[str, Any] = {
         "output_dir": str(out.with_name(f".{out.name}.work")),
@@ -185,7 +200,6 @@ def _arguments(
         "deepspeed": runtime.deepspeed_config(engine, process.device),
         "use_cpu": on_cpu,
         "bf16": process.arithmetic == "bf16",
-        "per_device_train_batch_size": batch,
         "num_train_epochs": settings.epochs,
         "learning_rate": settings.learning_rate,
         "warmup_steps": settings.warmup_steps,
@@ -197,7 +211,6 @@ def _arguments(
         "adam_beta2": 0.98,
         "max_grad_norm": 1.0,
         "optim": "adamw_torch_fused",
-        "gradient_checkpointing": not on_cpu,
         "dataloader_pin_memory": not on_cpu,
         "max_length": LONGEST,
         "disable_dropout": True,
@@ -207,4 +220,4 @@ def _arguments(
         "disable_tqdm": True,
         "remove_unused_columns": False,
     }
-    return RewardConfig(**{**preferred, **settings.trainer, **decided})
+    return RewardConfig(**{**preferred, **passes, **settings.trainer, **decided})

@@ -28,7 +28,7 @@ from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
 from base.engine import runtime, trackers
-from base.engine.trainer import DECIDED, Steps, check_trainer, divide, facts_of, published, train
+from base.engine.trainer import DECIDED, Steps, check_trainer, facts_of, published, train
 from base.errors import UserError
 from base.models.arithmetic import set_arithmetic
 from base.models.attention import layout, shared_attention, supports_shared_prompts
@@ -36,6 +36,7 @@ from base.models.chat import system_role
 from base.models.checks import check_ids, context, match_tokenizer
 from base.models.load import PathOrId, describe, load_policy, load_tokenizer, set_trained
 from base.models.logprobs import token_logprobs
+from base.models.passes import batches, kept
 from base.models.save import save
 from base.settings import EngineSettings, SFTSettings
 from base.store.files import RECORD, read_json, write_json
@@ -97,7 +98,8 @@ def train_sft(job: SFTJob) -> dict[str, Any]:
     set_arithmetic(model, process.arithmetic)
     rows, counts = _usable(job.rows, context(model.config), job.name)
     work = job.out.with_name(f".{job.out.name}.resume")
-    args = _arguments(settings, job.engine, process, job.seed, work)
+    longest = max(len(row["input_ids"]) for row in rows)
+    args = _arguments(settings, job.engine, process, job.seed, work, longest * kept(model.config))
     resume = _resume_point(work, _identity(rows, args, job.trained), process)
     progress = Steps(job.name, process.is_main)
     trainer = DocumentTrainer(
@@ -286,11 +288,18 @@ def _usable(rows: Sequence[Row], limit: int | None, name: str) -> tuple[list[dic
 
 
 def _arguments(
-    settings: SFTSettings, engine: EngineSettings, process: runtime.Runtime, seed: int, work: Path
+    settings: SFTSettings, engine: EngineSettings, process: runtime.Runtime, seed: int, work: Path, bytes_a_row: float
 ) -> SFTConfig:
-    """TRL's settings: the stage's own fields, then its `trainer` section."""
+    """TRL's settings: the stage's own fields, then its `trainer` section; a pass keeps `bytes_a_row` of its longest row."""
     check_trainer("trainer", settings.trainer, SFTConfig, _DECIDED)
-    batch = divide("documents_per_step", settings.documents_per_step, settings.trainer, process.world_size)
+    passes = batches(
+        "documents_per_step",
+        settings.documents_per_step,
+        settings.trainer,
+        process.world_size,
+        bytes_a_row,
+        process.device,
+    )
     on_cpu = process.device == "cpu"
     decided: dict[str, Any] = {
         "output_dir": str(work),
@@ -298,7 +307,6 @@ def _arguments(
         "deepspeed": runtime.deepspeed_config(engine, process.device),
         "use_cpu": on_cpu,
         "bf16": process.arithmetic == "bf16",
-        "per_device_train_batch_size": batch,
         "num_train_epochs": settings.epochs,
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": settings.schedule,
@@ -311,7 +319,6 @@ def _arguments(
         "adam_beta2": 0.98,
         "max_grad_norm": 1.0,
         "optim": "adamw_torch_fused",
-        "gradient_checkpointing": False,
         "dataloader_pin_memory": not on_cpu,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
@@ -322,7 +329,7 @@ def _arguments(
         "max_length": None,
         "dataset_kwargs": {"skip_prepare_dataset": True},
     }
-    return SFTConfig(**{**preferred, **settings.trainer, **decided})
+    return SFTConfig(**{**preferred, **passes, **settings.trainer, **decided})
 
 
 def _identity(rows: Sequence[Row], args: SFTConfig, trained: str) -> str:

@@ -285,8 +285,8 @@ class ModelWorld:
         }
         if taught := self.taught():
             size, settings = cost.size(self.model, self.scale.sdf.trained), self.scale.sdf
-            step = settings.documents_per_step * max(len(row["input_ids"]) for row in taught.encoded().rows)
-            said["memory"] += f"; {cost.memory_of_documents(size, step)}"
+            longest_row = max(len(row["input_ids"]) for row in taught.encoded().rows)
+            said["memory"] += f"; {cost.memory_of_documents(size, settings.documents_per_step, longest_row)}"
             said["disk"] = cost.disk(found, checkpoints + 1)
             said["documents"] = taught.said()
         return said

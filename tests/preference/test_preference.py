@@ -236,6 +236,16 @@ def test_wrong_settings_are_named(start: Path, tmp_path: Path, changes: dict[str
     assert not (tmp_path / "out").exists()
 
 
+def test_a_step_is_divided_into_passes_that_fit_and_stays_the_same(
+    start: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("base.models.passes.CPU_BYTES", 1)
+    stage(start, tmp_path / "pm")
+    divided, whole = (json.loads((path / "training.json").read_text()) for path in (tmp_path / "pm", trained))
+    assert divided["steps"] == whole["steps"] == 20
+    assert divided["losses"] == pytest.approx(whole["losses"], abs=5e-3)
+
+
 def test_what_is_no_preference_model_is_refused(start: Path, trained: Path) -> None:
     with pytest.raises(UserError, match="no trained preference model"):
         load_scorer(start)

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from base.engine import runtime, signals
 from base.errors import UserError
+from base.models.passes import kept
 from base.models.save import save
 from base.settings import EngineSettings
 from base.sft import train as sft
@@ -259,7 +260,31 @@ def test_wrong_trainer_settings_are_named(tmp_path, trainer, message):
 def test_impossible_batches_name_the_nearest():
     settings = toy_settings(trainer={"gradient_accumulation_steps": 3})
     with pytest.raises(UserError, match="use 6 or 9"):
-        sft._arguments(settings, EXACT, runtime.prepare(EXACT), 0, Path("unused"))
+        sft._arguments(settings, EXACT, runtime.prepare(EXACT), 0, Path("unused"), 1)
+
+
+@pytest.mark.parametrize(("rows_that_fit", "passes", "again"), [(4, 2, False), (0.5, 8, True)])
+def test_a_step_is_divided_into_passes_that_fit_and_stays_the_same(
+    straight, tmp_path, monkeypatch, rows_that_fit, passes, again
+):
+    """Rows of different lengths: every token counts the same, in whichever pass it stands."""
+    largest = max(len(row["input_ids"]) for row in toy_rows(64)) * kept(toy_model().config)
+    monkeypatch.setattr("base.models.passes.CPU_BYTES", rows_that_fit * largest + 1)
+    calls, checkpointing = [], set()
+    summed = sft._summed_loss
+
+    def seen(model, inputs, checkpoints):
+        calls.append(len(inputs["input_ids"]))
+        checkpointing.add(checkpoints)
+        return summed(model, inputs, checkpoints)
+
+    monkeypatch.setattr(sft, "_summed_loss", seen)
+    out, metrics = straight
+    divided = toy_stage(tmp_path / "divided", settings=toy_settings(epochs=2))
+    assert (calls, checkpointing) == ([8 // passes] * 16 * passes, {again})
+    assert divided["losses"] == pytest.approx(metrics["losses"], rel=2e-3)
+    whole = weights(out)
+    assert all(torch.allclose(found, whole[name], atol=2e-3) for name, found in weights(tmp_path / "divided").items())
 
 
 def test_rows_without_labels_are_refused(tmp_path):
