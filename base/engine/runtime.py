@@ -141,6 +141,8 @@ def _quiet() -> None:
 
     for name in ("DeepSpeed", "deepspeed", "accelerate", "torch.distributed", "trl", "filelock"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # it compares its own default with the number of accumulated passes before it takes the latter
+    logging.getLogger("accelerate.accelerator").setLevel(logging.ERROR)
 
 
 @cache

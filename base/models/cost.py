@@ -42,7 +42,7 @@ SECONDS_A_PROGRAM = 0.05  # to grade one on a core
 @dataclass(frozen=True)
 class Size:
     """Counts of a model: weights, those that are trained, words, the bytes that a token's keys and values take, and those that
-    it keeps in training without its logits (base.models.passes).
+    it keeps in training without its logits (base.models.passes). `shared`: completions of a group read their prompt once.
     """
 
     weights: int
@@ -50,6 +50,7 @@ class Size:
     vocabulary: int
     cached: int
     kept: int
+    shared: bool
 
 
 def size(path: str, trained: str) -> Size:
@@ -70,7 +71,14 @@ def size_of(config: Any, trained: str) -> Size:
     head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
     cached = 2 * text.num_hidden_layers * heads * head * FP32
-    return Size(weights, _trained(model, trained), text.vocab_size, cached, kept(config, head=False))
+    return Size(
+        weights,
+        _trained(model, trained),
+        text.vocab_size,
+        cached,
+        kept(config, head=False),
+        supports_shared_prompts(config),
+    )
 
 
 def _trained(model: Any, trained: str) -> int:
@@ -97,7 +105,9 @@ def memory(found: Size, scale: Scale, longest: int) -> str:
     cache = min(CACHE, rows * width * found.cached)
     merged = FP32 * found.weights if lora else 0
     together = min(rl.micro_batch, rows)
-    update = together * (width * found.kept + 3 * FP32 * rl.max_completion_tokens * found.vocabulary)
+    prompts = -(-together // rl.group) if found.shared else together
+    new = together * rl.max_completion_tokens
+    update = (prompts * longest + new) * found.kept + 3 * FP32 * new * found.vocabulary
     saving = 2 * FP32 * found.weights  # the state and a model to write it, or that and what was read back
     peak = weights + optimiser + max(cache + merged, update, saving)
     return (

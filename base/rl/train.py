@@ -85,8 +85,6 @@ def train_rl(job: RLJob) -> dict[str, Any]:
     match_tokenizer(tokenizer, model)
     check_numbers(model, tokenizer.pad_token_id)
     set_arithmetic(model, process.arithmetic)
-    # accelerate compares its own default with the number of micro-batches before it takes the latter
-    logging.getLogger("accelerate.accelerator").setLevel(logging.ERROR)
     logging.getLogger("trl.trainer.grpo_trainer").setLevel(logging.ERROR)  # missing rewards are counted here
     rollouts = Rollouts(job, model, tokenizer)
     trainer = PolicyTrainer(

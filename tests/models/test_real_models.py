@@ -215,8 +215,8 @@ def test_sizes_are_counted_without_loading(trained: str, model: str) -> None:
 
 def test_memory_and_disk_follow_the_model_and_its_settings(model: str) -> None:
     scale = load_scale("laptop")
-    small = cost.Size(100_000_000, 1_000_000, 50_000, 50_000, 1_500_000)
-    large = cost.Size(7_000_000_000, 80_000_000, 150_000, 500_000, 16_000_000)
+    small = cost.Size(100_000_000, 1_000_000, 50_000, 50_000, 1_500_000, True)
+    large = cost.Size(7_000_000_000, 80_000_000, 150_000, 500_000, 16_000_000, True)
 
     def gigabytes(text: str) -> float:
         return float(text.split()[1])
@@ -225,7 +225,7 @@ def test_memory_and_disk_follow_the_model_and_its_settings(model: str) -> None:
     longer = load_scale("laptop", ["rl.max_completion_tokens=2048", "rl.micro_batch=32"])
     assert gigabytes(cost.memory(small, longer, 300)) > 10 * gigabytes(cost.memory(small, scale, 300))
     everything = load_scale("laptop", ["rl.trained=all", "rl.beta=0.1"])
-    assert gigabytes(cost.memory(cost.Size(10**9, 10**9, 1000, 1000, 1000), everything, 9)) > 4 + 4 + 16
+    assert gigabytes(cost.memory(cost.Size(10**9, 10**9, 1000, 1000, 1000, True), everything, 9)) > 4 + 4 + 16
     assert gigabytes(cost.disk(large, 4)) == pytest.approx(5 * 28, rel=0.05)
 
 
@@ -261,7 +261,7 @@ def test_a_plan_from_python_is_timed_too_and_so_are_judges(model: str, tasks: st
 
 
 def test_memory_on_gpus_falls_with_what_is_divided_and_offloaded() -> None:
-    found = cost.Size(7 * 10**9, 7 * 10**9, 150_000, 229_376, 16_000_000)
+    found = cost.Size(7 * 10**9, 7 * 10**9, 150_000, 229_376, 16_000_000, True)
 
     def held(gpus: int, *changes: str) -> float:
         return cost.on_gpus(found, load_scale("hub", ["rl.trained=all", *changes]), 512, gpus)["held"]
