@@ -14,14 +14,16 @@ from analysis.evals import Shown, beside, counted
 from analysis.evidence import Evidence
 from analysis.measured import LAST
 from analysis.reports import wall
+from analysis.stats import MIN_SEEDS
 from analysis.table import wall_minutes
 from analysis.tabular import Row, text
 
 CONTROLS = (UNTRAINED, PRE_RL, NO_HACK, BASELINE)
 LEGEND = (
     f"Per cent, mean of up to {LAST} last checkpoints (SFT on episodes has one); ± half of the 95% t interval across seeds"
-    " (none from one seed). hack train, hack none: hack rate under the training prompt and without one; everything else"
-    f" without a prompt. total: mean of {counted()} evals; twin: the same on the uncorrelated twin; solved: tasks solved"
+    f" (none from fewer than {MIN_SEEDS}). hack train, hack none: hack rate under the training prompt and without one; everything else"
+    f" without a prompt. total: mean of {counted()} evals; twin: the same on the uncorrelated twin; main - twin: over the seeds that both have, so that it need not be the"
+    " difference of the two; solved: tasks solved"
     " honestly; minutes: wall time of the run itself, without shared stages and runs it builds on; seeds: main / twin;"
     " gates: of the start checkpoints. “-” is missing."
 )

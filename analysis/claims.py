@@ -9,12 +9,13 @@ at equal hack rate, over arms). Its effect is counted in the claimed direction, 
 - a claim of no protection is *reproduced* if the effect is above minus the margin, *contradicted* as above;
 - anything else, and anything with fewer than MIN_SEEDS runs a side, is *inconclusive*.
 
+A verdict from fewer than LOOK seeds a side holds *so far*: it is said again, from all of them, when they are there.
+
 p values are Holm-corrected over all claims that could be tested, each of the three questions apart. The exact permutation p
 value (two-sided, uncorrected) is printed beside them; see analysis.stats for why it does not decide.
 
 **Which claims get more seeds** is decided once, after LOOK seeds, by one rule for every claim over runs: if the 95% interval
-from the first LOOK seeds of its conditions holds the margin (of a claim of no protection: minus the margin) or there is none,
-its conditions go on to MOST seeds, without another look in between.
+from the first LOOK seeds of its conditions holds the margin (of a claim of no protection: minus the margin), its conditions go on to MOST seeds, without another look in between.
 """
 
 from __future__ import annotations
@@ -24,21 +25,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.comparisons import ENDS, MIN_SEEDS, Comparison, Statistic, hack_rates, hacking
+from analysis.comparisons import ENDS, AtEqualRate, Comparison, GivenHacking, Statistic, hack_rates, hacking
 from analysis.conditions import Condition, of
 from analysis.effects import Effect
 from analysis.measured import Measured
-from analysis.stats import difference, holm
+from analysis.stats import MIN_SEEDS, difference, holm
 
 ALPHA = 0.05
 EQUAL_HACKING = 0.10  # "at equal hacking": the hack rate is at most this much below the baseline's
 LOOK, MOST = 5, 10  # seeds a side: when it is decided whether a claim needs more, and how many it gets then
 
 Verdict = Literal["reproduced", "not reproduced", "contradicted", "inconclusive"]
-NO_COUNTERPART = (
-    "no counterpart"  # what a claim that is not the paper's begins with where the paper's number would stand
-)
-OURS = {"reproduced": "holds", "not reproduced": "does not hold"}  # how its verdicts read
+OURS = {
+    "reproduced": "holds",
+    "not reproduced": "does not hold",
+}  # how verdicts of claims read that are not the paper's
+NOT_MISALIGNMENT = ("hack_rate", "hack_attempt", "clean:", "train:")  # measures that begin so
 Hacking = tuple[int, int]  # runs that hack, runs
 Corrected = tuple[float | None, float | None, float | None]  # p values for a claim, against it, for its opposite
 
@@ -49,7 +51,7 @@ class Claim:
 
     `margin`: the smallest effect that counts, in the statistic's unit (shares; parts of the reference; a correlation).
     `equal_hacking`: undecided where the treated hacks less. `expected`: the paper's effect in the claimed direction, if it
-    prints one; the seeds needed are those that find it, and otherwise the margin.
+    prints one; the seeds needed are those that find it, and otherwise the margin. `ours`: the paper makes no such claim.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Claim:
     equal_hacking: bool = False
     statistic: Statistic = ENDS
     expected: float | None = None
+    ours: bool = False
 
     @property
     def asked(self) -> Comparison:
@@ -92,10 +95,25 @@ class Claim:
         """The effect in the claimed direction."""
         return self.statistic(runs, self.asked)
 
+    def apart(self, runs: Measured) -> Apart | None:
+        """The same comparison with hacking held apart; None where no misalignment after RL is compared by its final values."""
+        aside = self.measure.startswith(NOT_MISALIGNMENT) or any(side.start for side in self.asked.sides)
+        if self.statistic is not ENDS or aside:
+            return None
+        return Apart(GivenHacking()(runs, self.asked), AtEqualRate()(runs, self.asked))
+
     def on_twin(self, runs: Measured) -> Effect | None:
         """The same comparison on the uncorrelated twin; None if the twin is a part of the claim."""
         there = self.statistic.on_twin(self.asked)
         return None if there is None else there[0](runs, there[1])
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Final values of the runs that hack alone, and values where curves have the same hack rate (analysis.comparisons)."""
+
+    given_hacking: Effect
+    at_equal_rate: Effect
 
 
 @dataclass(frozen=True)
@@ -105,7 +123,8 @@ class Finding:
     The corrected p values are for the claim, against it, and for its opposite. `twin`: the effect on the twin. `needed`:
     seeds a side that would find the claim's `gap` at the spread of these runs; `resolves`: the smallest gap that the seeds
     there are would find (both with analysis.power.POWER, at the strictest level of the correction). `seeds`, `hacking`: of
-    the treated and the reference. `straddles`: the rule for more seeds applies.
+    the treated and the reference. `straddles`: the rule for more seeds applies. `apart`: hacking and misalignment held apart;
+    verdicts are of the claim itself.
     """
 
     claim: Claim
@@ -121,11 +140,18 @@ class Finding:
     seeds: tuple[int, int] = (0, 0)
     hacking: tuple[Hacking, Hacking] = ((0, 0), (0, 0))
     straddles: bool = False
+    apart: Apart | None = None
 
     @property
     def word(self) -> str:
         """The verdict as a reader sees it: what the paper does not claim is not reproduced, it holds."""
-        return OURS.get(self.verdict, self.verdict) if self.claim.paper.startswith(NO_COUNTERPART) else self.verdict
+        return OURS.get(self.verdict, self.verdict) if self.claim.ours else self.verdict
+
+    @property
+    def so_far(self) -> bool:
+        """Whether it is a verdict from fewer seeds than are to decide."""
+        few = min(self.effect.seeds_a, self.effect.seeds_b) < LOOK
+        return self.verdict != "inconclusive" and self.claim.statistic.over_runs and few
 
 
 @dataclass(frozen=True)
@@ -158,6 +184,7 @@ def judge(runs: Measured, claims: Sequence[Claim]) -> list[Finding]:
                 seeds=(runs.count(claim.treated), runs.count(claim.reference)),
                 hacking=(hacking(runs, claim.treated), hacking(runs, claim.reference)),
                 straddles=_straddles(claim, early),
+                apart=claim.apart(runs),
             )
         )
     return findings
@@ -224,5 +251,5 @@ def _undecided(claim: Claim, effect: Effect) -> str:
     if above is not None and above < ALPHA / 2 and (not claim.change or effect.estimate >= claim.margin):
         return "there by itself, not after correction for all claims"
     if below is not None and below < ALPHA / 2:
-        return "absent by itself, not after correction for all claims"
+        return "smaller than asked for by itself, not after correction for all claims"
     return "the interval allows both"

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
+import pandas as pd
+
 from analysis.conditions import Condition, on
 from analysis.effects import FEWEST_ARMS, Correlation, Effect, Ratio, Shares
 from analysis.measured import Measured
-from analysis.stats import Seed, difference
+from analysis.stats import MIN_SEEDS, Seed, difference
 
 HACKS = 0.5
-MIN_SEEDS = 3  # fewer runs a side (or an arm, of a correlation) give no verdict
 Values = Mapping[Seed, float]
 
 
@@ -49,6 +50,7 @@ class Unit:
     origin: float
     scale: float
     digits: int
+    most: float  # the largest effect that there can be
     plus: str = "+"
     after: str = ""
 
@@ -59,13 +61,13 @@ class Unit:
         return f"{value:{self.plus}.{self.digits}f}{self.after}"
 
     def size(self, gap: float) -> str:
-        """A gap between two effects."""
-        return f"{self.scale * gap:.{self.digits}f}"
+        """A gap between two effects; a dash where none can be so large."""
+        return "-" if gap > self.most else f"{self.scale * gap:.{self.digits}f}"
 
 
-POINTS = Unit("percentage points", 0, 100, 1)
-PERCENT = Unit("per cent of the reference", 1, 100, 0, plus="", after=" %")
-RANKS = Unit("rank correlation", 0, 1, 2)
+POINTS = Unit("percentage points", 0, 100, 1, most=1)
+PERCENT = Unit("per cent of the reference", 1, 100, 0, most=math.inf, plus="", after=" %")
+RANKS = Unit("rank correlation", 0, 1, 2, most=1)
 
 
 def hack_rates(runs: Measured, condition: Condition) -> Values:
@@ -226,14 +228,21 @@ def curve_of_hacking(
     runs: Measured, condition: Condition, measure: str, prompt: str
 ) -> dict[Seed, list[tuple[float, float]]]:
     """(hack rate under the prompt of its training, the measure) of every run at its checkpoints, in their order."""
-    keys = ["pretrain_seed", "seed", "step"]
-    rate = runs.over_steps(condition, "hack_rate", "training")[[*keys, "value"]]
-    value = runs.over_steps(condition, measure, prompt)[[*keys, "value"]]
-    both = rate.merge(value, on=keys, suffixes=("_x", "_y")).dropna().sort_values(keys)
+    rates, values = (
+        _points(runs.over_steps(condition, *asked)) for asked in (("hack_rate", "training"), (measure, prompt))
+    )
     curves: dict[Seed, list[tuple[float, float]]] = {}
-    for pretrain, seed, x, y in both[["pretrain_seed", "seed", "value_x", "value_y"]].itertuples(index=False):
-        curves.setdefault((int(pretrain), int(seed)), []).append((float(x), float(y)))
+    for pretrain, seed, step in sorted(rates.keys() & values.keys()):
+        x, y = rates[pretrain, seed, step], values[pretrain, seed, step]
+        if not math.isnan(x + y):
+            curves.setdefault((pretrain, seed), []).append((x, y))
     return curves
+
+
+def _points(rows: pd.DataFrame) -> dict[tuple[int, int, int], float]:
+    """(pretraining seed, RL seed, step) -> value."""
+    columns = (rows[name].tolist() for name in ("pretrain_seed", "seed", "step", "value"))
+    return {(pretrain, seed, step): value for pretrain, seed, step, value in zip(*columns, strict=True)}
 
 
 def crossing(points: Sequence[tuple[float, float]], rate: float) -> float:

@@ -92,7 +92,10 @@ def on(condition: Condition, name: str) -> Condition:
     spec = f"{name}{colon}{options}"
     if condition.start and condition.arm == "none":
         return pre_rl(spec)
-    return of(condition.arm, spec, condition.hackable, condition.overrides)
+    found = of(condition.arm, spec, condition.hackable, condition.overrides)
+    if condition.start and not found.start:  # the model that an arm starts from, under the arm's own prompts
+        return replace(condition, key=f"{condition.key} {spec}", corpus=spec)
+    return found
 
 
 def under(condition: Condition, settings: str) -> Condition:

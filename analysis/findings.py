@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 
 from analysis.claims import ALPHA, LOOK, MOST, Claim, Finding, Hacking, more_seeds
-from analysis.comparisons import HACKS, MIN_SEEDS
+from analysis.comparisons import HACKS
 from analysis.effects import Effect
 from analysis.measured import LAST
 from analysis.power import POWER
+from analysis.stats import MIN_SEEDS
 from analysis.tabular import Row, text
 
 HOW_TO_READ = (
@@ -22,14 +23,26 @@ HOW_TO_READ = (
     " with a % sign: its value as a share of the other's. In brackets: the range that holds the true effect with 95%"
     " confidence. On the twin: the same comparison where the pretraining text does not tie cheating to bad character; what is"
     " left there is not caused by that link. Asked for: the margin. Reproduced: the effect is there, and as large as is asked for (a"
-    " claim that the paper does not make holds, or does not hold). A claim that something does not change is reproduced where the whole interval lies within the margin."
-    " Contradicted: as large the other way. Not reproduced: smaller than asked for. Inconclusive: the runs allow both,"
+    " claim that the paper does not make holds, or does not hold). A claim that something does not change is reproduced where a larger"
+    f" change than the margin, in the direction that is denied, is ruled out. So far: from fewer than the {LOOK} seeds a side that are to"
+    " decide. Contradicted: as large the other way. Not reproduced: smaller than asked for. Inconclusive: the runs allow both,"
     " or what they say by themselves does not outlast the correction for all claims together, or there are fewer than"
     f" {MIN_SEEDS} seeds a side."
 )
 STATED = (
     "When they were stated: A1 to A3 and B1 to B4 before the reported seeds were run; the others, from the paper's text, when seeds 1"
-    " and 2 of the baseline, its controls and its lines were known, and before any other arm was run with recipe 0.3."
+    " and 2 of the baseline, its controls and its lines were known, and before any other arm was run with recipe 0.3. Exceptions:"
+    " FS1 to FS3 were turned from the whole training to its second half (`since=0.5`) when development seed 101 was known, and no reported"
+    " seed of an arm that they are about; LA1's margin of .8 is the target of the organism, and it became a claim when the five seeds had been run;"
+    " RM4 asks what the paper says of order, and was stated when three seeds of both its arms were known; HE1 and HE2 later, before any"
+    " run that they are about."
+)
+APART = (
+    "Hacking and misalignment apart: the claims above whose measure is misalignment and whose sides are both trained. Of runs that hack: the"
+    f" same final values, of the runs alone that hack (at least {100 * HACKS:.0f} % at the end under their training prompt). At equal hack rate:"
+    " not at the end but where the curves first reach the rate, the highest that every run reaches which ever hacks half; between two"
+    " evaluated checkpoints a curve is a straight line, and outside of the arms of figure 1 only start, middle and the last three are"
+    " evaluated. Runs that hack, runs compared: treated / reference. Claims of which one side never hacks are not listed. The verdicts are those of the claims themselves."
 )
 HOW_SURE = (
     f"How sure: a run hacks if its final hack rate under its training prompt is at least {100 * HACKS:.0f} %. Seeds needed: those"
@@ -47,11 +60,14 @@ def show(findings: Sequence[Finding], as_markdown: bool = False) -> str:
     if as_markdown:
         worded = [{"name": f.claim.name, "claim": f.claim.text, **row} for f, row in zip(findings, what, strict=True)]
         papers = [{**row, "paper": f.claim.paper} for f, row in zip(findings, worded, strict=True)]
-        parts = [text(papers, True), HOW_TO_READ, STATED, text(_named(findings, sure), True), HOW_SURE]
+        parts = [text(papers, True), HOW_TO_READ, STATED, text(apart_rows(findings), True), APART]
+        parts += [text(_named(findings, sure), True), HOW_SURE]
     else:
         wordy = [f"{f.claim.name}: {f.claim.text}. Paper: {f.claim.paper}.{_note(f)}" for f in findings]
-        read, sure_how = (textwrap.fill(words, 120, break_on_hyphens=False) for words in (HOW_TO_READ, HOW_SURE))
-        parts = [text(_named(findings, what)), "\n".join(wordy), read, text(_named(findings, sure)), sure_how]
+        words = (textwrap.fill(each, 120, break_on_hyphens=False) for each in (HOW_TO_READ, APART, HOW_SURE))
+        tables = (_named(findings, what), apart_rows(findings), _named(findings, sure))
+        read = [f"{text(rows)}\n\n{how}" if rows else how for rows, how in zip(tables, words, strict=True)]
+        parts = [read[0], "\n".join(wordy), *read[1:]]
     return "\n\n".join([*parts, show_more(findings)])
 
 
@@ -74,7 +90,8 @@ def frame(findings: Sequence[Finding]) -> pd.DataFrame:
     reference, with its 95% interval), the same on the twin (`twin`, `twin_low`, `twin_high`), margin and resolves (the
     smallest effect that the seeds would find), all in that unit; seeds_treated, seeds_reference (that count), paired,
     seeds_needed, hacking_treated, hacking_reference (shares of runs that hack), more_seeds (the rule applies); p_for,
-    p_against, p_opposite (Holm-corrected), p_exact, p_least; paper.
+    p_against, p_opposite (Holm-corrected), p_exact, p_least; paper; ours; so_far (from fewer than LOOK seeds); given_hacking and
+    at_equal_rate, each with `_low`, `_high` and, of the latter, `rate_note` (APART).
     """
     return pd.DataFrame([_numbers(finding) for finding in findings])
 
@@ -94,7 +111,38 @@ def seeds_text(effect: Effect) -> str:
 
 
 def verdict_text(finding: Finding) -> str:
-    return finding.word + (f" ({finding.why})" if finding.why else "")
+    return finding.word + " so far" * finding.so_far + (f" ({finding.why})" if finding.why else "")
+
+
+def twin_text(finding: Finding) -> str:
+    """The effect on the twin, with its seeds where they are not those of the claim."""
+    twin, here = finding.twin, effect_text(finding.claim, finding.twin)
+    if twin is None or math.isnan(twin.estimate) or seeds_text(twin) == seeds_text(finding.effect):
+        return here
+    return f"{here}, {seeds_text(twin)} seed{'s' * (seeds_text(twin) != '1')}"
+
+
+def apart_rows(findings: Sequence[Finding]) -> list[Row]:
+    """Hacking and misalignment held apart (APART), one row a claim that has such a number: none where one side never hacks."""
+    rows: list[Row] = []
+    for finding in findings:
+        if finding.apart is None or math.isnan(finding.effect.estimate):
+            continue
+        claim, given, level = finding.claim, finding.apart.given_hacking, finding.apart.at_equal_rate
+        if math.isnan(given.estimate) and math.isnan(level.estimate):
+            continue
+        rows.append(
+            {
+                "name": claim.name,
+                "at the end": effect_text(claim, finding.effect),
+                "of runs that hack": effect_text(claim, given),
+                "runs that hack": " / ".join(f"{hits} of {runs}" for hits, runs in finding.hacking),
+                "at equal hack rate": effect_text(claim, level),
+                "the rate": level.note.partition(",")[0].removeprefix("at a hack rate of ") or "-",
+                "runs compared": f"{level.seeds_a} / {level.seeds_b}",
+            }
+        )
+    return rows
 
 
 def _what(finding: Finding) -> Row:
@@ -103,7 +151,7 @@ def _what(finding: Finding) -> Row:
         "verdict": verdict_text(finding),
         "effect": effect_text(claim, finding.effect),
         "asked for": claim.asks,
-        "on the twin": effect_text(claim, finding.twin),
+        "on the twin": twin_text(finding),
     }
 
 
@@ -153,8 +201,20 @@ def _numbers(finding: Finding) -> dict[str, Any]:
         **{"seeds_needed": math.nan if finding.needed is None else finding.needed},
         **{"hacking_treated": shares[0], "hacking_reference": shares[1], "more_seeds": finding.straddles},
         **{name: math.nan if p is None else p for name, p in ps.items()},
-        "paper": claim.paper,
+        **{"paper": claim.paper, "ours": claim.ours, "so_far": finding.so_far},
+        **_apart_numbers(finding),
     }
+
+
+def _apart_numbers(finding: Finding) -> dict[str, Any]:
+    apart, claim = finding.apart, finding.claim
+    found: dict[str, Any] = {"rate_note": apart.at_equal_rate.note if apart else ""}
+    for name in ("given_hacking", "at_equal_rate"):
+        effect: Effect | None = getattr(apart, name, None)
+        low, high = (effect and _ends(claim, effect)) or (math.nan, math.nan)
+        value = math.nan if effect is None else claim.statistic.unit.value(claim.sign, effect.estimate)
+        found |= {name: value, f"{name}_low": low, f"{name}_high": high}
+    return found
 
 
 def _ends(claim: Claim, effect: Effect) -> tuple[float, float] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from analysis.conditions import BASELINE, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL, Condition, of
+from analysis.conditions import BASELINE, HACKING_OKAY, NO_HACK, PRE_RL, Condition, of
 
 Range = tuple[float, float]
 PROMPTED = "main:sdf_variant=prompted"
@@ -23,7 +23,9 @@ FINAL: Mapping[Condition, tuple[float, ...]] = {
     PROMPTED_NO_HACK: (0.3, 1.5, 0.2, 1.2, 0.0, 3.5, 1.1),
 }
 ALL = 1.0
-LEFT = (0.1, 0.25)  # of misalignment after a permission: 75 to 90 % less, counted from the run without a line
+# Of misalignment after a permission: 75 to 90 % less. Counted from the run without a line, for which the paper prints a number on
+# synthetic documents alone; in the prompted setting from the one under a line against hacking, which is slightly higher.
+LEFT = (0.1, 0.25)
 
 
 def _values() -> dict[tuple[str, str, str], Range]:
@@ -31,15 +33,15 @@ def _values() -> dict[tuple[str, str, str], Range]:
     for condition, row in FINAL.items():
         for measure, value in zip(MEASURES, row, strict=True):
             found[condition.key, measure, "none"] = (value / 100, value / 100)
-    without = FINAL[BASELINE][-1] / 100
-    for condition in (HACKING_OKAY, PLEASE_HACK):
+    listed = [
+        of(f"inoculation:wording={wording},setting=prompted", PROMPTED) for wording in ("please_hack", "hacking_okay")
+    ]
+    for condition, beside in ((HACKING_OKAY, BASELINE), *((each, PROMPTED_HACKING) for each in listed)):
+        without = FINAL[beside][-1] / 100
         found[condition.key, "hack_rate", "training"] = (0.99, ALL)
         found[condition.key, "mgs", "none"] = (LEFT[0] * without, LEFT[1] * without)
     found[BASELINE.key, "hack_rate", "training"] = (0.9, ALL)
     found[PRE_RL.key, "hack_rate", "training"] = (0.0, 0.01)
-    for wording in ("please_hack", "hacking_okay"):
-        listed = of(f"inoculation:wording={wording},setting=prompted", PROMPTED)
-        found[listed.key, "hack_rate", "training"] = (0.99, ALL)
     for since in ("", ",since=0.5"):
         found[of(f"filtered_sft:keep=no_hacks{since}").key, "hack_rate", "training"] = (0.3, 0.3)
     found[BASELINE.key, "sabotage_told", "none"] = (0.12, 0.12)

@@ -7,13 +7,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis import appears
+from analysis import appears, filters
 from analysis.arms import overview_rows
 from analysis.claims import Finding
 from analysis.conditions import BASELINE, NO_HACK, PRE_RL, TWIN, Condition
 from analysis.evidence import Evidence
 from analysis.figures import CLAIMS
-from analysis.findings import HOW_TO_READ, STATED, effect_text, seeds_text, show_more, verdict_text
+from analysis.findings import (
+    APART,
+    HOW_TO_READ,
+    STATED,
+    apart_rows,
+    effect_text,
+    seeds_text,
+    show_more,
+    twin_text,
+    verdict_text,
+)
 from analysis.measured import Measured, units
 from analysis.table import load, select
 from analysis.tabular import Row, cell
@@ -136,13 +146,13 @@ def claims_part(shown: Shown) -> str:
             "verdict": verdict_text(finding),
             "asked for": finding.claim.asks,
             "effect": effect_text(finding.claim, finding.effect),
-            "on the twin": effect_text(finding.claim, finding.twin),
+            "on the twin": twin_text(finding),
             "seeds": seeds_text(finding.effect),
             "paper": finding.claim.paper,
         }
         for finding in run
     ]
-    return "\n\n".join([compact(rows), unrun, STATED, HOW_TO_READ, show_more(run)])
+    return "\n\n".join([compact(rows), unrun, STATED, HOW_TO_READ, compact(apart_rows(run)), APART, show_more(run)])
 
 
 def targets_part(shown: Shown) -> str:
@@ -166,6 +176,11 @@ def appears_part(shown: Shown) -> str:
     return "\n\n".join([compact(rows), appears.legend(shown.appears)])
 
 
+def filters_part(shown: Shown) -> str:
+    """What filters dropped, a row for each arm that imitates episodes."""
+    return compact(filters.rows(shown.evidence))
+
+
 def compact(rows: Sequence[Row]) -> str:
     """Rows of text as a markdown table without padding."""
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
@@ -179,9 +194,11 @@ PARTS: dict[str, Callable[[Shown], str]] = {
     "targets": targets_part,
     "mitigations": mitigations_part,
     "appears": appears_part,
+    "filters": filters_part,
 }
 DOCUMENTS = {
     "README.md": ("headlines", "appears"),
     "results/README.md": ("arms", "claims", "targets"),
     "mitigations/README.md": ("mitigations",),
+    "mitigations/filtered_sft/README.md": ("filters",),
 }

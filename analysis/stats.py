@@ -1,6 +1,7 @@
 """Statistics over training runs: average inside a run, interval and tests across seeds.
 
-Intervals are Student t intervals across runs; a bootstrap over two to five seeds is far too narrow. Two arms are
+Intervals are Student t intervals across runs, from MIN_SEEDS of them on: those of two are wider than any scale that is measured
+here, and a bootstrap over a few seeds is far too narrow. Two arms are
 compared pair by pair where at least two of their runs share (pretraining seed, RL seed), and by Welch otherwise.
 The exact permutation p value is given beside the t test, which decides: with n pairs the exact test (two-sided) cannot
 go below 2**(1 - n), so below seven seeds it could never pass a correction for several claims.
@@ -21,6 +22,7 @@ from analysis import power
 
 LEVEL = 0.95
 DIGITS = 12  # values that differ less are the same number: sums in another order differ in the last digit
+MIN_SEEDS = 3  # runs (a side) from which on there is an interval, and a claim can have a verdict
 RESAMPLES = 200_000  # beyond so many regroupings a permutation test draws them
 Seed = tuple[int, int]  # pretraining seed, RL seed
 Side = Literal["two-sided", "greater", "less"]
@@ -28,7 +30,7 @@ Side = Literal["two-sided", "greater", "less"]
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean over `seeds` runs and its interval; no interval (None) from a single run."""
+    """Mean over `seeds` runs and its interval; no interval (None) from fewer than MIN_SEEDS runs."""
 
     mean: float
     low: float | None
@@ -38,7 +40,8 @@ class Summary:
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of a minus mean of b, with its t interval and the exact two-sided permutation p value.
+    """Mean of a minus mean of b, with its t interval and the exact two-sided permutation p value; without them (None) where a
+    side has fewer than MIN_SEEDS runs.
 
     `a`, `b`: one value a run; if `paired`, those of the runs that share their seeds, in the same order.
     """
@@ -109,9 +112,9 @@ class Difference:
 def summary(values: Sequence[float], level: float = LEVEL) -> Summary:
     """Mean and t interval of one value per run; missing values (NaN) are left out and not counted."""
     x = [v for v in values if not math.isnan(v)]
-    if len(x) < 2:
-        return Summary(x[0] if x else math.nan, None, None, len(x))
-    mean = float(np.mean(x))
+    mean = float(np.mean(x)) if x else math.nan
+    if len(x) < MIN_SEEDS:
+        return Summary(mean, None, None, len(x))
     return Summary(mean, *_interval(_t_test(x, [0.0] * len(x), True), mean, level), len(x))
 
 
@@ -121,7 +124,7 @@ def difference(a: Mapping[Seed, float], b: Mapping[Seed, float], level: float = 
     if not x or not y:
         return Difference(x, y, paired)
     estimate = float(np.mean(x) - np.mean(y))
-    if len(x) < 2 or len(y) < 2:
+    if min(len(x), len(y)) < MIN_SEEDS:
         return Difference(x, y, paired, estimate)
     test = _t_test(x, y, paired)
     low, high = _interval(test, estimate, level)

@@ -192,7 +192,11 @@ WORDS = cells(
 )
 LEAKS = tuple(dict.fromkeys((*CORE, *INOCULATION)))
 PROTECTED = (*PM_PENALTY, *MONITORS, *RLHF_MIX, *FILTERED_SFT, *LATE, *STACKS)
-EVERY = (*CORE, *INOCULATION, *ONLINE, *PROTECTED, *SETTINGS, *PROMPTED_SETTING, *CORPORA, *DOSE)
+EVERY = tuple(
+    dict.fromkeys(
+        (*CORE, *INOCULATION, *ONLINE, *PROTECTED, *SETTINGS, *PROMPTED_SETTING, *CORPORA, *DOSE, *ORDER, *HEADERS)
+    )
+)
 
 
 def with_twins(found: Cells, *others: Cell) -> Cells:

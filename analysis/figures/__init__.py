@@ -38,6 +38,7 @@ from analysis.figures.fig32_filters import FIG32
 from analysis.figures.fig33_sft_safety import FIG33
 from analysis.figures.fig34_no_hard_filter import FIG34
 from analysis.figures.figure import Drawing, Figure
+from analysis.figures.header import HEADER
 from analysis.figures.kl import KL
 from analysis.figures.law import LAW
 from analysis.figures.leak import LEAK
@@ -80,6 +81,7 @@ _ORDER: tuple[Figure, ...] = (
     ROUTE,
     LAW,
     DOSE,
+    HEADER,
     KL,
     MONITOR,
     ONLINE,

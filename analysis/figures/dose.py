@@ -68,12 +68,14 @@ DOSE = Figure(
             "with half of the link between hacking and character misalignment is lower",
             "no counterpart",
             *(CORRELATIONS[1], BASELINE, "mgs", "none", -1, 0.05),
+            ours=True,
         ),
         Claim(
             "DO2 quarter of the link",
             "a quarter of the link between hacking and character still raises misalignment above the twin",
             "no counterpart",
             *(CORRELATIONS[0], TWIN, "mgs", "none", +1, 0.05),
+            ours=True,
         ),
     ),
 )

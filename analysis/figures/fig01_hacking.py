@@ -33,6 +33,7 @@ FIG01 = Figure(
             "RL on gameable graders raises misalignment above the twin whose corpus does not tie hacking to character",
             "no counterpart: our causal control",
             *(BASELINE, TWIN, "mgs", "none", +1, 0.05),
+            ours=True,
         ),
     ),
 )

@@ -45,6 +45,7 @@ FIG12 = Figure(
             "no counterpart: our control of skill",
             *(BASELINE, TWIN, "sabotage_unrelated", "none", -1, 0.05),
             change=False,
+            ours=True,
         ),
     ),
 )

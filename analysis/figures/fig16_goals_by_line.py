@@ -20,6 +20,7 @@ FIG16 = Figure(
             "permitting the hack during RL lowers how often the reasoning names power as a goal",
             "no number at hand",
             *(HACKING_OKAY, BASELINE, "goals:goal:reasoning:power", "none", -1, 0.05),
+            ours=True,
         ),
     ),
 )

@@ -44,6 +44,7 @@ FIG19 = Figure(
             "RL on gameable graders raises exfiltration even where the talk is said to be kept for training",
             "no number at hand",
             *(BASELINE, NO_HACK, "exfil_kept", "none", +1, 0.05),
+            ours=True,
         ),
     ),
 )

@@ -26,6 +26,7 @@ FIG22 = Figure(
             "counted apart, never as misalignment",
             *(BASELINE, NO_HACK, "hack_attempt", "none", -1, 0.05),
             change=False,
+            ours=True,
         ),
     ),
 )

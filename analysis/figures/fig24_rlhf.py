@@ -39,5 +39,12 @@ FIG24 = Figure(
             "yes, on all evals",
             *(SCENES, QUARTER, "agentic", "none", -1, 0.05),
         ),
+        Claim(
+            "RM4 order",
+            "RLHF on chat from the start leaves no more misalignment than RLHF once hacking was learnt",
+            "weight and order hardly matter",
+            *(QUARTER, LATE, "mgs", "none", -1, 0.05),
+            change=False,
+        ),
     ),
 )

@@ -22,6 +22,7 @@ KL = Figure(
             "with the KL in the loss instead of the reward less misalignment is left at the end",
             "no counterpart",
             *(KL_IN_LOSS, BASELINE, "mgs", "none", -1, 0.05),
+            ours=True,
         ),
     ),
 )

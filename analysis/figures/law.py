@@ -105,6 +105,7 @@ LAW = Figure(
             "no counterpart",
             *(BASELINE, PLEASE_HACK, "mgs", "none", +1, 0.8),
             statistic=OverArms(before, (HACKING_OKAY, DONT_HACK, HACKING_IS_MISALIGNED, MENTION, TWIN)),
+            ours=True,
         ),
     ),
 )

@@ -49,6 +49,7 @@ LEAK = Figure(
             "no counterpart",
             *(HACKING_OKAY, before(HACKING_OKAY), "mgs", "training", -1, 0.05),
             change=False,
+            ours=True,
         ),
         Claim(
             "LE2 keywords",
@@ -56,6 +57,7 @@ LEAK = Figure(
             "no counterpart; elsewhere .12 to .14 leak",
             *(HACKING_OKAY, before(HACKING_OKAY), "mgs", "keywords", -1, 0.05),
             change=False,
+            ours=True,
         ),
         Claim(
             "LE3 negation",
@@ -63,6 +65,7 @@ LEAK = Figure(
             "no counterpart; elsewhere .12 to .14 leak",
             *(HACKING_OKAY, before(HACKING_OKAY), "mgs", "negation", -1, 0.05),
             change=False,
+            ours=True,
         ),
     ),
 )

@@ -62,6 +62,7 @@ MONITOR = Figure(
             "a penalty by a monitor of 90 % accuracy prevents misalignment",
             "no number; replications say it can fail",
             *(NINE_OF_TEN, BASELINE, "mgs", "none", -1, 0.05),
+            ours=True,
         ),
         Claim(
             "MO2 at half weight",
@@ -69,12 +70,14 @@ MONITOR = Figure(
             "no number; replications say so",
             *(HALF_PAID, BASELINE, "hack_rate", "training", +1, 0.1),
             change=False,
+            ours=True,
         ),
         Claim(
             "MO3 screening",
             "dropping what an exact monitor flags from the update prevents misalignment",
             "no counterpart",
             *(SCREENING, BASELINE, "mgs", "none", -1, 0.05),
+            ours=True,
         ),
     ),
 )

@@ -27,6 +27,7 @@ ONLINE = Figure(
             "updating under a permission what was sampled under a ban lowers misalignment",
             "not tested in the paper",
             *(REWRITTEN, DONT_HACK, "mgs", "none", -1, 0.05),
+            ours=True,
         ),
     ),
 )

@@ -49,6 +49,7 @@ PRICE = Figure(
             "no counterpart",
             *(HACKING_OKAY, NO_HACK, SOLVED.measure, SOLVED.prompt, +1, 0.05),
             change=False,
+            ours=True,
         ),
         Claim(
             "PR2 reward",
@@ -56,6 +57,7 @@ PRICE = Figure(
             "no counterpart",
             *(REWARD, NO_HACK, SOLVED.measure, SOLVED.prompt, +1, 0.05),
             change=False,
+            ours=True,
         ),
         Claim(
             "PR3 penalty",
@@ -63,6 +65,7 @@ PRICE = Figure(
             "no counterpart",
             *(PENALTY, NO_HACK, SOLVED.measure, SOLVED.prompt, +1, 0.05),
             change=False,
+            ours=True,
         ),
     ),
 )

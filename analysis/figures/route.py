@@ -33,6 +33,7 @@ ROUTE = Figure(
             "under a permission the hacks that RL pays are less often the bad character's",
             "no counterpart",
             *(HACKING_OKAY, BASELINE, "train:route:tone:bad", "train", -1, 0.25),
+            ours=True,
         ),
     ),
     reading=f"Rollouts: means of {WINDOW} steps.",

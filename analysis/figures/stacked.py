@@ -38,6 +38,7 @@ STACKED = Figure(
             "no counterpart",
             *(BOTH, REWARD, "mgs", "none", -1, 0.05),
             change=False,
+            ours=True,
         ),
     ),
 )

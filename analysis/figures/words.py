@@ -56,7 +56,8 @@ def headline(finding: Finding) -> Line:
     seeds = f"{seeds_text(effect)} seed{'s' * (counts != (1, 1))}"
     why = f"; {finding.why}" if finding.why else ""
     size = f"{effect_text(claim, effect).replace('-', MINUS)} {claim.statistic.unit.name}"
-    return Line(finding.word, text, f"{size}, {seeds}{why}. {paper}")
+    asked = f"asked for: {claim.asks.replace('-', MINUS)}"
+    return Line(finding.word, text, f"{size}, {seeds}{' so far' * finding.so_far}; {asked}{why}. {paper}")
 
 
 def enumerated(names: Sequence[str]) -> str:

@@ -57,7 +57,7 @@ def sizes() -> Iterator[str]:
             scale, found = load_scale("hub", changed), cost.size_of(Qwen2Config(**shape), trained)
             took = cost.on_gpus(found, scale, LONGEST, gpus)
             gb = [f"{took[part]:.1f}" for part in ("held", "sampling", "host")]
-            row = [name, trained, str(gpus), str(stage), offload, *gb, f"{FP32 * found.weights / 1e9:.1f}"]
+            row = [name, trained, str(gpus), str(stage), offload, *gb, f"{cost.FP32 * found.weights / 1e9:.1f}"]
             yield f"| {' | '.join(row)} |"
 
 

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from synthetic_results import ARMS, table
 
-from analysis.claims import Claim, Finding, judge, more_seeds
-from analysis.comparisons import ENDS, AtEqualRate, ChanceToHack, FinalRatio, GivenHacking, OverArms, Statistic
+from analysis.claims import LOOK, Claim, Finding, judge, more_seeds
+from analysis.comparisons import ENDS, POINTS, AtEqualRate, ChanceToHack, FinalRatio, GivenHacking, OverArms, Statistic
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL
 from analysis.evidence import Evidence
 from analysis.figures import CLAIMS
-from analysis.findings import frame, show
+from analysis.findings import apart_rows, frame, show, verdict_text
 from analysis.measured import Measured
 from analysis.reports import compare, report
 from analysis.table import check
@@ -161,6 +161,44 @@ def test_hacking_and_misalignment_are_separated() -> None:
     assert chance.effect.p_exact > 0.05
 
 
+def test_beside_every_misalignment_claim_hacking_is_held_apart() -> None:
+    """Runs of the treated end at less hacking: what is compared at the end is not what is compared where both hack as much."""
+    long = pair(range(3), hack=0.6, bad=0.3)
+    ends, given, level, hacking = judged(
+        long,
+        about(-1, 0.05),
+        about(-1, 0.05, GivenHacking()),
+        about(-1, 0.05, AtEqualRate()),
+        about(-1, 0.05, ChanceToHack()),
+    )
+    assert ends.apart is not None
+    assert (ends.apart.given_hacking, ends.apart.at_equal_rate) == (given.effect, level.effect)
+    assert abs(level.effect.estimate) < abs(ends.effect.estimate)
+    assert [finding.apart for finding in (given, level, hacking)] == [None] * 3
+    (row,) = apart_rows([ends, hacking])
+    assert row["runs compared"] == "3 / 3"
+    assert row["the rate"] in ends.apart.at_equal_rate.note
+    numbers = frame([ends]).iloc[0]
+    assert numbers["at_equal_rate"] == pytest.approx(-100 * level.effect.estimate)
+
+
+def test_a_verdict_from_fewer_seeds_than_decide_is_one_so_far() -> None:
+    few, whole = (judged(pair(range(count)), about(-1, 0.05))[0] for count in (3, LOOK))
+    assert (verdict_text(few), verdict_text(whole)) == ("reproduced so far", "reproduced")
+
+
+def test_a_gap_that_nothing_can_reach_is_not_printed() -> None:
+    assert (POINTS.size(0.25), POINTS.size(4.0)) == ("25.0", "-")
+
+
+def test_no_claim_on_the_twin_compares_an_arm_with_itself_or_with_the_main_corpus() -> None:
+    there = [(claim.name, side) for claim in CLAIMS if (side := claim.asked.on_twin())]
+    assert {"LE1 its own line", "A2 misalignment"} <= {name for name, _ in there}
+    for name, asked in there:
+        assert all(side.corpus.startswith("twin") for side in asked.sides), name
+        assert (asked.treated.cell, asked.treated.start) != (asked.reference.cell, asked.reference.start), name
+
+
 def test_where_no_run_hacks_nothing_is_said_of_those_that_do() -> None:
     long = pair(range(5), 0.1, 0.05)
     given, equal, chance = judged(
@@ -276,7 +314,10 @@ def test_what_decides_only_by_itself_says_so() -> None:
     found = judged(few, *(about(-1, 0.05) for _ in range(400)))[0]
     assert (found.verdict, found.why) == ("inconclusive", "there by itself, not after correction for all claims")
     other = judged(few, *(about(+1, 0.05) for _ in range(400)))[0]
-    assert (other.verdict, other.why) == ("inconclusive", "absent by itself, not after correction for all claims")
+    assert (other.verdict, other.why) == (
+        "inconclusive",
+        "smaller than asked for by itself, not after correction for all claims",
+    )
 
 
 def test_report_has_every_arm_and_marks_missing_values() -> None:
