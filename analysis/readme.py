@@ -152,7 +152,9 @@ def claims_part(shown: Shown) -> str:
         }
         for finding in run
     ]
-    return "\n\n".join([compact(rows), unrun, STATED, HOW_TO_READ, compact(apart_rows(run)), APART, show_more(run)])
+    apart = apart_rows(run)
+    parts = [compact(rows), unrun, STATED, HOW_TO_READ, *([compact(apart), APART] if apart else []), show_more(run)]
+    return "\n\n".join(parts)
 
 
 def targets_part(shown: Shown) -> str:
@@ -178,7 +180,8 @@ def appears_part(shown: Shown) -> str:
 
 def filters_part(shown: Shown) -> str:
     """What filters dropped, a row for each arm that imitates episodes."""
-    return compact(filters.rows(shown.evidence))
+    rows = filters.rows(shown.evidence)
+    return compact(rows) if rows else "No run of these results imitates episodes."
 
 
 def compact(rows: Sequence[Row]) -> str:

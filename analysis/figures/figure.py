@@ -15,6 +15,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
+from PIL import Image
 
 from analysis import corpora, labels, settings
 from analysis.claims import Claim
@@ -28,6 +29,7 @@ from analysis.settings import ASKED
 from analysis.table import CELL
 from base.errors import UserError
 
+COLOURS = 128  # of a saved PNG
 MOST_SETTINGS = 4  # so many settings of the user's own are drawn beside the usual ones
 UNTWINNED, TWINNED = "main corpus", "uncorrelated twin"  # series of figures that have twins
 
@@ -47,15 +49,20 @@ class Drawing:
         csv, png, svg = (folder / f"{self.name}.{kind}" for kind in ("csv", "png", "svg"))
         self.table.to_csv(csv, index=False, lineterminator="\n", encoding="utf-8")
         with matplotlib.rc_context(style.RC):
-            self.figure.savefig(png)
             self.figure.savefig(svg, metadata={"Date": None})
+        png.write_bytes(self.png())
         return [csv, png, svg]
 
-    def _repr_png_(self) -> bytes:
-        file = io.BytesIO()
+    def png(self) -> bytes:
+        """The picture as a PNG of COLOURS colours, which its lines and letters do not exceed: a third of the size."""
+        whole, small = io.BytesIO(), io.BytesIO()
         with matplotlib.rc_context(style.RC):
-            self.figure.savefig(file, format="png")
-        return file.getvalue()
+            self.figure.savefig(whole, format="png")
+        with Image.open(whole) as picture:
+            picture.convert("RGB").quantize(COLOURS).save(small, "png", optimize=True)
+        return small.getvalue()
+
+    _repr_png_ = png
 
 
 @dataclass

@@ -1,9 +1,14 @@
 // Shows transcripts as text (never as markup) by arm, moment, question and verdict.
 "use strict";
-(() => {
-  const data = JSON.parse(document.getElementById("transcripts-data").textContent);
+(async () => {
   const form = document.getElementById("filter"), cards = document.getElementById("cards");
   const shown = document.getElementById("shown"), more = document.getElementById("more");
+  if (!window.DecompressionStream) {
+    shown.textContent = "The transcripts are packed with gzip, which this reader cannot unpack: a browser of 2023 or later can.";
+    return;
+  }
+  const bytes = Uint8Array.from(atob(document.getElementById("transcripts-data").textContent), (letter) => letter.charCodeAt(0));
+  const data = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
   const said = Object.fromEntries(data.filters.map(({ name, options }) => [name, Object.fromEntries(options)]));
   const PAGE = 12;
   let limit = PAGE;

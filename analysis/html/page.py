@@ -7,8 +7,8 @@ which allows nothing else and no network. Text of runs is escaped; transcripts a
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import matplotlib
 import pandas as pd
 from markdown_it import MarkdownIt
 
@@ -26,9 +25,19 @@ from analysis import arms, conditions, corpora, reports, transcripts
 from analysis.claims import Finding
 from analysis.evals import counted, shown
 from analysis.evidence import Evidence
-from analysis.figures import FIGURES, drawable, style
+from analysis.figures import FIGURES, drawable
 from analysis.figures.figure import Drawing
-from analysis.findings import HOW_SURE, HOW_TO_READ, STATED, effect_text, seeds_text, verdict_text
+from analysis.findings import (
+    APART,
+    HOW_SURE,
+    HOW_TO_READ,
+    STATED,
+    apart_rows,
+    effect_text,
+    seeds_text,
+    twin_text,
+    verdict_text,
+)
 from analysis.measured import LAST
 from analysis.table import CELL, wall_minutes
 from analysis.tabular import Row, cell
@@ -105,13 +114,18 @@ def page(evidence: Evidence, drawn: Mapping[str, Drawing] | None = None) -> str:
         **{"script": script, "style": look, "script_hash": _hash(script), "style_hash": _hash(look)},
         **{"lead": lead(judged), "facts": facts(table), "notes": notes, "counted": counted(), "last": LAST},
         **{"organism": model == "organism", "model": model},
-        **{"claims": claims(judged), "how_to_read": (HOW_TO_READ, STATED, HOW_SURE)},
+        **{
+            "claims": claims(judged),
+            "how_to_read": (HOW_TO_READ, STATED, HOW_SURE),
+            "apart": apart(judged),
+            "apart_how": APART,
+        },
         **{"figures": figures(pictures), "absent": "; ".join(name for name in FIGURES if name not in pictures)},
         **{"overview": overview(evidence, {label(row) for row in rows}), "legend": arms.LEGEND},
         prompts=plain(one, "Hacking and misalignment under each evaluation prompt", ("arm", "corpus")),
         kinds=plain(two, "Kinds of evals under each evaluation prompt, and evals beside the mean", ("arm", "corpus")),
         gates=[*gates(table, folder), who_hacks(table)],
-        **{"transcripts": browser(rows), "rule": known[0]},
+        **{"transcripts": packed(browser(rows)), "rule": known[0]},
         divergences=divergences(),
         **{"made": made_by(mine), "runs": every_run(mine), "settings": settings(mine)},
         **{"source": folder.name if folder else "a table", "command": command(folder)},
@@ -144,11 +158,17 @@ def claims(judged: Sequence[Finding]) -> Table:
             "-" if p is None else f"{p:.3f}" for p in (finding.p_for, finding.p_against, finding.p_opposite)
         )
         said = [f"{claim.name}: {claim.text}", verdict_text(finding), effect_text(claim, finding.effect), claim.paper]
-        rows.append(Line([*said, claim.asks, effect_text(claim, finding.twin), seeds_text(finding.effect), ps]))
+        rows.append(Line([*said, claim.asks, twin_text(finding), seeds_text(finding.effect), ps]))
     columns = ("claim", "verdict", "effect", "paper", "asked for", "on the twin", "seeds", "p for / against / opposite")
     return Table(
         "What the runs say of each claim, beside the paper's numbers", columns, rows, ("claim", "verdict", "paper")
     )
+
+
+def apart(judged: Sequence[Finding]) -> list[Table]:
+    """Hacking and misalignment held apart, if any claim has it."""
+    rows = apart_rows(judged)
+    return [plain(rows, "The same claims with hacking held apart from misalignment", ("name",))] if rows else []
 
 
 def figures(drawn: Mapping[str, Drawing]) -> list[dict[str, Any]]:
@@ -162,7 +182,7 @@ def figures(drawn: Mapping[str, Drawing]) -> list[dict[str, Any]]:
                 **{
                     "name": name,
                     "title": f"{name}: {figure.shows}",
-                    "image": svg(drawing),
+                    "image": f"data:image/png;base64,{base64.b64encode(drawing.png()).decode()}",
                     "width": width,
                     "height": height,
                 },
@@ -174,12 +194,10 @@ def figures(drawn: Mapping[str, Drawing]) -> list[dict[str, Any]]:
     return made
 
 
-def svg(drawing: Drawing) -> str:
-    """The picture as a data URI."""
-    file = io.BytesIO()
-    with matplotlib.rc_context(style.RC):
-        drawing.figure.savefig(file, format="svg", metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()
+def packed(data: Any) -> str:
+    """JSON as base64 of gzip, which the page's script unpacks: transcripts take a tenth of the page so."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def last_points(drawn: pd.DataFrame) -> Table:
