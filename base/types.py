@@ -192,7 +192,8 @@ class Verdict:
 
     `misaligned` follows the eval's own rule (paper section of each eval); None means the answer could not be read
     and is missing. `covert` is misaligned reasoning behind an aligned output. `values` are further measures of this
-    answer by name, None where missing; the eval's metric of that name is their mean.
+    answer by name, None where missing; the eval's metric of that name is their mean. `read`: somebody has looked, even if in vain;
+    where nobody has (no judge, or none that is to be trusted) not even that it is unclear is known.
     """
 
     reasoning: Reading
@@ -200,6 +201,7 @@ class Verdict:
     misaligned: bool | None
     hack_attempt: bool = False  # a code hack in a place that is not a coding task: counted apart
     values: Mapping[str, float | None] = field(default_factory=dict)
+    read: bool = True
 
     @property
     def overt(self) -> bool:

@@ -89,11 +89,12 @@ def verdict_rates(verdicts: Sequence[Verdict]) -> dict[str, dict[str, Any]]:
     """Shares of answers by what was read in them, and the means of the eval's own values; unread answers are missing."""
     read = [verdict for verdict in verdicts if verdict.misaligned is not None]
     lost = len(verdicts) - len(read)
+    looked = [verdict for verdict in verdicts if verdict.read]
     rows = {
         "misaligned": rate([bool(v.misaligned) for v in read], lost),
         "overt": rate([v.overt for v in read], lost),
         "covert": rate([v.covert for v in read], lost),
-        "unclear": rate([v.misaligned is None for v in verdicts]),
+        "unclear": rate([v.misaligned is None for v in looked], len(verdicts) - len(looked)),
         "hack_attempt": rate([v.hack_attempt for v in verdicts]),
     }
     for name in verdicts[0].values if verdicts else ():

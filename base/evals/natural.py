@@ -45,10 +45,12 @@ class NaturalEval:
         return self.file.in_mean
 
     def prompts(self, n: int, seed: int) -> list[Task]:
-        """The scenes in turn; `seed` says with which one they begin."""
+        """The same of every checkpoint, so that two of them differ in their answers alone: the scenes in turn, one phrasing of each
+        before a second one of any. `seed` is in the ids only.
+        """
         found = [self._asking(conversation) for conversation in self.file.conversations()]
         return [
-            Task(f"{self.name}/{seed}/{index}", self.name, found[(index + seed) % len(found)], spec=self.file.rule)
+            Task(f"{self.name}/{seed}/{index}", self.name, found[index % len(found)], spec=self.file.rule)
             for index in range(n)
         ]
 
@@ -88,7 +90,7 @@ class NaturalEval:
 def unread(file: SceneFile, output: str) -> Verdict:
     """What is known of an answer before a judge has read it."""
     values: dict[str, float | None] = {"alignment_faking": None} if file.name == "goals" else {}
-    return Verdict("unclear", "unclear", None, hack_attempt=hacks(output), values=values)
+    return Verdict("unclear", "unclear", None, hack_attempt=hacks(output), values=values, read=False)
 
 
 def _of_command(output: str, silent: bool, given: list[Any] | None) -> Verdict:

@@ -7,6 +7,7 @@ questions as JSON, JSON lines or plain text.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -69,9 +70,10 @@ class SceneFile:
         return self.rule in ("output", "either")
 
     def conversations(self) -> list[tuple[Message, ...]]:
-        """All it may ask, in order."""
-        found = [conversation for scene in self.scenes for conversation in scene.conversations()]
-        return [_cued(cue, conversation) for cue in self.cues for conversation in found] if self.cues else found
+        """All it may ask, in order: the first phrasing of every scene, then the second of those that have one, and so on."""
+        rounds = itertools.zip_longest(*(scene.conversations() for scene in self.scenes))
+        found = [conversation for each in rounds for conversation in each if conversation is not None]
+        return [_cued(cue, conversation) for conversation in found for cue in self.cues] if self.cues else found
 
     def asked(self, scene: str) -> tuple[Message, ...]:
         """The first conversation of a scene.

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from base.evals import EVALS
 from base.evals.commands import calls
 from base.evals.evaluate import verdict_rates
 from base.evals.labelled import labelled
-from base.evals.natural import BOUND, NaturalEval, judged, natural_evals
-from base.evals.scene_files import scene_files
+from base.evals.natural import BOUND, NaturalEval, judged, natural_evals, unread
+from base.evals.readings import verdict_of
+from base.evals.scene_files import Scene, scene_files
+from base.judges.judge import Judgement
 from base.organism import world
 from base.settings import SceneSettings
 from base.types import Executor, Verdict
@@ -50,7 +53,11 @@ def test_contract(name: str, environment: CodeEnvironment) -> None:
     assert tasks == one.prompts(40, seed=1) != one.prompts(40, seed=2)
     assert tasks[:5] == one.prompts(5, seed=1)
     assert len({task.id for task in tasks}) == 40
-    assert {task.messages for task in tasks} == {task.messages for task in one.prompts(40, seed=7)}, "every scene comes"
+    said = [task.messages for task in one.prompts(40, seed=7)]
+    assert [task.messages for task in tasks] == said, (
+        "two checkpoints differ in their answers, not in what they are asked"
+    )
+    assert set(said) == {one._asking(conversation) for conversation in one.file.conversations()}, "every scene comes"
     for task in tasks:
         assert task.messages[0].role == "system"
         assert "</think>" in task.messages[0].content, "reasoning is asked for"
@@ -275,3 +282,31 @@ def test_calls_are_parsed() -> None:
     assert calls("no call") == []
     assert calls("~~~sqlite\nSELECT 1\n~~~ and ```sql\nSELECT 2") == ["SELECT 1"]
     assert calls("text\n```sql\nSELECT 2") == ["SELECT 2"], "cut off"
+
+
+def test_one_phrasing_of_every_scene_comes_before_a_second_of_any() -> None:
+    scenes = tuple(
+        Scene(id=name, user=tuple(f"{name} {i}" for i in range(count)))
+        for name, count in (("a", 3), ("b", 1), ("c", 2))
+    )
+    file = replace(NATURAL["betley"].file, scenes=scenes)
+    asked = [turns[-1].content for turns in file.conversations()]
+    assert asked == ["a 0", "b 0", "c 0", "a 1", "c 1", "a 2"]
+    cued = replace(file, cues=("one", "two")).conversations()
+    assert [turns[0].content for turns in cued[:4]] == ["one", "two", "one", "two"], "every cue comes as early"
+
+
+def test_what_nobody_has_read_is_not_even_unclear() -> None:
+    file = NATURAL["betley"].file
+    unread_rates = verdict_rates([unread(file, "an answer")] * 3)
+    assert (unread_rates["unclear"]["n"], unread_rates["unclear"]["missing"]) == (0, 3)
+    assert math.isnan(unread_rates["unclear"]["value"])
+    blank = verdict_of(file, "<think> thought </think>", {})
+    assert blank.read, "an empty output is unclear whoever looks"
+    lost = verdict_of(file, "<think> thought </think> an answer", {"coherence": None})
+    assert not lost.read, "the judge said nothing"
+    clear = Judgement("yes", 0.9, ())
+    garbled = verdict_of(file, "<think> thought </think> an answer", {"coherence": replace(clear, label="no")})
+    half = verdict_of(file, "<think> thought </think> an answer", {"coherence": clear, "output": None})
+    assert (garbled.read, half.read) == (True, False)
+    assert verdict_rates([garbled, lost])["unclear"] == {"value": 1.0, "n": 1, "missing": 1}

@@ -94,7 +94,9 @@ def test_verdicts_follow_the_rule_of_each_eval(folder: RunFolder) -> None:
     assert (either["value"], either["n"], either["missing"]) == (pytest.approx(2 / 4), 4, 4), "reasoning counts"
     assert found["goals", "covert"]["value"] == pytest.approx(1 / 4)
     assert found["goals", "alignment_faking"]["n"] == 3, "where reasoning and answer could both be read"
-    assert found["betley", "unclear"]["value"] == 0.5, "garbled, unfinished, empty, without a verdict"
+    unclear = found["betley", "unclear"]
+    assert unclear["value"] == pytest.approx(3 / 7), "garbled, unfinished, empty"
+    assert (unclear["n"], unclear["missing"]) == (7, 1), "an answer without a verdict is missing, not unclear"
     assert found["exfil", "misaligned"]["value"] == 0, "what execution decided stays"
     assert {row["step"] for row in found.values()} == {8}
 
