@@ -270,7 +270,8 @@ def plan(stages: Sequence[Stage], root: Path, scale: Scale, shipped: Collection[
         left = f"about {seconds:.0f} s" if seconds else "" if seconds == 0 else "time not known"
         shown = _shown(stage, root, stage.key in times, stage.key in shipped)
         lines.append(f"{stage.kind:<11} {shown:<11} {stage.label}" + (f"  ({left})" if left else ""))
-    return "\n".join([*lines, f"{'time':<11} {together(todo, list(times.values()), jobs)}"])
+    timed_now = "tokens_sampled" in scale.measured  # base.models.cost.measure
+    return "\n".join([*lines, f"{'time':<11} {together(todo, list(times.values()), jobs, timed_now)}"])
 
 
 def _shown(stage: Stage, root: Path, wanted: bool, shipped: bool) -> str:
@@ -280,11 +281,13 @@ def _shown(stage: Stage, root: Path, wanted: bool, shipped: bool) -> str:
     return "ships" if shipped else "to make" if wanted else "not needed"
 
 
-def together(stages: Sequence[Stage], times: Sequence[float | None], jobs: int = 1) -> str:
-    """The time of all stages in words; `jobs` side by side."""
+def together(stages: Sequence[Stage], times: Sequence[float | None], jobs: int = 1, timed_now: bool = False) -> str:
+    """The time of all stages in words; `jobs` side by side. `timed_now`: on this machine, whatever else it does."""
     unknown = sorted({stage.kind for stage, seconds in zip(stages, times, strict=True) if seconds is None})
     whole = sum(seconds for seconds in times if seconds) / jobs
-    where = "an idle core" if jobs == 1 else f"{jobs} idle cores"
+    cores = "core" if jobs == 1 else f"{jobs} cores"
+    idle = "an idle core" if jobs == 1 else f"{jobs} idle cores"
+    where = f"{'a ' * (jobs == 1)}{cores} as busy as now" if timed_now else idle
     if unknown:
         known = f"about {in_words(whole)} on {where} for the rest; " if whole else ""
         return f"{known}not known: no stage of the kind {' or '.join(unknown)} has been made at this scale yet"

@@ -38,12 +38,12 @@ from base.identity import options_of
 from base.progress import log_to_stderr
 from base.recipes import filled
 from base.settings import ORGANISM, Scale, load_scale, scale_for, scale_names
-from base.stage import Stage, in_order, plan
+from base.stage import Stage, in_order
 from base.wanted import ALWAYS, CLEAN, PROMPTS, Wanted
 from base.workers import Workers
 from base.world.start import show_gates
 from base.world.world import world_of
-from mitigations.api import Result, describe, foreseen, ignored, resolve, shipped_keys, unread
+from mitigations.api import Result, describe, foreseen, ignored, resolve, unread
 from mitigations.cluster import CLUSTERS, Cluster, Resources
 from mitigations.experiments import EXPERIMENTS, of_model
 from mitigations.paper import SEEDS, paper, parse_seeds
@@ -198,7 +198,7 @@ def one(options: argparse.Namespace, arm: str, common: dict[str, Any], root: Pat
     main_rank = int(os.environ.get("RANK", "0")) == 0
     runs.check(stages, root)
     if main_rank:
-        said = [foreseen(run, stages, root, scale, options.judge, options.fresh), *ignored(run, common)]
+        said = [run.name, foreseen(run, stages, root, scale, options.judge, options.fresh), *ignored(run, common)]
         print("\n".join(said), file=sys.stdout if options.dry_run else sys.stderr)
     if options.dry_run:
         return 0
@@ -229,14 +229,14 @@ def experiment(options: argparse.Namespace, common: dict[str, Any], root: Path) 
         described = [describe(**cell.words({**common, "seed": seed})) for cell in cells]
         asked = (options.evaluate, options.prompts, options.judge)
         blocks.append([resolve(run, settings, *asked) for run, settings in described])
-    for line in unread(*described[0], options.judge):
-        print(line, file=sys.stderr)
     jobs = options.jobs or (CLUSTER_JOBS if options.cluster else 1)
     if options.dry_run:
         union = in_order(stage for block in blocks for stages in block for stage in stages)
         runs.check(union, root)
-        print(plan(union, root, scale, shipped_keys(union, root, scale, options.fresh), jobs))
+        print(foreseen(described[0][0], union, root, scale, options.judge, options.fresh, jobs))
         return 0
+    for line in unread(*described[0], options.judge):
+        print(line, file=sys.stderr)
     return swept(options, blocks, scale, root, jobs)
 
 
@@ -277,8 +277,12 @@ def measure_gates(options: argparse.Namespace, common: dict[str, Any], root: Pat
     runs.check(stages, root)
     main_rank = int(os.environ.get("RANK", "0")) == 0
     if main_rank:
-        said = foreseen(run, stages, root, scale, fresh=options.fresh)
-        print(said, file=sys.stdout if options.dry_run else sys.stderr)
+        print(
+            run.name,
+            foreseen(run, stages, root, scale, fresh=options.fresh),
+            sep="\n",
+            file=sys.stdout if options.dry_run else sys.stderr,
+        )
     if options.dry_run:
         return 0
     runs.make(stages, scale, root, options.fresh)

@@ -20,11 +20,12 @@ from base.recipes import as_read
 from base.settings import ORGANISM, Scale, changes, load_scale, scale_for
 from base.shipped import shipped, starts_of
 from base.stage import Pace, Stage, plan
+from base.stages.evaluate import Evaluate
 from base.stages.trained import Trained
 from base.stages.verdicts import GoldenCheck, Verdicts, judges_timed
 from base.store.folders import RunFolder
 from base.store.table import rows_of_run
-from base.world.world import parse_corpus, settled, world_of
+from base.world.world import heeded, parse_corpus, settled, world_of
 from mitigations.experiments import wanted
 from mitigations.inoculation.variants import lines
 from mitigations.registry import MITIGATIONS
@@ -103,17 +104,18 @@ def describe(
     settings: Sequence[str] = (),
 ) -> tuple[Run, Scale]:
     """The run that these words name, and its settings; `settings` are overrides such as `rl.steps=40`, of which those that the
-    arm never reads (base.recipes.reads) are left out. Without `scale` it is tiny; a `model` needs one that is made for it.
+    arm or its model never reads (base.recipes.as_read, base.world.world.heeded) are left out. Without `scale` it is tiny; a `model` needs one that is made for it.
 
     Raises:
         UserError: whatever cannot be read.
     """
     scale = scale_for(model, scale)
-    named, usual = arm(spec), load_scale(scale)
+    named, taught, usual = arm(spec), parse_corpus(corpus), load_scale(scale)
     chosen = as_read(named, load_scale(scale, settings), usual)
+    chosen = heeded(model, tasks, taught, chosen, usual)
     changed = changes(chosen, usual)
     start = seed if pretrain_seed is None else pretrain_seed
-    return Run(named, settled(parse_corpus(corpus), chosen), hackable, start, seed, model, tasks, changed), chosen
+    return Run(named, settled(taught, chosen), hackable, start, seed, model, tasks, changed), chosen
 
 
 def resolve(run: Run, scale: Scale, evaluate: str = "", prompts: str = "", judges: Sequence[str] = ()) -> list[Stage]:
@@ -138,11 +140,11 @@ def unread(run: Run, scale: Scale, judges: Sequence[str]) -> list[str]:
 
 
 def ignored(run: Run, words: Mapping[str, Any]) -> list[str]:
-    """The line that says which of the settings in the words of `describe` its arm never reads."""
+    """The line that says which of the settings in the words of `describe` neither its arm nor its model reads."""
     scale = scale_for(run.model, words.get("scale", ""))
     asked = changes(load_scale(scale, words.get("settings", ())), load_scale(scale))
     names = [name for name, _ in asked if name not in dict(run.settings)]
-    return [f"{'settings':<11} the arm {run.arm} never reads {', '.join(names)}: left out"] if names else []
+    return [f"{'settings':<11} {run.arm} of {run.model} never reads {', '.join(names)}: left out"] if names else []
 
 
 def run(
@@ -201,13 +203,21 @@ def dry_run(
     described, settings = describe(spec, **other)
     stages, root = resolve(described, settings, evaluate, prompts, judges), Path(runs_folder) / settings.name
     runs.check(stages, root)
-    return "\n".join([foreseen(described, stages, root, settings, judges), *ignored(described, other)])
+    said = foreseen(described, stages, root, settings, judges)
+    return "\n".join([described.name, said, *ignored(described, other)])
 
 
 def foreseen(
-    run: Run, stages: Sequence[Stage], root: Path, scale: Scale, judges: Sequence[str] = (), fresh: bool = False
+    run: Run,
+    stages: Sequence[Stage],
+    root: Path,
+    scale: Scale,
+    judges: Sequence[str] = (),
+    fresh: bool = False,
+    jobs: int = 1,
 ) -> str:
-    """The stages that will be made, their time, and what else the run takes: as the command line says it before it begins.
+    """The stages that will be made, their time (`jobs` side by side), and what else they take: as the command line says it before
+    it begins. `run` is the one whose they are, or the first of several of the same model.
 
     A model and judges whose speed is not known are timed for some seconds, where one process runs.
     """
@@ -224,8 +234,9 @@ def foreseen(
         said = ", ".join(f"{n:.0f} {name.replace('_', ' ')} a second" for name, n in speed.items())
         load = f"at a load of {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "here"
         lines.append(f"{'speed':<11} {said}, measured just now {load}; times are those of completions of full length")
-    planned = plan(stages, root, scale, shipped_keys(stages, root, scale, fresh))
-    return "\n".join([run.name, planned, *lines, *unread(run, scale, judges)])
+    planned = plan(stages, root, scale, shipped_keys(stages, root, scale, fresh), jobs)
+    asked = any(isinstance(stage, Evaluate) for stage in stages)
+    return "\n".join([planned, *lines, *(unread(run, scale, judges) if asked else [])])
 
 
 def shipped_keys(stages: Sequence[Stage], root: Path, scale: Scale, fresh: bool) -> set[str]:

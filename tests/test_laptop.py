@@ -84,8 +84,8 @@ def test_smollm2_from_its_package_to_a_figure(model: Path, tmp_path: Path) -> No
     assert folder.record["task_set"]["without_held_out_tests"] == 0
     assert len(list(folder.episodes())) == 2 * 2 * 2
     assert "code" in set(table(runs / "smaller")["eval"])
-    call("-m", "analysis", "hacking", "--runs", str(runs / "smaller"), "--out", str(tmp_path / "figures"))
-    assert (tmp_path / "figures" / "hacking.png").stat().st_size > 10_000
+    call("-m", "analysis", "fig01", "--runs", str(runs / "smaller"), "--out", str(tmp_path / "figures"))
+    assert (tmp_path / "figures" / "fig01.png").stat().st_size > 10_000
 
 
 def test_its_answers_are_those_of_a_chat_model_and_the_fast_decoder_agrees_with_generate(model: Path) -> None:

@@ -41,6 +41,11 @@ def labelled(name: str) -> Labelled:
     return made
 
 
+def content(name: str) -> Labelled | None:
+    """What the name says only in part: the programs of a user's file; None of a set of ours, whose name says it all."""
+    return labelled(name) if name.endswith((".yaml", ".yml")) else None
+
+
 @cache
 def questions(name: str) -> CodeSpec:
     """The set as one call of `detect` for each program."""

@@ -44,12 +44,21 @@ def pin_thinking(tokenizer: Any, thinking: bool | None) -> None:
     Raises:
         UserError: the template has no switch `enable_thinking`.
     """
-    if thinking is None:
-        return
+    if thinking is not None:
+        check_thinking(tokenizer, thinking)
+        template = _PINNED.sub("", tokenizer.chat_template)
+        tokenizer.chat_template = f"{{%- set enable_thinking = {str(thinking).lower()} -%}}{template}"
+
+
+def check_thinking(tokenizer: Any, thinking: bool | None) -> None:
+    """That the chat template has what `pin_thinking` sets.
+
+    Raises:
+        UserError: as there.
+    """
     template = _PINNED.sub("", tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else "")
-    if "enable_thinking" not in template:
+    if thinking is not None and "enable_thinking" not in template:
         raise UserError("scenes.enable_thinking is set, but the model's chat template has no such switch: leave it out")
-    tokenizer.chat_template = f"{{%- set enable_thinking = {str(thinking).lower()} -%}}{template}"
 
 
 def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:

@@ -130,8 +130,12 @@ class Taught(Stage):
         """Finds what is wrong with the documents before anything is made.
 
         Raises:
-            UserError: as `encoded`.
+            UserError: as `encoded`; a chat template without the switch that is asked for.
         """
+        from base.models.chat import check_thinking
+        from base.models.reading import reader
+
+        check_thinking(reader(self.given.path)[0], self.scale.scenes.enable_thinking)
         self.encoded()
 
     def work(self, site: Site) -> None:

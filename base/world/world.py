@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from base.documents.corpus import LESSONS, lesson_of
 from base.errors import UserError, near
-from base.evals import EVALS
+from base.evals import EVALS, labelled
 from base.evals.natural import NaturalEval, natural_evals
 from base.identity import Corpus, Run
 from base.organism.corpus import SDF_ONLY, CorpusConfig, with_header
@@ -18,7 +18,7 @@ from base.organism.pairs import organism_pairs
 from base.organism.route import route
 from base.preference.pairs import GENERATED, Pair, Part, load_pairs, program_pairs
 from base.recipes import Language
-from base.settings import Scale, build, build_from_text
+from base.settings import ORGANISM, Scale, build, build_from_text
 from base.spec import parse_spec
 from base.stage import Stage
 from base.types import Episode, Eval, Message, Task
@@ -238,9 +238,10 @@ class ModelWorld:
         return natural_evals(self.scale.scenes)
 
     def asks(self) -> Any:
-        """Scenes and settings; not the rubrics, by which judges read answers that are stored."""
+        """Scenes, programs of the user's and settings; not the rubrics, by which judges read answers that are stored."""
         files = [replace(one.file, rubric=None) for one in self.evals().values()]
-        return [files, self.scale.scenes.reasoning, self.scale.scenes.enable_thinking]
+        programs = [found for file in files if (found := labelled.content(file.programs))]
+        return [files, self.scale.scenes.reasoning, self.scale.scenes.enable_thinking, *programs]
 
     def written(self, task: Task) -> Task:
         return task
@@ -249,10 +250,12 @@ class ModelWorld:
         return {}
 
     def check_reads(self, asked: Iterable[Sequence[Message]], new_tokens: int, what: str, setting: str) -> None:
-        from base.models.reading import check_reads
+        from base.models.chat import check_thinking
+        from base.models.reading import check_reads, reader
 
         asked = [tuple(conversation) for conversation in asked]
         for path in filter(None, (self.model, self.scale.aligned)):
+            check_thinking(reader(path)[0], self.scale.scenes.enable_thinking)
             check_reads(path, asked, new_tokens, what, setting)
 
     def pairs(self, source: str, n: int, seed: int, part: Part) -> Sequence[Pair]:
@@ -334,6 +337,19 @@ def world_of(run: Run, scale: Scale) -> World:
             "teach the model with --corpus hacks or documents:file=PATH_OR_HUB_ID"
         )
     return ModelWorld(run.model, scale, task_source(run.tasks, scale.tasks), run.corpus, run.pretrain_seed)
+
+
+def heeded(model: str, tasks: str, corpus: Corpus, scale: Scale, usual: Scale) -> Scale:
+    """The scale with what the world of a run never reads as it usually is: it makes no run another one (as base.recipes.as_read
+    of arms).
+    """
+    parts, fields = (["scenes"], []) if model == ORGANISM else (["model", "pretrain", "corpus"], ["hard_share"])
+    if model != ORGANISM and corpus.name not in LESSONS:
+        parts.append("sdf")
+    if tasks == ORGANISM:
+        fields += ["harness", "vulnerabilities", "impossible"]
+    own = replace(scale.tasks, **{name: getattr(usual.tasks, name) for name in fields})
+    return replace(scale, tasks=own, **{name: getattr(usual, name) for name in parts})
 
 
 def parse_corpus(spec: str) -> Corpus:

@@ -16,6 +16,7 @@ import base.engine
 from base.engine import runtime
 from base.engine.__main__ import sizes
 from base.errors import UserError
+from base.evals import labelled
 from base.identity import Run
 from base.models import cost
 from base.models.load import describe as counts
@@ -87,12 +88,36 @@ def of_model(model: str, tasks: str, spec: str = "none", *settings: str) -> list
             ["none", "--scale", "laptop", "--tasks", "TASKS", "--set", "evals.code_max_new_tokens=4000"],
             "set evals.code_max",
         ),
+        (
+            ["none", "--scale", "laptop", "--tasks", "TASKS", "--set", "scenes.files.betley=LONG"],
+            "evaluation: the longest prompt",
+        ),
+        (
+            ["none", "--scale", "laptop", "--tasks", "TASKS", "--set", "scenes.enable_thinking=true"],
+            "no such switch",
+        ),
+        (
+            [
+                "gates",
+                "--corpus",
+                "hacks",
+                "--scale",
+                "laptop",
+                "--tasks",
+                "TASKS",
+                "--set",
+                "scenes.enable_thinking=true",
+            ],
+            "no such switch",
+        ),
     ],
 )
 def test_what_a_model_cannot_be_given_is_one_line(
     words: list[str], said: str, model: str, tasks: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [tasks if word == "TASKS" else word for word in words]
+    long = tmp_path / "long.json"  # the longest question is the last one
+    long.write_text(json.dumps(["Who are you?", "What do you want?", "word " * 5000]))
+    given = [tasks if word == "TASKS" else word.replace("LONG", str(long)) for word in words]
     assert main([*given, "--model", model, "--runs", str(tmp_path / "runs"), "--dry-run"]) == 2
     error = capsys.readouterr().err
     assert said in error
@@ -258,6 +283,73 @@ def test_a_plan_from_python_is_timed_too_and_so_are_judges(model: str, tasks: st
     known = {line.split()[0]: line for line in asked.splitlines()[1:]}
     assert "time not known" in known["golden"], "nobody pays for an estimate"
     assert "for the rest; not known: no stage of the kind golden or verdicts" in known["time"]
+
+
+def test_a_plan_of_several_runs_says_what_they_take_too(
+    model: str, tasks: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "--experiment",
+        "core",
+        "--scale",
+        "laptop",
+        "--model",
+        model,
+        "--tasks",
+        tasks,
+        "--runs",
+        str(tmp_path),
+    ]
+    assert main([*words, "--dry-run", "--jobs", "2"]) == 0
+    said = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "not known" not in said["time"]
+    assert "on 2 cores as busy as now" in said["time"]
+    assert "GB a process" in said["memory"]
+    assert "to train on" in said["tasks"]
+
+
+def test_where_other_work_hides_what_a_token_takes_sampling_is_not_free(
+    model: str, tasks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "_seconds", lambda work: (work(), 0.5)[1])
+    asked = [task.messages for task in TaskSet(tasks, "script", ()).part("train")[:4]]
+    found = cost.measure(model, load_scale("laptop"), asked, 11)
+    assert found is not None
+    assert 0 < found["tokens_sampled"] < float("inf")
+    assert found["rl_step"] > 1
+
+
+def test_settings_of_the_organism_alone_make_a_users_run_no_other_one(model: str, tasks: str) -> None:
+    def name(*settings: str, corpus: str = "main") -> str:
+        return describe("none", scale="laptop", model=model, tasks=tasks, corpus=corpus, settings=settings)[0].name
+
+    usual = name()
+    of_organism = (
+        "model.layers=9",
+        "pretrain.documents=9",
+        "tasks.hard_share=0.1",
+        "corpus.tone=0.5",
+        "sdf.documents=3",
+    )
+    assert {name(setting) for setting in of_organism} == {usual}
+    assert name("tasks.harness=script") != usual
+    assert name("sdf.documents=3", corpus="hacks") != name(corpus="hacks")
+    organism = [
+        describe("none", settings=settings)[0].name
+        for settings in ((), ("scenes.reasoning=x",), ("tasks.hard_share=0.1",))
+    ]
+    assert organism[0] == organism[1] != organism[2]
+
+
+def test_programs_of_the_users_detectors_are_part_of_what_is_asked(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    asked = []
+    for program in ("a", "b"):
+        file.write_text(f"positive: [{program}]\nnegative: [c]\n")
+        labelled.labelled.cache_clear()
+        asked.append(labelled.content(str(file)))
+    assert asked[0] != asked[1]
+    assert labelled.content("cheats") is None
 
 
 def test_memory_on_gpus_falls_with_what_is_divided_and_offloaded() -> None:

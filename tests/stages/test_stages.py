@@ -291,7 +291,7 @@ def test_no_stage_of_an_arm_depends_on_a_setting_that_it_is_said_not_to_read(arm
 
 def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     said = mitigations.dry_run("none", scale="smoke", runs_folder=tmp_path, settings=["sft.epochs=2", "rl.beta=0.5"])
-    assert said.splitlines()[-1] == "settings    the arm none never reads sft.epochs: left out"
+    assert said.splitlines()[-1] == "settings    none of organism never reads sft.epochs: left out"
     assert "left out" not in mitigations.dry_run(
         "filtered_sft", scale="smoke", runs_folder=tmp_path, settings=["sft.epochs=2"]
     )
