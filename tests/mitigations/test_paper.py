@@ -139,6 +139,7 @@ def test_the_command_counts_and_makes_nothing(tmp_path: Path, capsys: pytest.Cap
         (["verify", "none", "--dry-run"], "verify has no --dry-run"),
         (["verify"], "unknown mitigation 'verify'"),
         (["paper", "--seeds", "x"], "cannot read the seeds"),
+        (["paper", "--model", "m", "--scale", "laptop"], "use --experiment NAME"),
         (["paper", "--jobs", "-1"], "--jobs"),
     ],
 )
