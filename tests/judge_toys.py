@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -117,3 +118,36 @@ def endpoint(reply: Reply, takes: float = 0.0) -> Iterator[Endpoint]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@dataclass
+class RawEndpoint:
+    """A port, and how often it was asked."""
+
+    url: str
+    asked: int = 0
+
+
+@contextmanager
+def raw_endpoint(replies: Sequence[bytes]) -> Iterator[RawEndpoint]:
+    """A server on this machine that sends these bytes, the last of them again and again, and closes the connection."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            length = 0
+            while (line := self.rfile.readline()).strip():
+                name, _, value = line.decode().partition(":")
+                length = int(value) if name.lower() == "content-length" else length
+            self.rfile.read(length)
+            self.wfile.write(replies[min(found.asked, len(replies) - 1)])
+            found.asked += 1
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+        found = RawEndpoint(f"http://127.0.0.1:{server.server_address[1]}/v1")
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        try:
+            yield found
+        finally:
+            server.shutdown()
+            thread.join()

@@ -6,6 +6,7 @@ tried again a few times, then they are missing; a reply that is not the JSON ask
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import os
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 AGAIN = (408, 409, 425, 429, 500, 502, 503, 504, 529)  # statuses that may be better the next time
 LONGEST_WAIT = 60.0  # seconds, also where a server asks for more
 LARGEST = 1 << 20  # bytes of a reply that are read
+# No connection, out of time; cut off, no HTTP; no JSON, brackets without end.
+_NO_REPLY = (OSError, http.client.HTTPException, ValueError, RecursionError)
 
 
 class Fault(Exception):
@@ -149,10 +152,9 @@ class OpenAIJudge:
         except urllib.error.HTTPError as error:
             if error.code in AGAIN:
                 raise _Again(f"status {error.code}", _seconds(error.headers.get("Retry-After"))) from error
-            said = " ".join(error.read(2000).decode("utf-8", "replace").split())[:200]
-            raise UserError(f"judge {self.spec}: the endpoint refuses (status {error.code}: {said})") from error
-        except (OSError, ValueError) as error:  # no connection, out of time, cut off, no JSON
-            raise _Again(str(getattr(error, "reason", error)) or type(error).__name__) from error
+            raise UserError(f"judge {self.spec}: the endpoint refuses (status {error.code}: {_said(error)})") from error
+        except _NO_REPLY as error:
+            raise _Again(_why(error)) from error
 
     def _judgement(self, reply: str, item: Item) -> Judgement | None:
         said = _object(reply)
@@ -186,6 +188,26 @@ def _text(data: bytes) -> str:
     except (KeyError, IndexError, TypeError):
         raise ValueError("a reply of another form than an OpenAI-compatible one") from None
     return content if isinstance(content, str) else ""
+
+
+def _said(error: urllib.error.HTTPError) -> str:
+    """The beginning of what a refusal says."""
+    try:
+        return _line(error.read(2000).decode("utf-8", "replace"))
+    except (OSError, http.client.HTTPException):  # cut off
+        return _line(error.reason)
+
+
+def _why(error: Exception) -> str:
+    """Why there is no reply, in a line; of what does not speak HTTP, what it sent."""
+    said = _line(str(getattr(error, "reason", error)))
+    if isinstance(error, http.client.BadStatusLine) and not isinstance(error, OSError):
+        return f"no HTTP: {said}"
+    return said or type(error).__name__
+
+
+def _line(text: str) -> str:
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:200]
 
 
 def _seconds(text: str | None) -> float:

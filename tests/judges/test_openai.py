@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judge_toys import endpoint, item, said
+from judge_toys import endpoint, item, raw_endpoint, said
 
 from base.errors import UserError
 from base.judges.judge import Item
@@ -131,3 +131,50 @@ def test_the_key_comes_from_the_environment_and_is_kept_nowhere(
     assert server.headers[0]["Authorization"] == "Bearer sesame"
     kept = "".join(path.read_text() for path in tmp_path.rglob("*.json"))
     assert "sesame" not in kept + repr(one) + json.dumps(one.config())
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+WHOLE = said('{"label": "yes"}').encode()
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (CHUNKED + b"40\r\n" + WHOLE[:9], "IncompleteRead"),
+        (CHUNKED + b"what?\r\n", "IncompleteRead"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "no HTTP: SSH-2.0-OpenSSH_9.6"),
+        (b"\x16\x03\x01\x02\n\x00\xff", "no HTTP"),
+        (b"", "closed connection"),
+        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200, "more than 100 headers"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000, "recursion"),
+    ],
+)
+def test_a_broken_endpoint_is_tried_again_and_then_one_line(tmp_path: Path, reply: bytes, why: str) -> None:
+    with raw_endpoint([reply]) as server:
+        with pytest.raises(UserError, match=rf"no reply to 1 items \(.*{why}") as error:
+            judge(server.url, tmp_path, retries=2)([item("blue")])
+        assert server.asked == 3
+    assert str(error.value).isprintable(), "whatever it sent"
+    assert not list(tmp_path.rglob("*.json")), "a fault is not kept"
+
+
+def test_what_is_cut_off_once_loses_nothing(tmp_path: Path) -> None:
+    good = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + WHOLE
+    with raw_endpoint([CHUNKED + b"40\r\n{", good]) as server:
+        found = judge(server.url, tmp_path, retries=1, parallel=1)([item("blue"), item("red")])
+        assert server.asked == 3
+    assert all(found)
+
+
+def test_what_never_answers_whole_is_missing_beside_what_does(tmp_path: Path) -> None:
+    good = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + WHOLE
+    with raw_endpoint([good, b"no\r\n"]) as server:
+        first, second = judge(server.url, tmp_path, retries=1, parallel=1)([item("blue"), item("red")])
+    assert first is not None
+    assert second is None, "missing, never no"
+
+
+def test_a_refusal_that_is_cut_off_is_one_line(tmp_path: Path) -> None:
+    cut = b"HTTP/1.1 404 No Such Model\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{"
+    with raw_endpoint([cut]) as server, pytest.raises(UserError, match="status 404: No Such Model"):
+        judge(server.url, tmp_path)([item("blue")])
