@@ -14,7 +14,7 @@ from base.evals import gate
 from base.evals.natural import judged, natural_evals
 from base.evals.readings import items_of
 from base.judges import golden
-from base.judges.golden import load_golden
+from base.judges.golden import GoldenSet, load_golden, own_golden
 from base.judges.judge import COHERENCE, Item, Judge
 from base.judges.report import report
 from base.judges.specs import parse_judge, parse_judges
@@ -77,20 +77,31 @@ def check(options: argparse.Namespace) -> int:
     """A judge on golden sets."""
     judge, settings = parse_judge(options.judge), SceneSettings(files=_pairs(options.scenes))
     evals = judged(natural_evals(settings))
-    words = gate.rubrics(evals)
-    if options.golden:
-        sets = {made.eval: made for made in map(load_golden, map(Path, options.golden))}
-    else:
-        sets = gate.golden_sets(settings, evals)
-    for name in (*options.eval, *sets):
-        if name not in words:
-            raise UserError(f"no eval '{name}' is read by judges; known: {', '.join(words)}")
-    wanted = [name for name in sets if not options.eval or name in (*options.eval, COHERENCE)]
-    found = {name: golden.check(judge, sets[name], words[name], gate.asked_in_golden) for name in wanted}
+    words, sets = gate.rubrics(evals), _checked_sets(options, settings, evals)
+    found = {name: golden.check(judge, made, words[name], gate.asked_in_golden) for name, made in sets.items()}
     print(report(judge.spec, found))
     if options.json:
         write_json(options.json, {"judge": judge.spec, "checked": found})
-    return 0 if all(one.passed for one in found.values()) else 1
+    return 1 if golden.refused(found) else 0
+
+
+def _checked_sets(options: argparse.Namespace, settings: SceneSettings, evals: gate.Evals) -> dict[str, GoldenSet]:
+    """The golden sets of what is to be checked: the user's, or ours; always that of coherence, on which every verdict hangs.
+
+    Raises:
+        UserError: an eval that judges do not read, or without a set; two sets of one eval.
+    """
+    made = [load_golden(Path(path)) for path in options.golden]
+    sets = {one.eval: one for one in made} if made else gate.golden_sets(settings, evals)
+    if len(sets) < len(made):
+        raise UserError("two golden sets of one eval: give each eval one with --golden")
+    for name in (*options.eval, *sets):
+        if name not in (*evals, COHERENCE):
+            raise UserError(f"no eval '{name}' is read by judges; known: {', '.join((*evals, COHERENCE))}")
+        if name not in (*sets, COHERENCE):
+            raise UserError(f"--eval {name}: --golden gives sets of {', '.join(sets)} alone: add one of {name}")
+    wanted = {name: one for name, one in sets.items() if not options.eval or name in options.eval}
+    return {**wanted, COHERENCE: sets.get(COHERENCE) or own_golden(COHERENCE)}
 
 
 def rejudge(options: argparse.Namespace) -> int:

@@ -183,6 +183,11 @@ def usable(checked: Mapping[str, Checked], name: str) -> bool:
     return all(part in checked and checked[part].passed for part in (name, COHERENCE))
 
 
+def refused(checked: Mapping[str, Checked]) -> list[str]:
+    """Those of what was checked, coherence among them, on which the judge may not be used."""
+    return [name for name in checked if not usable(checked, name)]
+
+
 def golden_of(files: Mapping[str, str], names: Sequence[str]) -> dict[str, GoldenSet]:
     """The golden sets of evals and of coherence; `files` are those of the user, by eval.
 

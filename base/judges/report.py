@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tabulate import tabulate
 
-from base.judges.golden import BOUNDS, THRESHOLDS, Checked, usable
+from base.judges.golden import BOUNDS, THRESHOLDS, Checked, refused
 from base.judges.judge import COHERENCE
 
 HEAD = (
@@ -43,16 +43,17 @@ def report(spec: str, checked: Mapping[str, Checked]) -> str:
 
 def verdicts(spec: str, checked: Mapping[str, Checked]) -> list[str]:
     """Whether the judge may be used, by eval."""
-    names = [name for name in checked if name != COHERENCE]
-    refused = [name for name in names if not usable(checked, name)]
-    if not refused:
-        return [f"passed: verdicts of {spec} are shown"]
+    evals, lost = [name for name in checked if name != COHERENCE], refused(checked)
+    if not lost and not evals:
+        return [f"passed: {spec} tells what is coherent; every eval needs a golden set beside that"]
+    if not lost:
+        return [f"passed: verdicts of {spec} on {', '.join(evals)} are shown"]
     lines = []
-    if COHERENCE in checked and not checked[COHERENCE].passed:
+    if not checked[COHERENCE].passed:
         lines.append(f"refused on {COHERENCE}, which every eval needs ({checked[COHERENCE].fails()})")
-    lines += [f"refused on {name} ({checked[name].fails()})" for name in refused if not checked[name].passed]
-    lines.append(f"verdicts of {spec} on {', '.join(refused)} are stored, and no number is shown")
-    return lines
+    lines += [f"refused on {name} ({checked[name].fails()})" for name in evals if not checked[name].passed]
+    on = ", ".join(name for name in evals if name in lost) or "any eval"
+    return [*lines, f"verdicts of {spec} on {on} are stored, and no number is shown"]
 
 
 def _row(one: Checked) -> list[str]:
