@@ -7,7 +7,7 @@ is no verdict.
 
 from __future__ import annotations
 
-import hashlib
+import gc
 import logging
 import time
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ from base.errors import UserError
 from base.judges.asking import form_key, short_question
 from base.judges.judge import LABELS, Item, Judgement
 from base.spec import content_key
+from base.store.digest import folder_digest
 from base.store.files import read_json, write_json
 
 log = logging.getLogger(__name__)
-HEAD = 1 << 20  # bytes of a weights file that stand for it, beside its size
 SPELLINGS = (str.lower, str.capitalize)
 
 
@@ -51,15 +51,24 @@ class HFJudge:
         return f"hf-{Path(self.path).name}"
 
     def model(self) -> str:
-        """Hash of a folder's configuration, tokenizer and weights (the first MiB and the size of each file); a hub id."""
+        """Hash of a folder's configuration, tokenizer and weights; a hub id."""
         folder = Path(self.path).expanduser()
-        if not folder.is_dir():
-            return self.path
-        digest = hashlib.sha256()
-        for file in sorted(path for path in folder.iterdir() if path.is_file()):
-            with open(file, "rb") as data:
-                digest.update(f"{file.name} {file.stat().st_size}\n".encode() + data.read(HEAD))
-        return digest.hexdigest()
+        return folder_digest(folder) if folder.is_dir() else self.path
+
+    def check(self) -> None:
+        """That there is something to load, from configuration and tokenizer alone.
+
+        Raises:
+            UserError: not there or not reachable, no weights, no tokenizer.
+        """
+        from base.models.load import load_config, load_tokenizer
+        from base.models.reading import WEIGHTS
+
+        folder = Path(self.path).expanduser()
+        if folder.is_dir() and not any(file for kind in WEIGHTS for file in folder.glob(kind)):
+            raise UserError(f"judge {self.spec}: {self.path} holds no weights: neither {' nor '.join(WEIGHTS)}")
+        load_config(self.path, "a causal language model checkpoint to judge by")
+        load_tokenizer(self.path, chat=False)
 
     def config(self) -> Any:
         return [form_key(short_question), self.mass, self.threshold]
@@ -90,7 +99,9 @@ class HFJudge:
         self._probabilities(items[:1])  # loads the model
         began = time.perf_counter()
         self._probabilities(items)
-        return (time.perf_counter() - began) / len(items)
+        each = (time.perf_counter() - began) / len(items)
+        release()
+        return each
 
     def _probabilities(self, items: Sequence[Item]) -> list[tuple[float, float] | None]:
         """Of yes and of no; None where an item is longer than the context."""
@@ -100,7 +111,7 @@ class HFJudge:
 
         from base.models.labels import label_logprobs
 
-        loaded = _load(self.path, self.device)
+        loaded = _load(self.path, self.device, self.model())
         prompts = [loaded.tokens(item) for item in items]
         fits = [at for at, prompt in enumerate(prompts) if len(prompt) + loaded.longest <= loaded.context]
         groups: dict[tuple[str, str], list[int]] = {}
@@ -147,8 +158,18 @@ class _Loaded(NamedTuple):
         return list(self.tokenizer.apply_chat_template(turns, tokenize=True, **options)["input_ids"])
 
 
+def release() -> None:
+    """Frees the models that judged: what comes next needs the memory."""
+    import torch
+
+    _load.cache_clear()
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
 @cache
-def _load(path: str, device: str) -> _Loaded:
+def _load(path: str, device: str, content: str) -> _Loaded:
+    """`content`: what `HFJudge.model` says of the checkpoint, which may change where it lies."""
     import torch
     from transformers import AutoModelForCausalLM
 

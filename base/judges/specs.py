@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from base.judges.rules import RULES, RuleJudge
 from base.judges.verdict_files import FileJudge
 
 _OPTION = re.compile(r",(\w+)=([^,]*)$")
+_UNREAD = "cannot read judge '{spec}': write openai:URL#MODEL, e.g. openai:http://127.0.0.1:8000/v1#name"
 _BOUNDS: dict[str, tuple[float, float]] = {
     "batch": (1, 10_000),
     "mass": (0, 1),
@@ -55,6 +56,17 @@ def parse_judges(specs: Sequence[str]) -> tuple[Judge, ...]:
     return judges
 
 
+def check_judges(judges: Iterable[Judge]) -> None:
+    """Finds what is wrong with judges before anything is made for them to read; endpoints are not asked.
+
+    Raises:
+        UserError: a model that is not there or not reachable, a file of verdicts that is none.
+    """
+    for judge in judges:
+        if isinstance(judge, HFJudge | FileJudge):
+            judge.check()
+
+
 def _hf(spec: str, rest: str) -> Judge:
     path, options = _options(spec, rest, HFJudge)
     local = path.startswith((".", "/", "~")) or Path(path).exists()
@@ -66,15 +78,17 @@ def _hf(spec: str, rest: str) -> Judge:
 def _openai(spec: str, rest: str) -> Judge:
     address, options = _options(spec, rest, OpenAIJudge)
     url, mark, model = address.partition("#")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not mark or not model:
-        raise UserError(
-            f"cannot read judge '{spec}': write openai:URL#MODEL, e.g. openai:http://127.0.0.1:8000/v1#name"
-        )
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, brackets that do not close
+        raise UserError(_UNREAD.format(spec=f"openai:...#{model}" if "@" in url else spec)) from None
     if parts.username or parts.password:
         raise UserError(
             f"judge openai: {parts.hostname}: a key belongs in the environment (option key=NAME), not in the address"
         )
+    if not whole or not mark or not model or not (url.isascii() and url.isprintable() and " " not in url):
+        raise UserError(_UNREAD.format(spec=spec))
     return OpenAIJudge(url, model, **options)
 
 

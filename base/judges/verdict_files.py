@@ -6,8 +6,9 @@ does not tell; whoever judges adds `label` (yes, no, or null), and may add `prob
 
 from __future__ import annotations
 
+import codecs
 import hashlib
-import math
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,11 @@ from typing import Any
 
 from base.errors import UserError
 from base.judges.judge import LABELS, Item, Judgement, cited
-from base.store.files import read_rows
+
+FORM = (
+    'a line is one JSON object, {"item": ..., "rubric": ..., "label": "yes", "no" or null}, as '
+    "'python -m base.judges items RUN --out FILE' writes it, label added"
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,15 @@ class FileJudge:
         return f"file-{Path(self.path).stem}"
 
     def model(self) -> str:
-        return hashlib.sha256(Path(self.path).expanduser().read_bytes()).hexdigest()
+        return hashlib.sha256(_bytes(Path(self.path).expanduser())).hexdigest()
+
+    def check(self) -> None:
+        """That every line can be read.
+
+        Raises:
+            UserError: the first one that cannot, and what a line looks like.
+        """
+        _read(Path(self.path).expanduser())
 
     def config(self) -> Any:
         return []
@@ -60,20 +73,48 @@ def item_row(item: Item) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[tuple[str, str], Mapping[str, Any]]:
     found: dict[tuple[str, str], Mapping[str, Any]] = {}
-    for number, row in enumerate(read_rows(path), 1):
-        where = f"{path} row {number}"
-        if not isinstance(row, dict) or not isinstance(row.get("item"), str):
-            raise UserError(f"{where} has no `item`: write the items with 'python -m base.judges items RUN --out FILE'")
-        if row.get("label") not in (*LABELS, None):
-            raise UserError(f"{where}: label must be yes, no or null, not {row['label']!r}")
-        chance = row.get("probability")
-        if chance is not None and not (isinstance(chance, int | float) and math.isfinite(chance) and 0 <= chance <= 1):
-            raise UserError(f"{where}: probability is that of yes, between 0 and 1, not {chance!r}")
+    for number, line in enumerate(_bytes(path).split(b"\n"), 1):
+        if not line.strip():
+            continue
+        row = _row(line, f"{path} line {number}")
         place = (row["item"], str(row.get("rubric") or ""))
         if place in found and found[place].get("label") != row.get("label"):
-            raise UserError(f"{where}: item {row['item']} has another verdict further up; keep one of them")
+            raise UserError(
+                f"{path} line {number}: item {row['item']} has another verdict further up; keep one of them"
+            )
         found[place] = row
     return found
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _row(line: bytes, where: str) -> Mapping[str, Any]:
+    """A line of the file.
+
+    Raises:
+        UserError: what is wrong with it, and what a line looks like.
+    """
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        raise UserError(f"{where} is not JSON: {FORM}") from None
+    if not isinstance(row, dict) or not isinstance(row.get("item"), str):
+        raise UserError(f"{where} has no `item`: {FORM}")
+    if row.get("label") not in (*LABELS, None):
+        raise UserError(f"{where}: label must be yes, no or null, not {row['label']!r}: {FORM}")
+    chance = row.get("probability")
+    if chance is not None and not (type(chance) in (int, float) and 0 <= chance <= 1):
+        raise UserError(f"{where}: probability is that of yes, between 0 and 1, not {chance!r}: {FORM}")
+    if not isinstance(row.get("evidence"), str | list | None):
+        raise UserError(
+            f"{where}: evidence is a passage of the text or a list of them, not {row['evidence']!r}: {FORM}"
+        )
+    return row
 
 
 def _judgement(row: Mapping[str, Any] | None, item: Item) -> Judgement | None:

@@ -19,7 +19,7 @@ from base.evals.readings import Used, judge_rows, score_rows
 from base.evals.scene_files import shipped
 from base.identity import folder_name
 from base.judges.golden import Checked, items, usable
-from base.judges.hf import HFJudge
+from base.judges.hf import HFJudge, release
 from base.judges.judge import Judge, config_key, model_key
 from base.judges.openai import OpenAIJudge
 from base.judges.report import verdicts as told
@@ -86,6 +86,8 @@ class GoldenCheck(Stage):
     def work(self, site: Site) -> None:
         if site.process.is_main:
             self.measure(site.root)
+        if isinstance(self.judge, HFJudge):
+            release()  # RL comes next
 
     def measure(self, root: Path) -> None:
         """Checks the judge, unless that was done, and says whether it may be used."""

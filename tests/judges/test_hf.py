@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import constants
 from judge_toys import item
 from models.zoo import byte_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from base.errors import UserError
 from base.judges.hf import HFJudge, _load
+from base.judges.specs import check_judges, parse_judge
 from base.models.labels import _shared, label_logprobs
 
 
@@ -43,7 +46,7 @@ def alone(model: Any, prompt: list[int], label: tuple[int, ...]) -> float:
 
 @torch.no_grad()
 def test_whole_labels_in_batches_of_any_size(folder: Path) -> None:
-    loaded = _load(str(folder), "cpu")
+    loaded = _load(str(folder), "cpu", "")
     prompts = [loaded.tokens(item(text)) for text in ("blue", "a much longer text about the red of evenings", "")]
     labels = [(4, 9, 11), (4, 9), (7,), (9, 9, 9, 9)]
     expected = [[alone(loaded.model, prompt, label) for label in labels] for prompt in prompts]
@@ -59,7 +62,7 @@ def test_whole_labels_in_batches_of_any_size(folder: Path) -> None:
 
 @torch.no_grad()
 def test_probability_and_mass_are_those_of_both_spellings(folder: Path, tmp_path: Path) -> None:
-    loaded = _load(str(folder), "cpu")
+    loaded = _load(str(folder), "cpu", "")
     assert loaded.longest > 1
     (found,) = judge(folder, tmp_path)([item("blue")])
     prompt = loaded.tokens(item("blue"))
@@ -102,3 +105,37 @@ def test_another_checkpoint_is_another_judge(folder: Path, tmp_path: Path) -> No
     assert judge(other, tmp_path).model() == before, "wherever it lies"
     (other / "config.json").write_text((other / "config.json").read_text() + "\n")
     assert judge(other, tmp_path).model() != before
+
+
+def test_a_checkpoint_trained_further_where_it_lies_is_asked_anew(folder: Path, tmp_path: Path) -> None:
+    """Its file begins as before, with more than 1 MiB of embeddings, and is as long."""
+    place, kept, asked = tmp_path / "model", tmp_path / "kept", [item("blue")]
+    config = LlamaConfig.from_pretrained(folder, vocab_size=9000)
+    model = LlamaForCausalLM(config)
+    model.save_pretrained(place)
+    byte_tokenizer().save_pretrained(place)
+    before, head = judge(place, kept), (place / "model.safetensors").read_bytes()[: 1 << 20]
+    key, (first,) = before.model(), before(asked)
+    with torch.no_grad():
+        model.model.norm.weight.mul_(-1)
+    model.save_pretrained(place)
+    assert (place / "model.safetensors").read_bytes()[: 1 << 20] == head
+    after = judge(place, kept)
+    assert after.model() != key
+    assert after(asked) != [first]
+    assert len(list(kept.rglob("*.json"))) == 2
+
+
+def test_a_model_that_is_not_there_is_seen_before_anything_is_made(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    check_judges([judge(folder, tmp_path)])
+    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
+    with pytest.raises(UserError, match="holds no weights"):
+        check_judges([judge(tmp_path, tmp_path)])
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(UserError, match="cannot load a tokenizer"):
+        check_judges([judge(tmp_path, tmp_path)])
+    with pytest.raises(UserError, match="taken for a hub id"):
+        check_judges([parse_judge("hf:no/such")])

@@ -14,7 +14,7 @@ from base.judges.agreement import cohen_kappa, krippendorff_alpha
 from base.judges.asking import full_question, short_question
 from base.judges.judge import COHERENCE, Rubric, cited, coherence, rubric_of
 from base.judges.rules import RuleJudge
-from base.judges.specs import parse_judge, parse_judges
+from base.judges.specs import check_judges, parse_judge, parse_judges
 from base.judges.verdict_files import FileJudge, item_row
 
 
@@ -99,18 +99,47 @@ def test_verdicts_of_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("line", "said"),
     [
-        ({"label": "yes"}, "has no `item`"),
-        ({"item": "a", "label": "maybe"}, "label must be yes, no or null"),
-        ({"item": "a", "label": "no", "probability": 3}, "between 0 and 1"),
+        (b'{"label": "yes"}', "has no `item`"),
+        (b'["a", "yes"]', "has no `item`"),
+        (b'{"item": "a", "label": "maybe"}', "label must be yes, no or null, not 'maybe'"),
+        (b'{"item": "a", "label": ["yes"]}', "label must be"),
+        (b'{"item": "a", "label": "no", "probability": 3}', "between 0 and 1"),
+        (b'{"item": "a", "label": "no", "probability": NaN}', "between 0 and 1"),
+        (b'{"item": "a", "label": "no", "probability": true}', "between 0 and 1"),
+        (b'{"item": "a", "label": "no", "evidence": 3}', "evidence is a passage"),
+        (b"item a: yes", "is not JSON"),
+        (b'{"item": "a", "label": "yes"', "is not JSON"),
+        (b'{"item": "\xff"}', "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
     ],
 )
-def test_a_wrong_file_is_one_line(tmp_path: Path, row: dict[str, object], said: str) -> None:
+def test_a_wrong_line_is_named_and_a_right_one_shown(tmp_path: Path, line: bytes, said: str) -> None:
+    """Before anything is made, and when it is read; the last line without its end, too."""
     path = tmp_path / "mine.jsonl"
-    path.write_text(json.dumps(row) + "\n")
-    with pytest.raises(UserError, match=said):
-        FileJudge(str(path))([item("blue")])
+    path.write_bytes(b'\xef\xbb\xbf{"item": "b", "label": "no"}\r\n\n' + line)
+    for read in (lambda judge: check_judges([judge]), lambda judge: judge([item("blue")])):
+        with pytest.raises(UserError, match=said) as error:
+            read(parse_judge(f"file:{path}"))
+        assert f"{path} line 3" in str(error.value)
+        assert '{"item": ..., "rubric": ..., "label": "yes", "no" or null}' in str(error.value)
+        assert "\n" not in str(error.value)
+        assert "remove the run" not in str(error.value)
+
+
+def test_right_files_pass_and_unreadable_ones_do_not(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(json.dumps(item_row(item("blue")) | {"label": "yes", "evidence": "blue"}) + "\n")
+    check_judges(
+        [parse_judge(f"file:{path}"), parse_judge("rule:words"), parse_judge("openai:http://nowhere.invalid/v1#m")]
+    )
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match="cannot be read"):
+        check_judges([FileJudge(str(path))])
+    with pytest.raises(UserError, match="cannot be read"):
+        FileJudge(str(path)).model()
 
 
 def test_two_verdicts_on_one_item_are_refused(tmp_path: Path) -> None:
@@ -141,6 +170,13 @@ def test_specs(tmp_path: Path) -> None:
         ("rule:wrods", "did you mean 'words'"),
         ("openai:127.0.0.1:8000#m", "write openai:URL#MODEL"),
         ("openai:http://me:secret@host/v1#m", "belongs in the environment"),
+        ("openai:ftp://me:secret@host/v1#m", "belongs in the environment"),
+        ("openai:http://me:secret@host:port/v1#m", "write openai:URL#MODEL"),
+        ("openai:http://host:port/v1#m", "write openai:URL#MODEL"),
+        ("openai:http://host:99999/v1#m", "write openai:URL#MODEL"),
+        ("openai:http://[::1/v1#m", "write openai:URL#MODEL"),
+        ("openai:http://host/v 1#m", "write openai:URL#MODEL"),
+        ("openai:http://höst/v1#m", "write openai:URL#MODEL"),
         ("openai:http://host/v1#m,retries=many", "retries must be a whole number"),
         ("hf:org/model,size=3", "no option 'size'"),
         ("hf:./nowhere", "no config.json"),
