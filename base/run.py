@@ -1,12 +1,13 @@
 """A run is a list of stages, said once: what the plan prints, what is made, what a sweep schedules.
 
+    golden                                   what judges are worth (a user's model); before what takes hours
     pretrain -> SDF -> gates                 one per (model, corpus, pretraining seed), shared by every arm; of a user's model,
                                              which is given, SDF where --corpus names documents, and the gates
     policy = start, or the aligned model, another seed's start, or a fork of the run without the mitigation
     RL:  tasks -> DataFilter -> rollouts     graded by execution, scored by judges; episodes, metrics, checkpoints
     SFT: episodes -> DataFilter -> SFT       another run's rollouts, imitated
     evaluate                                 six evals and the hack rate of the wanted checkpoints, under each prompt
-    golden, verdicts                         what judges are worth, and what they say of the answers (a user's model)
+    verdicts                                 what judges say of the answers (a user's model)
 
 A stage that is done is skipped, so the same call continues an interrupted run.
 """
@@ -23,6 +24,7 @@ from base.engine import runtime, trackers
 from base.errors import UserError
 from base.identity import Arm, Run
 from base.judges.judge import Judge
+from base.judges.specs import check_judges
 from base.recipes import AsWritten, RLRecipe, SystemLine, behind, read_under, reads, spoken, stack, texts_of
 from base.settings import Scale
 from base.shipped import bring, starts_of
@@ -31,7 +33,7 @@ from base.stages.evaluate import NO_PROMPT, Asked, Clean, Evaluate, Prompt, cont
 from base.stages.rl import RL
 from base.stages.sft import SFT
 from base.stages.trained import Fork, Trained
-from base.stages.verdicts import Verdicts
+from base.stages.verdicts import GoldenCheck, Verdicts
 from base.store.folders import RunFolder
 from base.triggers import AtStart
 from base.wanted import CLEAN, Wanted
@@ -114,7 +116,10 @@ def resolve(run: Run, scale: Scale, lines: Lines, wanted: Wanted, judges: Sequen
     evaluate = Evaluate(trained, asked, prompts, wanted)
     if judges and organism is not None:
         raise UserError("--judge is for a model of yours (--model): what the organism writes is read by its own rules")
-    return in_order([*beside, Verdicts(evaluate, tuple(judges)) if judges else evaluate])
+    if not judges:
+        return in_order([*beside, evaluate])
+    verdicts = Verdicts(evaluate, tuple(judges))
+    return in_order([*verdicts.checks, *beside, verdicts])  # what a judge is worth is known before RL
 
 
 def check(stages: Iterable[Stage], root: Path) -> None:
@@ -122,7 +127,8 @@ def check(stages: Iterable[Stage], root: Path) -> None:
 
     Raises:
         UserError: impossible batch arithmetic, unreadable tasks, pairs or documents, a prompt or term that would do nothing, a
-            folder that holds another run or cannot be made, a tracker or vLLM that is not installed, offloading that cannot be.
+            folder that holds another run or cannot be made, a tracker or vLLM that is not installed, offloading that cannot be, a judge
+            that is not there.
     """
     check_root(root)
     stages = list(stages)
@@ -142,6 +148,8 @@ def check(stages: Iterable[Stage], root: Path) -> None:
             stage.check(root)
         if isinstance(stage, Evaluate):
             check_evaluation(stage)
+        if isinstance(stage, GoldenCheck):
+            check_judges([stage.judge])
 
 
 def check_evaluation(stage: Evaluate) -> None:

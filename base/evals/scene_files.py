@@ -138,7 +138,11 @@ def _of_user(name: str, path: Path, ours: Mapping[str, SceneFile]) -> SceneFile:
 
 def _built(values: Any, path: Path, name: str) -> SceneFile:
     values = dict(values)
-    values["scenes"] = [_one_phrasing(scene) for scene in values.get("scenes", ())]
+    scenes = values.setdefault("scenes", [])
+    if not isinstance(scenes, list):
+        said = "nothing" if scenes is None else f"{scenes!r:.60}"
+        raise UserError(f"{path}: scenes must be a list, an `id` and `user` or `turns` each, not {said}")
+    values["scenes"] = [_one_phrasing(scene) for scene in scenes]
     made = build(SceneFile, values, str(path))
     if made.name != name:
         raise UserError(f"{path} is the eval {made.name}, not {name}")
@@ -187,9 +191,11 @@ def _complete(file: SceneFile, others: Mapping[str, SceneFile]) -> SceneFile:
 
 
 def _values(path: Path) -> Any:
-    if path.suffix in (".yaml", ".yml"):
-        return read_yaml(path)
     try:
+        if path.suffix in (".yaml", ".yml"):
+            values = read_yaml(path)
+            json.dumps(values, default=str)  # a list that holds itself, by an anchor
+            return values
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".json":
             return json.loads(text)
@@ -199,6 +205,8 @@ def _values(path: Path) -> Any:
         raise UserError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
+    except RecursionError:
+        raise UserError(f"{path}: cannot be read (brackets in brackets without end)") from None
 
 
 def _questions(values: Any, path: Path) -> tuple[Scene, ...]:

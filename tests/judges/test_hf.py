@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -14,9 +15,15 @@ from models.zoo import byte_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from base.errors import UserError
+from base.evals.gate import check_all
 from base.judges.hf import HFJudge, _load
+from base.judges.rules import RuleJudge
 from base.judges.specs import check_judges, parse_judge
 from base.models.labels import _shared, label_logprobs
+from base.settings import load_scale
+from base.stage import Site
+from base.stages.verdicts import GoldenCheck
+from base.store.files import write_json
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +131,20 @@ def test_a_checkpoint_trained_further_where_it_lies_is_asked_anew(folder: Path, 
     assert after.model() != key
     assert after(asked) != [first]
     assert len(list(kept.rglob("*.json"))) == 2
+
+
+def test_the_golden_stage_leaves_no_model_in_memory(folder: Path, tmp_path: Path) -> None:
+    """RL comes next. What it found is of a rule, which takes no time."""
+    one = judge(folder, tmp_path)
+    check = GoldenCheck(one, load_scale("laptop"))
+    found = check_all(RuleJudge("never"), check.scale.scenes, check.evals())
+    write_json(check.folder(tmp_path), {"checked": found})
+    one([item("blue")])
+    assert _load.cache_info().currsize
+    check.work(cast(Site, SimpleNamespace(root=tmp_path, process=SimpleNamespace(is_main=True))))
+    assert _load.cache_info().currsize == 0
+    assert one.pace([item("blue")])
+    assert _load.cache_info().currsize == 0, "nor does an estimate"
 
 
 def test_a_model_that_is_not_there_is_seen_before_anything_is_made(
