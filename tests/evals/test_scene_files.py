@@ -24,7 +24,7 @@ DEEP = "[" * 100_000
         ("q.yaml", HEAD + "scenes: [3]\n", "scenes"),
         ("q.yaml", HEAD + "scenes: [{id: a, user: 3}]\n", "user"),
         ("q.yaml", HEAD + "scenes: []\n", "has no scenes"),
-        ("q.yaml", HEAD + f"scenes: {DEEP[:3000]}\n", "cannot be read"),
+        ("q.yaml", HEAD + f"scenes: {DEEP[:1500]}\n", "cannot be read"),
         ("q.json", DEEP, "cannot be read"),
         ("q.json", '[{"question": ' * 50_000, "cannot be read"),
         ("q.jsonl", f'"Why?"\n{DEEP}\n', "cannot be read"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import constants
@@ -11,7 +12,7 @@ from mitigations.__main__ import main
 from mitigations.api import describe, resolve
 
 
-def words(folder: Path) -> dict[str, str]:
+def words(folder: Path) -> dict[str, Any]:
     """A checkpoint that only stages look at, and tasks."""
     (folder / "config.json").write_text("{}")
     (folder / "tasks.jsonl").touch()
