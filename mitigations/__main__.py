@@ -243,7 +243,9 @@ def experiment(options: argparse.Namespace, common: dict[str, Any], root: Path) 
 def whole_grid(options: argparse.Namespace, common: dict[str, Any], root: Path) -> int:
     """Makes, or with --dry-run only counts, every run of the paper's grid that is not there yet."""
     if options.model != ORGANISM:
-        raise UserError("paper is the organism's grid, with its twins: for --model use --experiment NAME (--list shows them)")
+        raise UserError(
+            "paper is the organism's grid, with its twins: for --model use --experiment NAME (--list shows them)"
+        )
     scale = load_scale(options.scale, options.set)
     seeds = parse_seeds(options.seeds) if options.seeds else SEEDS
     grid = paper(common, scale, seeds, options.evaluate, options.prompts, options.fresh)

@@ -24,6 +24,7 @@ from base.settings import Scale
 from base.shipped import bring, starts_of
 from base.stage import Pace, Stage, State, in_order, to_make
 from base.stages.evaluate import Evaluate
+from base.stages.verdicts import GoldenCheck
 from base.workers import Workers
 from base.world.start import Gates, show_gates
 
@@ -152,7 +153,7 @@ def block_of(blocks: Sequence[Sequence[RunStages]]) -> dict[str, int]:
 
 def by_use(stages: Sequence[Stage], block: Mapping[str, int]) -> list[Stage]:
     """In the order in which they begin when they can: block by block, so that its runs are finished before the next one's; in
-    a block the longest chain of stages behind them first, evaluations last.
+    a block the check of judges first, which may refuse them, then the longest chain of stages behind them, evaluations last.
 
     So RL of the next arm never stands behind the evaluation of the one before; it needs nothing of it.
     """
@@ -160,7 +161,7 @@ def by_use(stages: Sequence[Stage], block: Mapping[str, int]) -> list[Stage]:
     for stage in reversed(stages):  # whatever needs it comes later
         for need in stage.needs:
             behind[need.key] = max(behind.get(need.key, 0), behind[stage.key] + 1)
-    return sorted(stages, key=lambda stage: (block[stage.key], -behind[stage.key]))
+    return sorted(stages, key=lambda stage: (block[stage.key], stage.kind != GoldenCheck.kind, -behind[stage.key]))
 
 
 class Tally:

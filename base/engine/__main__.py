@@ -48,6 +48,7 @@ def sizes() -> Iterator[str]:
     from transformers import Qwen2Config
 
     from base.models import cost
+    from base.models.passes import FP32
 
     yield "| model | trained | GPUs | ZeRO | offloaded | GB held a GPU | more while sampling | host GB | GB a checkpoint |"
     yield "|---|---|---|---|---|---|---|---|---|"
@@ -57,7 +58,7 @@ def sizes() -> Iterator[str]:
             scale, found = load_scale("hub", changed), cost.size_of(Qwen2Config(**shape), trained)
             took = cost.on_gpus(found, scale, LONGEST, gpus)
             gb = [f"{took[part]:.1f}" for part in ("held", "sampling", "host")]
-            row = [name, trained, str(gpus), str(stage), offload, *gb, f"{cost.FP32 * found.weights / 1e9:.1f}"]
+            row = [name, trained, str(gpus), str(stage), offload, *gb, f"{FP32 * found.weights / 1e9:.1f}"]
             yield f"| {' | '.join(row)} |"
 
 

@@ -22,7 +22,15 @@ def rubrics(evals: Evals) -> dict[str, Rubric]:
 
 
 def asked_in_golden(name: str, scene: str) -> tuple[Message, ...]:
-    """What a text of a golden set answers: a scene of ours."""
+    """What a text of a golden set answers: a scene of ours.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in shipped():
+        raise UserError(
+            f"{name} is no eval of ours, so its golden texts cannot name a scene ('{scene}'): give each a `prompt`"
+        )
     return shipped()[name].asked(scene)
 
 

@@ -26,7 +26,7 @@ from base.evals.natural import NaturalEval, natural_evals, unread
 from base.evals.readings import items_of, verdict_of
 from base.judges.golden import usable
 from base.judges.openai import OpenAIJudge
-from base.judges.specs import parse_judge
+from base.judges.specs import check_judges, parse_judge
 from base.settings import SceneSettings
 from base.types import Message, Task, Verdict, split_reasoning
 
@@ -67,7 +67,7 @@ class Reader:
         """
         one = self.eval
         if self.judge:
-            parse_judge(self.judge)
+            check_judges([parse_judge(self.judge)])
             golden_sets(self.settings, {self.name: one} if one.file.judged else {})
         return self
 

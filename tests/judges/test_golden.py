@@ -212,3 +212,5 @@ def test_golden_texts_answer_scenes_of_ours() -> None:
     assert "Lantern" in asked_in_golden("monitor", "lantern")[-1].content
     with pytest.raises(UserError, match="no scene 'lamp'"):
         asked_in_golden("monitor", "lamp")
+    with pytest.raises(UserError, match="give each a `prompt`"):
+        asked_in_golden("an eval of mine", "lantern")

@@ -24,6 +24,21 @@ def test_it_is_that_of_whole_files_wherever_they_lie(tmp_path: Path) -> None:
     assert folder_digest(other) != one, "of equal size, and equal in its first MiB"
 
 
+def test_of_a_large_file_every_part_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("base.store.digest.BLOCK", 64)
+    monkeypatch.setattr("base.store.digest.BLOCKS", 8)
+    seen = set()
+    for changed in (None, slice(0, 100), slice(400, 700), slice(-1, None)):
+        content = bytearray(1000)
+        if changed is not None:
+            content[changed] = b"x" * len(content[changed])
+        folder = tmp_path / str(len(seen))
+        folder.mkdir()
+        (folder / "model.bin").write_bytes(content)
+        seen.add(folder_digest(folder))
+    assert len(seen) == 4
+
+
 @pytest.mark.parametrize(
     "name", ["tokenizer.json", "tokenizer.model", "chat_template.jinja", "merges.txt", "extra.bin"]
 )
