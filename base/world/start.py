@@ -22,6 +22,7 @@ from base.progress import over
 from base.seeds import derive_seed
 from base.settings import EngineSettings, Scale
 from base.stage import Site, Stage
+from base.store.digest import folder_digest
 from base.store.files import RECORD, read_json, write_json
 
 GATES = "gates.json"
@@ -43,8 +44,8 @@ class Given(Stage):
         return self.path
 
     def content(self) -> Any:
-        files = sorted(self.folder(Path()).glob("*.safetensors")) or sorted(self.folder(Path()).glob("*.bin"))
-        return [self.path, [[file.name, file.stat().st_size] for file in files]]
+        folder = self.folder(Path())
+        return [self.path, folder_digest(folder) if folder.is_dir() else ""]
 
     def folder(self, root: Path) -> Path:
         local = Path(self.path).expanduser()

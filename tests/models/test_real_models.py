@@ -352,6 +352,22 @@ def test_programs_of_the_users_detectors_are_part_of_what_is_asked(tmp_path: Pat
     assert labelled.content("cheats") is None
 
 
+def test_other_weights_in_the_same_folder_are_another_start(model: str, tasks: str, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    shutil.copytree(model, folder)
+
+    def key() -> str:
+        run, scale = describe("none", scale="laptop", model=str(folder), tasks=tasks)
+        return training(run, scale).key
+
+    before, file = key(), folder / "model.safetensors"
+    assert key() == before
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert key() != before
+
+
 def test_memory_on_gpus_falls_with_what_is_divided_and_offloaded() -> None:
     found = cost.Size(7 * 10**9, 7 * 10**9, 150_000, 229_376, 16_000_000, True)
 
