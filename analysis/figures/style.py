@@ -10,13 +10,15 @@ import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis import labels
 from analysis.conditions import BASELINE, NO_HACK, PRE_RL, TWIN, UNTRAINED
@@ -25,7 +27,15 @@ from analysis.table import CELL
 TWO_COLUMNS = 6.9  # inches
 INK, FAINT = "#222222", "#8a8a8a"
 SPARE = ("#6A3D9A", "#8C510A", "#1B7F7A", "#B2182B", "#4D4D9F", "#7A7A00", "#C2185B", "#2E7D32", "#A65E2E", "#5F6B7A")
-FAMILIES = ("#D55E00", "#CC79A7", "#0072B2", "#1B7F7A", "#8C510A", "#6A3D9A", "#7A7A00", "#56B4E9", "#4D4D4D")
+FAMILIES = tuple(  # colour and marker of kinds of mitigations, none of them that of a control
+    zip(
+        ("#CC79A7", "#6A3D9A", "#1B7F7A", "#E69F00", "#8C510A", "#56B4E9", "#4D4D4D", "#7A7A00"),
+        ("D", "v", "p", "P", "X", "o", "*", "<"),
+        strict=True,
+    )
+)
+AWAY, TURNS = (4, 9, 16, 25, 36, 50, 66, 84), tuple(math.pi * turn / 8 for turn in range(16))  # places beside a point
+ROUND = (0.01, 0.02, 0.05, 0.1)  # ends of axes of small shares
 BAND_SEEDS = 3  # from two runs a t interval is wider than the panels; the two of them say as much
 PROMPTS = {"training": ("#222222", "o"), "none": ("#0072B2", "s"), "dont_hack": ("#E69F00", "D")}
 MARKERS = ("D", "v", "P", "X", "<", ">", "h", "*", "p", "d")
@@ -114,8 +124,7 @@ def looks(drawn: pd.DataFrame) -> dict[str, Look]:
             tint = next((each for each in (*SPARE[start:], *SPARE[:start]) if each in free), SPARE[start])
             free = [each for each in free if each != tint]
         found[key] = known or Look(tint, next(markers))
-        if not known:
-            tints.setdefault(tuple(cell), tint)
+        tints.setdefault(tuple(cell), found[key].colour)
     return found
 
 
@@ -129,17 +138,19 @@ def letter(ax: Axes, text: str, title: str, left: float = 0.36) -> None:
 def percent(ax: Axes, axis: str = "y", top: float = 1.0) -> None:
     """Shows shares as per cent, from zero."""
     chosen = ax.yaxis if axis == "y" else ax.xaxis
-    chosen.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    chosen.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}%"))
     chosen.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     (ax.set_ylim if axis == "y" else ax.set_xlim)(0, top)
     ax.grid(True, axis="y" if axis == "y" else "x")
 
 
-def ceiling(values: pd.Series, least: float = 0.1) -> float:
-    """A round upper limit (in steps of 10 points) that holds all values; never above 1 plus a hair's room."""
+def ceiling(values: pd.Series, least: float = 0.01) -> float:
+    """A round upper limit that holds all values, in steps of 10 points, below 10 % the next of ROUND; never above 1 plus a
+    hair's room.
+    """
     known = values.dropna()
-    highest = float(known.max()) if len(known) else 0.0
-    return min(1.02, max(least, math.ceil(highest * 10.5) / 10))
+    highest = max(least, 1.05 * float(known.max()) if len(known) else 0.0)
+    return min(1.02, next((top for top in ROUND if top >= highest), math.ceil(highest * 10) / 10))
 
 
 def curves(ax: Axes, rows: pd.DataFrame, tint: str, marker: str = "", dash: Any = "-", width: float = 1.6) -> None:
@@ -201,6 +212,78 @@ def end_labels(ax: Axes, labels: Sequence[Label], at: float = 1.03, size: float 
                 "relpos": (0, 0.5),
             },
         )
+
+
+def beside(ax: Axes, labels: Sequence[Label], drawn: Sequence[tuple[float, float]], size: float = 6.5) -> None:
+    """Labels next to their points, each where it hides least of what is drawn (points in data units) and no other label."""
+    assert isinstance(ax.figure, Figure)
+    box, page = ax.get_position(), ax.figure.get_size_inches()
+    wide, tall = 72 * box.width * page[0], 72 * box.height * page[1]  # points
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return wide * (x - left) / (right - left), tall * (y - bottom) / (top - bottom)
+
+    marks = [place(x, y) for x, y in drawn]
+    boxes: list[Box] = []
+
+    def cost(one: Box, x: float, y: float) -> float:
+        leader = between((x, y), (one.x, one.y))
+        return one.hides(marks) + 100 * sum(one.meets(other) for other in boxes) + sum(o.hides(leader) for o in boxes)
+
+    for label in labels:
+        x, y = place(label.x, label.y)
+        lines = label.text.split("\n")
+        half = (0.29 * size * max(map(len, lines)) + 1, 0.6 * size * len(lines) + 1)
+        centres = [
+            (x + math.cos(turn) * (away + half[0]), y + math.sin(turn) * (away + half[1]))
+            for away in AWAY
+            for turn in TURNS
+        ]
+        inside = [c for c in centres if half[0] <= c[0] <= wide - half[0] and half[1] <= c[1] <= tall - half[1]]
+        found = [Box(*centre, *half) for centre in inside or centres]
+        best = min(found, key=partial(cost, x=x, y=y))
+        boxes.append(best)
+        marks += between((x, y), (best.x, best.y))
+        ax.annotate(
+            label.text,
+            xy=(label.x, label.y),
+            xytext=(best.x - x, best.y - y),
+            textcoords="offset points",
+            color=label.colour,
+            size=size,
+            va="center",
+            ha="center",
+            linespacing=0.95,
+            zorder=5,
+            path_effects=[withStroke(linewidth=1.6, foreground="white")],
+            arrowprops={"arrowstyle": "-", "color": label.colour, "linewidth": 0.4, "shrinkB": 3.5},
+        )
+
+
+def between(one: tuple[float, float], other: tuple[float, float], parts: int = 12) -> list[tuple[float, float]]:
+    """Points on the way from one to the other."""
+    (x0, y0), (x1, y1) = one, other
+    return [(x0 + (x1 - x0) * part / parts, y0 + (y1 - y0) * part / parts) for part in range(parts)]
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box around (x, y), in points."""
+
+    x: float
+    y: float
+    half_width: float
+    half_height: float
+
+    def hides(self, marks: Sequence[tuple[float, float]]) -> int:
+        """How many of the marks lie in it."""
+        return sum(abs(x - self.x) < self.half_width + 2 and abs(y - self.y) < self.half_height + 2 for x, y in marks)
+
+    def meets(self, other: Box) -> bool:
+        """Whether two boxes overlap."""
+        across, up = self.half_width + other.half_width, self.half_height + other.half_height
+        return abs(self.x - other.x) < across and abs(self.y - other.y) < up
 
 
 def spread(wanted: Sequence[float], need: Sequence[float]) -> list[float]:
