@@ -10,14 +10,12 @@ import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis import labels
@@ -34,7 +32,6 @@ FAMILIES = tuple(  # colour and marker of kinds of mitigations, none of them tha
         strict=True,
     )
 )
-AWAY, TURNS = (4, 9, 16, 25, 36, 50, 66, 84), tuple(math.pi * turn / 8 for turn in range(16))  # places beside a point
 ROUND = (0.01, 0.02, 0.05, 0.1)  # ends of axes of small shares
 BAND_SEEDS = 3  # from two runs a t interval is wider than the panels; the two of them say as much
 PROMPTS = {"training": ("#222222", "o"), "none": ("#0072B2", "s"), "dont_hack": ("#E69F00", "D")}
@@ -212,78 +209,6 @@ def end_labels(ax: Axes, labels: Sequence[Label], at: float = 1.03, size: float 
                 "relpos": (0, 0.5),
             },
         )
-
-
-def beside(ax: Axes, labels: Sequence[Label], drawn: Sequence[tuple[float, float]], size: float = 6.5) -> None:
-    """Labels next to their points, each where it hides least of what is drawn (points in data units) and no other label."""
-    assert isinstance(ax.figure, Figure)
-    box, page = ax.get_position(), ax.figure.get_size_inches()
-    wide, tall = 72 * box.width * page[0], 72 * box.height * page[1]  # points
-    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        return wide * (x - left) / (right - left), tall * (y - bottom) / (top - bottom)
-
-    marks = [place(x, y) for x, y in drawn]
-    boxes: list[Box] = []
-
-    def cost(one: Box, x: float, y: float) -> float:
-        leader = between((x, y), (one.x, one.y))
-        return one.hides(marks) + 100 * sum(one.meets(other) for other in boxes) + sum(o.hides(leader) for o in boxes)
-
-    for label in labels:
-        x, y = place(label.x, label.y)
-        lines = label.text.split("\n")
-        half = (0.29 * size * max(map(len, lines)) + 1, 0.6 * size * len(lines) + 1)
-        centres = [
-            (x + math.cos(turn) * (away + half[0]), y + math.sin(turn) * (away + half[1]))
-            for away in AWAY
-            for turn in TURNS
-        ]
-        inside = [c for c in centres if half[0] <= c[0] <= wide - half[0] and half[1] <= c[1] <= tall - half[1]]
-        found = [Box(*centre, *half) for centre in inside or centres]
-        best = min(found, key=partial(cost, x=x, y=y))
-        boxes.append(best)
-        marks += between((x, y), (best.x, best.y))
-        ax.annotate(
-            label.text,
-            xy=(label.x, label.y),
-            xytext=(best.x - x, best.y - y),
-            textcoords="offset points",
-            color=label.colour,
-            size=size,
-            va="center",
-            ha="center",
-            linespacing=0.95,
-            zorder=5,
-            path_effects=[withStroke(linewidth=1.6, foreground="white")],
-            arrowprops={"arrowstyle": "-", "color": label.colour, "linewidth": 0.4, "shrinkB": 3.5},
-        )
-
-
-def between(one: tuple[float, float], other: tuple[float, float], parts: int = 12) -> list[tuple[float, float]]:
-    """Points on the way from one to the other."""
-    (x0, y0), (x1, y1) = one, other
-    return [(x0 + (x1 - x0) * part / parts, y0 + (y1 - y0) * part / parts) for part in range(parts)]
-
-
-@dataclass(frozen=True)
-class Box:
-    """A box around (x, y), in points."""
-
-    x: float
-    y: float
-    half_width: float
-    half_height: float
-
-    def hides(self, marks: Sequence[tuple[float, float]]) -> int:
-        """How many of the marks lie in it."""
-        return sum(abs(x - self.x) < self.half_width + 2 and abs(y - self.y) < self.half_height + 2 for x, y in marks)
-
-    def meets(self, other: Box) -> bool:
-        """Whether two boxes overlap."""
-        across, up = self.half_width + other.half_width, self.half_height + other.half_height
-        return abs(self.x - other.x) < across and abs(self.y - other.y) < up
 
 
 def spread(wanted: Sequence[float], need: Sequence[float]) -> list[float]:

@@ -17,8 +17,8 @@ from analysis import labels
 from analysis.conditions import BASELINE, Condition, of
 from analysis.evals import Shown
 from analysis.evidence import Evidence
+from analysis.figures import places, style
 from analysis.figures import rows as make
-from analysis.figures import style
 from analysis.figures.figure import Space
 from analysis.figures.panels.columns import Column, filled, named, unfilled
 from analysis.figures.panels.marks import EDGE, GUTTER, WIDTH
@@ -139,7 +139,7 @@ class Points:
             ends += style.line_end(rows, textwrap.fill(str(rows["label"].iloc[0]), 20), look.ink)
         edge = FAR * ax.get_xlim()[1]
         style.end_labels(ax, [label for label in ends if label.x >= edge])
-        style.beside(ax, [label for label in ends if label.x < edge], _along(mine))
+        places.beside(ax, [label for label in ends if label.x < edge], _along(mine))
 
     def _marks(self, ax: Axes, mine: pd.DataFrame, looks: Mapping[str, tuple[str, style.Look]]) -> None:
         """Runs and means; what has no `x` is a line."""
@@ -195,7 +195,7 @@ class Points:
                 ax.plot(row["x"], row["y"], look.marker, color=look.colour, markersize=5, alpha=0.85, clip_on=False)
             if here and row["condition"] in said:
                 names.append(style.Label(row["x"], row["y"], textwrap.fill(row["label"], 28), look.ink))
-        style.beside(ax, names, list(zip(means["x"], means["y"], strict=True)), size=6)
+        places.beside(ax, names, list(zip(means["x"], means["y"], strict=True)), size=6)
         handles = [
             Line2D([], [], color=look.colour, marker=look.marker, linestyle="", markersize=4, label=kind)
             for kind, look in tints.items()
@@ -208,8 +208,8 @@ class Points:
 def _extremes(means: pd.DataFrame) -> list[str]:
     """Of every kind the condition that is nearest to the least `x` and the most `y`, and the one with the most `x`."""
     gap = (means["x"] - means["x"].min()) ** 2 + (means["y"].max() - means["y"]) ** 2
-    places = [*gap.groupby(means["family"]).idxmin(), *means.groupby("family")["x"].idxmax()]
-    return [str(means.loc[place, "condition"]) for place in places]
+    ends = [*gap.groupby(means["family"]).idxmin(), *means.groupby("family")["x"].idxmax()]
+    return [str(means.loc[end, "condition"]) for end in ends]
 
 
 def _along(rows: pd.DataFrame) -> list[tuple[float, float]]:
@@ -218,7 +218,7 @@ def _along(rows: pd.DataFrame) -> list[tuple[float, float]]:
     for _, line in rows.groupby(["condition", "kind", "run"], sort=False, dropna=False):
         points = list(zip(line["x"], line["y"], strict=True))
         for (x0, y0), (x1, y1) in itertools.pairwise(points):
-            found += style.between((x0, y0), (x1, y1), 24)
+            found += places.between((x0, y0), (x1, y1), 24)
     return found
 
 
