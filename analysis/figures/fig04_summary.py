@@ -107,7 +107,7 @@ class Summary(Dots):
 
 
 def counts(drawn: pd.DataFrame) -> Sequence[str]:
-    """How many mitigations stop what, by their words, and on how many of these the paper says the same."""
+    """How many mitigations stop what, by their words."""
     said = drawn[drawn["panel"] == SAID]
     by = said.pivot_table(index="condition", columns="series", values="text", aggfunc="first").fillna("")
     if not {name for name, *_ in OUTCOMES} <= set(by.columns):
@@ -122,12 +122,14 @@ def counts(drawn: pd.DataFrame) -> Sequence[str]:
 
 
 def every(table: pd.DataFrame) -> Sequence[Condition]:
-    """Every condition; a pretrained model once: what tasks are used later makes no other of it."""
-    return [c for c in found(table) if c.arm != UNTRAINED.arm or not _of_tasks(c.overrides)]
+    """Every condition; a pretrained model once: which tasks are used later makes no other of it."""
+    conditions = found(table)
+    pretrained = {c.corpus for c in conditions if c.arm == UNTRAINED.arm and not c.overrides}
+    return [c for c in conditions if c.arm != UNTRAINED.arm or c.corpus not in pretrained or not _of_tasks(c)]
 
 
-def _of_tasks(overrides: str) -> bool:
-    keys = settings.read(overrides)
+def _of_tasks(condition: Condition) -> bool:
+    keys = settings.read(condition.overrides)
     return bool(keys) and all(key.startswith("tasks.") for key in keys)
 
 
