@@ -54,12 +54,12 @@ class Drawing:
         return [csv, png, svg]
 
     def png(self) -> bytes:
-        """The picture as a PNG of COLOURS colours, which its lines and letters do not exceed: a third of the size."""
+        """The picture as a PNG of COLOURS colours, chosen so that rare ones stay what they are: a third of the size."""
         whole, small = io.BytesIO(), io.BytesIO()
         with matplotlib.rc_context(style.RC):
             self.figure.savefig(whole, format="png")
         with Image.open(whole) as picture:
-            picture.convert("RGB").quantize(COLOURS).save(small, "png", optimize=True)
+            picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(small, "png", optimize=True)
         return small.getvalue()
 
     _repr_png_ = png

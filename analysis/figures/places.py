@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -68,7 +69,8 @@ def beside(ax: Axes, labels: Sequence[Label], drawn: Sequence[Point], size: floa
         point = place(label.x, label.y)
         parts = label.text.split("\n")
         half = (0.29 * size * max(map(len, parts)) + 1, 0.6 * size * len(parts) + 1)
-        best = min(_candidates(point, half, whole), key=lambda box, at=point: _cost(box, at, marks, taken, lines))  # type: ignore[misc]
+        cost = partial(_cost, point=point, marks=marks, taken=taken, lines=lines)
+        best = min(_candidates(point, half, whole), key=cost)
         taken.append(best)
         lines += between(point, (best.x, best.y), 12)
         line = {"arrowstyle": "-", "color": label.colour, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 3.5}

@@ -1,13 +1,17 @@
 """What figures say of the arms they draw: which are mitigations, what they are held against, which are behind a failed gate."""
 
+import io
 import itertools
 
+import matplotlib
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure as Picture
 from matplotlib.text import Text
 from matplotlib.transforms import BboxBase
 from pictures import flat, words
+from PIL import Image
 from synthetic_results import ARMS, table
 
 from analysis import paper
@@ -37,7 +41,7 @@ def written(name: Text) -> BboxBase:
 
 def summary_words(drawn: pd.DataFrame, kind: str = "words") -> dict[tuple[str, str], str]:
     mine = drawn[drawn["kind"].eq(kind) & (drawn["text"] != "")]
-    return {(row.arm, row.measure): row.text for row in mine.itertuples()}
+    return {(str(arm), str(measure)): str(said) for arm, measure, said in mine[["arm", "measure", "text"]].to_numpy()}
 
 
 @pytest.mark.parametrize(
@@ -197,3 +201,14 @@ def test_the_baseline_stands_in_the_leak_panel_without_a_line_of_its_own() -> No
     mine = drawn[drawn["condition"] == BASELINE.key]
     assert set(mine["series"]) >= {"none"}
     assert "its own line" not in set(mine["series"])
+
+
+def test_a_png_of_few_colours_keeps_those_of_rare_marks() -> None:
+    drawing = FIGURES["fig05"](evidence(claims=CLAIMS))
+    whole = io.BytesIO()
+    with matplotlib.rc_context(style.RC):
+        drawing.figure.savefig(whole, format="png")
+    few, all_of_them = (
+        np.asarray(Image.open(file).convert("RGB")).astype(int) for file in (io.BytesIO(drawing.png()), whole)
+    )
+    assert np.abs(few - all_of_them).max() < 40
