@@ -29,7 +29,7 @@ from analysis.settings import ASKED
 from analysis.table import BEHIND, CELL
 from base.errors import UserError
 
-COLOURS = 128  # of a saved PNG
+COLOURS = 256  # of a saved PNG
 MOST_SETTINGS = 4  # so many settings of the user's own are drawn beside the usual ones
 UNTWINNED, TWINNED = "main corpus", "uncorrelated twin"  # series of figures that have twins
 
@@ -59,7 +59,9 @@ class Drawing:
         with matplotlib.rc_context(style.RC):
             self.figure.savefig(whole, format="png")
         with Image.open(whole) as picture:
-            picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(small, "png", optimize=True)
+            picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1).save(
+                small, "png", optimize=True
+            )
         return small.getvalue()
 
     _repr_png_ = png
