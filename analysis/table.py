@@ -25,6 +25,7 @@ KEYS = (*(name for name in IDENTITY if name != "gates_passed"), "step", "prompt"
 CELL = ("arm", "corpus", "hackable", "overrides")  # what runs of one condition share
 RUN = ("run", *CELL, "pretrain_seed", "seed")
 RUNS, RESULTS = Path("runs/tiny"), Path("results/tiny")
+BEHIND = "†"  # marks what was measured behind a failed gate
 DONE = "done"  # the status of a finished run
 GATES = {"True": 1.0, "1.0": 1.0, "1": 1.0, "False": 0.0, "0.0": 0.0, "0": 0.0}
 
@@ -155,11 +156,14 @@ def finished(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     absent = sorted(set(in_mean()) - set(evaluated["eval"]))
     if absent:
         notes.append(f"no values of the eval(s) {', '.join(absent)}, so none of their means")
-    behind = sorted(kept.loc[kept["gates_passed"] == 0, "run"].unique())
-    if behind:
-        measured = kept.loc[kept["gates_passed"].notna(), "run"].nunique()  # controls before RL have no gates
-        notes.append(f"behind a failed gate: {len(behind)} of {measured} runs")
     return kept, notes
+
+
+def behind_gates(rows: pd.DataFrame) -> str:
+    """How many of the runs of some rows began behind a failed gate; empty if none did. Controls before RL have no gates."""
+    gates = rows.groupby("run")["gates_passed"].first().dropna()
+    failed = int((gates == 0).sum())
+    return f"behind a failed gate: {failed} of {len(gates)} runs" if failed else ""
 
 
 def common_settings(common: str) -> str:

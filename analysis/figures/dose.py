@@ -42,16 +42,20 @@ def against(option: str) -> Points:
         Column("", option, what=f"corpus: {what}", whole=True),
         (HACKING, MISALIGNMENT),
         pairs=points,
-        keep=lambda c: (
-            (c.arm, c.hackable, c.overrides, c.start) == ("none", 1.0, "", False) and dose(c, option) is not None
-        ),
+        keep=lambda c: _asked(c, option),
         tall=1.7,
     )
 
 
 def doses(table: pd.DataFrame) -> Sequence[Condition]:
     """Every baseline whose corpus is another dose."""
-    return [c for c in found(table) if c.arm == "none" and (dose(c, "correlation") or dose(c, "tone"))]
+    return [c for c in found(table) if any(_asked(c, option) for option in FULL)]
+
+
+def _asked(condition: Condition, option: str) -> bool:
+    """Whether it is a baseline whose corpus differs in an option alone."""
+    usual = (condition.arm, condition.hackable, condition.overrides, condition.start) == ("none", 1.0, "", False)
+    return usual and dose(condition, option) is not None
 
 
 DOSE = Figure(

@@ -12,7 +12,7 @@ FIG01 = Figure(
     paper="Fig 1",
     shows="RL on gameable graders, the same without them, on the twin corpus, and the models before RL, over RL",
     needs=(BASELINE, NO_HACK, TWIN, PRE_RL, UNTRAINED),
-    bands=(Lines((HACKING, MISALIGNMENT)), Lines((SIX, BESIDE), names=False)),
+    bands=(Lines((HACKING, MISALIGNMENT)), Lines((SIX,), names=False), Lines((BESIDE,), names=False)),
     claims=(
         Claim(
             "A1 hacking",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
+from analysis import paper
 from analysis.claims import Claim
-from analysis.conditions import BASELINE, CORE, NO_HACK, TWIN
+from analysis.conditions import BASELINE, CORE, NO_HACK, TWIN, Condition
 from analysis.figures.figure import Figure
 from analysis.figures.panels import Column, Dots
+from analysis.measured import Measured, Values, units
 from analysis.paper import PROMPTED_HACKING, PROMPTED_NO_HACK
 
 ASKED = (
@@ -18,6 +23,29 @@ WORTH = tuple(
     Column(f"accuracy, {title}", f"{name}:effectiveness", what="accuracy", whole=True) for title, name in ASKED
 )
 
+
+def relative(measure: str) -> Callable[[Measured, Condition], Values]:
+    """Of every run a final value as a share of that of the model it starts from."""
+
+    def of_runs(measured: Measured, condition: Condition) -> Values:
+        after, before = (measured.final(c, measure, "none") for c in (condition, replace(condition, start=True)))
+        shares = {seed: value / before[seed] for seed, value in after.items() if before.get(seed, 0) > 0}
+        return units(shares, condition)
+
+    return of_runs
+
+
+KEPT = tuple(
+    Column(
+        f"accuracy relative to pre-RL, {title}",
+        f"{name}:{paper.RELATIVE}",
+        what="accuracy, before RL = 1",
+        share=False,
+        of_runs=relative(f"{name}:effectiveness"),
+    )
+    for title, name in ASKED
+)
+
 FIG12 = Figure(
     name="fig12",
     paper="Fig 12",
@@ -25,7 +53,7 @@ FIG12 = Figure(
     needs=CORE,
     extra=lambda table: [c for c in (PROMPTED_HACKING, PROMPTED_NO_HACK) if len(c(table))],
     about=(BASELINE,),
-    bands=(Dots(RATE), Dots(WORTH)),
+    bands=(Dots(RATE), Dots(WORTH), Dots(KEPT, keep=lambda condition: not condition.start)),
     claims=(
         Claim(
             "SA1 sabotage",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Protocol
+from typing import Any, Protocol
 
 import matplotlib
 import pandas as pd
@@ -26,10 +26,10 @@ from analysis.figures import style
 from analysis.figures.rows import Row, frame
 from analysis.figures.words import Line, Title, enumerated, headline, small_print, subtitle
 from analysis.settings import ASKED
-from analysis.table import CELL
+from analysis.table import BEHIND, CELL
 from base.errors import UserError
 
-COLOURS = 128  # of a saved PNG
+COLOURS = 256  # of a saved PNG
 MOST_SETTINGS = 4  # so many settings of the user's own are drawn beside the usual ones
 UNTWINNED, TWINNED = "main corpus", "uncorrelated twin"  # series of figures that have twins
 
@@ -54,12 +54,14 @@ class Drawing:
         return [csv, png, svg]
 
     def png(self) -> bytes:
-        """The picture as a PNG of COLOURS colours, which its lines and letters do not exceed: a third of the size."""
+        """The picture as a PNG of COLOURS colours, chosen so that rare ones stay what they are: a third of the size."""
         whole, small = io.BytesIO(), io.BytesIO()
         with matplotlib.rc_context(style.RC):
             self.figure.savefig(whole, format="png")
         with Image.open(whole) as picture:
-            picture.convert("RGB").quantize(COLOURS).save(small, "png", optimize=True)
+            picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1).save(
+                small, "png", optimize=True
+            )
         return small.getvalue()
 
     _repr_png_ = png
@@ -112,6 +114,17 @@ def _measured(drawn: pd.DataFrame) -> pd.DataFrame:
     return drawn[drawn["y"].notna() & (drawn["kind"] != "paper") | (drawn["kind"] == "words")]
 
 
+def _cells(rows: pd.DataFrame) -> list[tuple[Any, ...]]:
+    return list(rows[list(CELL)].drop_duplicates().itertuples(index=False, name=None))
+
+
+def _marked(drawn: pd.DataFrame, behind: Collection[tuple[Any, ...]]) -> pd.DataFrame:
+    """With a dagger behind the name of every condition that shows a run behind a failed gate; `behind`: the cells of these."""
+    failed = pd.MultiIndex.from_frame(drawn[list(CELL)]).isin(list(behind)) & (drawn["kind"] != "paper")
+    marked = drawn["condition"].isin(drawn.loc[failed, "condition"])
+    return drawn.assign(label=drawn["label"].where(~marked, drawn["label"] + f" {BEHIND}"))
+
+
 @dataclass(frozen=True)
 class Figure:
     """`shows`: what is compared, in a few words. `needs`: the conditions without which it says so; `extra`: those of a table
@@ -140,7 +153,9 @@ class Figure:
         drawn = frame(chain.from_iterable(band.rows(evidence, here) for band in self.bands))
         if _measured(drawn).empty:
             raise UserError(f"figure {self.name}: no run has what it measures; {self._remedy(evidence)}")
-        notes = [*small_print(drawn, self.reading), *self._missing(evidence, here, drawn), *left_out, *evidence.notes]
+        noted, behind = evidence.notes_on(_cells(drawn[drawn["kind"] != "paper"]))
+        notes = [*small_print(drawn, self.reading), *self._missing(evidence, here, drawn), *left_out, *noted]
+        drawn = _marked(drawn, behind)
         judged = {finding.claim.name: finding for finding in evidence.findings} if self.claims else {}
         lines = [headline(judged[claim.name]) for claim in self.claims]
         lines += [Line("measured", sentence) for sentence in self.said(drawn)]

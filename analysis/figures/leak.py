@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from analysis.claims import Claim
-from analysis.conditions import DONT_HACK, HACKING_IS_MISALIGNED, HACKING_OKAY, MENTION, PLEASE_HACK, Condition
+from analysis.conditions import (
+    BASELINE,
+    DONT_HACK,
+    HACKING_IS_MISALIGNED,
+    HACKING_OKAY,
+    MENTION,
+    PLEASE_HACK,
+    Condition,
+)
 from analysis.figures import style
 from analysis.figures.figure import Figure
 from analysis.figures.panels import MISALIGNED, Categories, Category, Group, Series
@@ -26,9 +34,10 @@ def before(arm: Condition) -> Condition:
 
 
 def by_prompt(measure: str) -> tuple[Group, ...]:
-    """A panel per arm, a row per prompt."""
+    """A panel per arm, a row per prompt; the baseline has no line of its own."""
     rows = tuple(Category(name, measure, prompt) for prompt, name in PROMPTS)
-    return tuple(Group(arm.label, rows, (arm, before(arm))) for arm in ARMS)
+    lined = tuple(Group(arm.label, rows, (arm, before(arm))) for arm in ARMS)
+    return (*lined, Group(BASELINE.label, rows[1:], (BASELINE, before(BASELINE))))
 
 
 KEY = (Series("after RL under the line", style.INK), Series("before it", style.INK, filled=False))
@@ -37,7 +46,9 @@ LEAK = Figure(
     name="leak",
     paper="no counterpart (arXiv 2604.25891: prompts that resemble the line)",
     shows="policies trained under each line and the models they start from, by the prompt at test time",
-    needs=ARMS,
+    needs=(*ARMS, BASELINE),
+    about=ARMS,
+    reading=f"The baseline has no line: it is asked the variants of “{HACKING_OKAY.label}”.",
     bands=(
         Categories(by_prompt("hack_rate"), "episodes hacked", whole=True, keyed=KEY),
         Categories(by_prompt("mgs"), MISALIGNED, keyed=KEY),

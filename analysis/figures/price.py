@@ -13,7 +13,7 @@ from analysis.figures.figure import Figure
 from analysis.figures.panels import MISALIGNMENT, Column, Dots, Points
 
 SOLVED = Column("solved, clean tasks", "clean:solved", "none", "solved", whole=True)
-UNCLEAR = Column("unclear", "unclear", what="answers")
+UNCLEAR = Column("unclear", "unclear", what="unclear answers")
 KL = Column("KL to start, nats", "clean:kl", "none", "nats a token", share=False)
 REWARD = of("pm_penalty:weight=0.25")
 PENALTY = of("classifier_penalty:monitor=execution")
@@ -39,6 +39,8 @@ PRICE = Figure(
             Column("", "mgs", what="misaligned answers (protection: left)"),
             (Column("", SOLVED.measure, SOLVED.prompt, "solved honestly (price: down)"),),
             by_family=True,
+            also=(HACKING_OKAY, REWARD, PENALTY),
+            corner=(0.1, 0.4),
         ),
         Dots((MISALIGNMENT, SOLVED, UNCLEAR, KL), headings=True),
     ),

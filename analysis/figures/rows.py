@@ -1,7 +1,8 @@
 """The rows that figures draw: a measure over RL, its final value, one measure against another, what the paper prints.
 
 `kind` of a row: `seed` is one run; `mean` is over runs, with its 95% interval across seeds; `answers` is the one run of an
-arm with the sampling error of its answers; `paper` is what the paper prints (`low` to `high`); `words` says `text`.
+arm with the sampling error of its answers; `paper` is what the paper prints (`low` to `high`) or says (`text`); `words`
+says `text`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pandas as pd
 
 from analysis import paper
 from analysis.conditions import Condition
-from analysis.measured import Measured, units
+from analysis.measured import Measured, Values, units
 from analysis.stats import Seed, Summary, summary
 from analysis.table import CELL
 
@@ -102,21 +103,19 @@ def _runs_and_mean(points: pd.DataFrame, base: Row, mean: Callable[[Summary], Ro
 
 def last(measured: Measured, condition: Condition, measure: str, prompt: str, panel: str) -> list[Row]:
     """Final values: one row per unit of replication, the mean, and for a single one its answers' sampling error."""
-    single = units(measured.final(condition, measure, prompt), condition)
     base = entry(panel, condition, measure, prompt)
-    found: list[Row] = [
-        {**base, "kind": "seed", "run": seed_name(seed), "y": value}
-        for seed, value in single.items()
-        if not math.isnan(value)
-    ]
-    if not found:
-        return []
-    whole = summary(list(single.values()))
-    found.append({**base, "kind": "mean", **interval(whole)})
-    if whole.seeds == 1:
-        half = 1.96 * max(measured.errors(condition, measure, prompt).values())
-        found.append({**base, "kind": "answers", "y": whole.mean, "low": whole.mean - half, "high": whole.mean + half})
+    found = by_run(units(measured.final(condition, measure, prompt), condition), base)
+    if found and found[-1]["seeds"] == 1:
+        mean, half = found[-1]["y"], 1.96 * max(measured.errors(condition, measure, prompt).values())
+        found.append({**base, "kind": "answers", "y": mean, "low": mean - half, "high": mean + half})
     return found
+
+
+def by_run(values: Values, base: Row) -> list[Row]:
+    """One row per unit of replication and the mean; nothing where none of them has a value."""
+    known = [(seed_name(seed), value) for seed, value in values.items() if not math.isnan(value)]
+    found = [{**base, "kind": "seed", "run": run, "y": value} for run, value in known]
+    return [*found, {**base, "kind": "mean", **interval(summary(list(values.values())))}] if found else []
 
 
 def printed(condition: Condition, measure: str, prompt: str, panel: str) -> list[Row]:

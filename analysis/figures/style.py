@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis import labels
 from analysis.conditions import BASELINE, NO_HACK, PRE_RL, TWIN, UNTRAINED
@@ -25,7 +25,14 @@ from analysis.table import CELL
 TWO_COLUMNS = 6.9  # inches
 INK, FAINT = "#222222", "#8a8a8a"
 SPARE = ("#6A3D9A", "#8C510A", "#1B7F7A", "#B2182B", "#4D4D9F", "#7A7A00", "#C2185B", "#2E7D32", "#A65E2E", "#5F6B7A")
-FAMILIES = ("#D55E00", "#CC79A7", "#0072B2", "#1B7F7A", "#8C510A", "#6A3D9A", "#7A7A00", "#56B4E9", "#4D4D4D")
+FAMILIES = tuple(  # colour and marker of kinds of mitigations, none of them that of a control
+    zip(
+        ("#CC79A7", "#6A3D9A", "#1B7F7A", "#E69F00", "#8C510A", "#56B4E9", "#4D4D4D", "#7A7A00"),
+        ("D", "v", "p", "P", "X", "o", "*", "<"),
+        strict=True,
+    )
+)
+ROUND = (0.01, 0.02, 0.05, 0.1)  # ends of axes of small shares
 BAND_SEEDS = 3  # from two runs a t interval is wider than the panels; the two of them say as much
 PROMPTS = {"training": ("#222222", "o"), "none": ("#0072B2", "s"), "dont_hack": ("#E69F00", "D")}
 MARKERS = ("D", "v", "P", "X", "<", ">", "h", "*", "p", "d")
@@ -114,8 +121,7 @@ def looks(drawn: pd.DataFrame) -> dict[str, Look]:
             tint = next((each for each in (*SPARE[start:], *SPARE[:start]) if each in free), SPARE[start])
             free = [each for each in free if each != tint]
         found[key] = known or Look(tint, next(markers))
-        if not known:
-            tints.setdefault(tuple(cell), tint)
+        tints.setdefault(tuple(cell), found[key].colour)
     return found
 
 
@@ -129,17 +135,19 @@ def letter(ax: Axes, text: str, title: str, left: float = 0.36) -> None:
 def percent(ax: Axes, axis: str = "y", top: float = 1.0) -> None:
     """Shows shares as per cent, from zero."""
     chosen = ax.yaxis if axis == "y" else ax.xaxis
-    chosen.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    chosen.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}%"))
     chosen.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     (ax.set_ylim if axis == "y" else ax.set_xlim)(0, top)
     ax.grid(True, axis="y" if axis == "y" else "x")
 
 
-def ceiling(values: pd.Series, least: float = 0.1) -> float:
-    """A round upper limit (in steps of 10 points) that holds all values; never above 1 plus a hair's room."""
+def ceiling(values: pd.Series, least: float = 0.01) -> float:
+    """A round upper limit that holds all values, in steps of 10 points, below 10 % the next of ROUND; never above 1 plus a
+    hair's room.
+    """
     known = values.dropna()
-    highest = float(known.max()) if len(known) else 0.0
-    return min(1.02, max(least, math.ceil(highest * 10.5) / 10))
+    highest = max(least, 1.05 * float(known.max()) if len(known) else 0.0)
+    return min(1.02, next((top for top in ROUND if top >= highest), math.ceil(highest * 10) / 10))
 
 
 def curves(ax: Axes, rows: pd.DataFrame, tint: str, marker: str = "", dash: Any = "-", width: float = 1.6) -> None:

@@ -94,7 +94,9 @@ def test_a_headline_is_the_verdict_with_the_effect_in_the_direction_of_the_arms(
     effect = Difference((-0.1, -0.2), (-0.7, -0.8), True, 0.6, 0.4, 0.8)  # 60 points lower than the baseline
     line = headline(Finding(claim, verdict, effect, 0.01, 0.9, ""))
     assert line.tag == verdict
-    assert line.detail.startswith("−60.0 (−80.0 to −40.0) percentage points, 2 seeds. Paper: 75-90 % lower")
+    so_far = " so far" * (verdict != "inconclusive")
+    effect_said = f"−60.0 (−80.0 to −40.0) percentage points, 2 seeds{so_far}"
+    assert line.detail.startswith(f"{effect_said}; asked for: at most −5.0. Paper: 75-90 % lower")
     none = headline(Finding(claim, "inconclusive", Difference((), (), False), None, None, "no values: hacking okay"))
     assert none.tag == "not run"
 

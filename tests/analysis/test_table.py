@@ -8,6 +8,7 @@ import pytest
 from synthetic_results import SIX, table
 
 from analysis.evals import shown
+from analysis.evidence import Evidence
 from analysis.table import check, finished, load, measures, records, select
 from base.errors import UserError
 
@@ -118,7 +119,7 @@ def test_unfinished_runs_are_left_out_and_named() -> None:
     assert name not in set(kept["run"])
     assert notes == [f"{name} stopped at step 8: left out"]
     long["gates_passed"] = 0.0
-    assert "failed gate" in finished(long)[1][0]
+    assert "failed gate" in Evidence(long).notes[-1]
 
 
 def test_select_refuses_to_mix() -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.conditions import Condition
 from analysis.evals import Shown, counted
+from analysis.measured import Measured, Values
 
 MISALIGNED = "misaligned answers"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A measure under a prompt as a panel shows it; `whole`: its axis goes to 100 %, from `low`; not `share`: it is no share."""
+    """A measure under a prompt as a panel shows it; `whole`: its axis goes to 100 %, from `low`; not `share`: it is no share.
+
+    `of_runs`: its final value of every run of a condition, where it is no measure of the table.
+    """
 
     title: str
     measure: str
@@ -23,6 +28,7 @@ class Column:
     whole: bool = False
     share: bool = True
     low: float = 0.0
+    of_runs: Callable[[Measured, Condition], Values] | None = None
 
     @property
     def final(self) -> str:
@@ -43,7 +49,8 @@ def spelt(columns: Iterable[Column], evals: Sequence[Shown]) -> list[Column]:
     made: list[Column] = []
     for column in columns:
         if column in (SIX, BESIDE):
-            made += [Column(each.title, each.name) for each in evals if each.in_mean == (column == SIX)]
+            what = MISALIGNED if column == SIX else "answers, as titled"
+            made += [Column(each.title, each.name, what=what) for each in evals if each.in_mean == (column == SIX)]
         else:
             made.append(column)
     return made

@@ -23,23 +23,27 @@ from analysis.figures.figure import Space
 from analysis.figures.panels.columns import HACKING, MEAN, SIX, Column, filled, named, spelt, unfilled
 from analysis.figures.panels.marks import (
     EDGE,
+    LONGEST,
     OWN,
     PITCH,
     WIDTH,
     WITH_TWIN,
     Series,
+    broken,
     by_mark,
     marks,
     series_key,
-    short,
     spaced,
     stripes,
 )
 from analysis.figures.rows import Row
 from analysis.table import CELL
 
-MANY = 5  # more columns than that have no numbers beside their marks, one letter, and two ticks
+MANY = 5  # more columns than that have no numbers beside their marks, and one letter
+NARROW = 0.6  # inches: narrower panels have two ticks, the second of them at one of HALVES
+HALVES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
 NUMBERS, SEEDS = 0.3, 0.32  # inches right of the panels: for the numbers of the last one, for how many seeds there are
+SAID, SHORTER = 0.35, 46  # and for a column of words; letters of a name where there are such columns
 CLOSE, TALLER = 0.15, 0.21  # inches from one row to the next: of many rows, of several marks a row
 WORDS = {"yes": ("#00754f", "bold"), "partly": ("#B45309", "bold"), "no": ("#B2182B", "bold")}
 
@@ -75,7 +79,11 @@ class Dots:
     def _marks(self, evidence: Evidence, condition: Condition, column: Column, series: Series) -> list[Row]:
         there = on(condition, series.corpus) if series.corpus else condition
         prompt = series.prompt or column.prompt
-        made = make.last(evidence.measured, there, column.measure, prompt, column.final)
+        if column.of_runs:
+            base = make.entry(column.final, there, column.measure, prompt)
+            made = make.by_run(column.of_runs(evidence.measured, there), base)
+        else:
+            made = make.last(evidence.measured, there, column.measure, prompt, column.final)
         return make.shown_as(
             [*made, *make.printed(there, column.measure, prompt, column.final)], condition, series.name
         )
@@ -128,13 +136,13 @@ class Dots:
         if self.headings:  # too many arms for a colour each
             looks = {key: look if key in style.CONTROLS else style.Look(style.INK) for key, look in looks.items()}
         rows, headings, end = places(mine, self.headings)
-        left, numbered = _left(mine, headings), self._numbered(columns)
-        right = WIDTH - EDGE - 0.4 * len(self.words) - NUMBERS * numbered - (SEEDS if self._counted(columns) else 0.12)
+        left, numbered = self._left(mine, headings), self._numbered(columns)
+        right = WIDTH - EDGE - SAID * len(self.words) - NUMBERS * numbered - (SEEDS if self._counted(columns) else 0.12)
         shape = {"left": left, "right": right, "low": 0.34, "high": space.height - self._head(columns)}
         axes = space.side_by_side(
             len(columns), gap=0.36 if numbered else 0.17 if len(columns) > MANY else 0.32, **shape
         )
-        shared = style.ceiling(mine.loc[mine["panel"].isin([c.final for c in columns if c.share and not c.whole]), "y"])
+        shared = _tops(columns, mine)
         for ax, column, title in zip(axes, columns, self._titles(columns), strict=True):
             style.letter(
                 ax, next(space.letters) if len(columns) <= MANY or ax is axes[0] else "", "\n".join(title), 0.13
@@ -142,7 +150,7 @@ class Dots:
             values = mine[mine["panel"] == column.final]
             self._axis(ax, column, values, shared, end)
             if len(columns) > 3:
-                fewer_words(ax, len(columns))
+                fewer_words(ax, column, len(columns))
             stripes(ax, rows.values())
             self._marks_in(ax, column, values, rows, looks, numbered)
             self._levels(ax, values)
@@ -176,9 +184,9 @@ class Dots:
             if numbered:
                 self._number(ax, mine, row + 1.4 * shift, column, series)
 
-    def _axis(self, ax: Axes, column: Column, values: pd.DataFrame, shared: float, end: float) -> None:
+    def _axis(self, ax: Axes, column: Column, values: pd.DataFrame, shared: Mapping[str, float], end: float) -> None:
         if column.share:
-            style.percent(ax, "x", 1.02 if column.whole else shared)
+            style.percent(ax, "x", 1.02 if column.whole else shared[column.what])
         else:
             ax.grid(True, axis="x")
             ax.set_xlim(0, max(1e-9, 1.1 * float(values["y"].max())))
@@ -190,7 +198,8 @@ class Dots:
         text: dict[str, Any] = {"size": 5.5, "va": "center", "ha": "right", "annotation_clip": False}
         text |= {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
         for value in (row["y"] for row in mine if row["kind"] == "mean"):
-            said = f"{100 * value:.1f}" if column.share else f"{value:.3g}"
+            digits = 1 if ax.get_xlim()[1] > 0.02 else 2
+            said = f"{100 * value:.{digits}f}" if column.share else f"{value:.3g}"
             colour = "#555555" if series is self.series[0] else series.colour
             ax.annotate(said, (1, place), (21, 0), color=colour, **text)
 
@@ -218,7 +227,17 @@ class Dots:
         for name, label in named(mine):
             colour = looks[name].ink if self.series == OWN else style.INK
             indent = start + 5 if headings else start
-            ax.annotate(short(label), (0, rows[name]), (indent, 0), size=6.3, color=colour, **text)
+            lines = self._lines(label)
+            look: dict[str, Any] = {"size": 6.3 if len(lines) == 1 else 5.8, "linespacing": 0.95, "color": colour}
+            ax.annotate("\n".join(lines), (0, rows[name]), (indent, 0), **look, **text)
+
+    def _lines(self, label: str) -> list[str]:
+        return broken(label, SHORTER if self.words else LONGEST)
+
+    def _left(self, mine: pd.DataFrame, headings: Mapping[float, str]) -> float:
+        """Inches that names and headings take."""
+        names = [len(line) for _, label in named(mine) for line in self._lines(label)]
+        return min(2.8, 0.2 + 0.048 * max([4, *names, *(1.3 * len(heading) for heading in headings.values())]))
 
     def _seeds(self, ax: Axes, mine: pd.DataFrame, rows: Mapping[str, float], offset: float) -> None:
         text: dict[str, Any] = {"va": "center", "annotation_clip": False, "textcoords": "offset points", "size": 5.8}
@@ -232,35 +251,41 @@ class Dots:
         ax.annotate("seeds", (1, 1), (72 * offset + 3, 5), xycoords="axes fraction", color=style.FAINT, **text)
 
     def _words(self, ax: Axes, drawn: pd.DataFrame, rows: Mapping[str, float], offset: float) -> None:
-        said = drawn[drawn["kind"] == "words"]
+        said = drawn[drawn["text"] != ""]
         text: dict[str, Any] = {"annotation_clip": False, "textcoords": "offset points", "ha": "center"}
         for number, heading in enumerate(self.words):
-            x = 72 * (offset + 0.4 * number + 0.2)
+            x = 72 * (offset + SAID * (number + 0.5))
             title = "\n".join(textwrap.wrap(heading, 9))
             ax.annotate(
                 title, (1, 1), (x, 5), xycoords="axes fraction", size=5.8, va="bottom", linespacing=0.95, **text
             )
-            for key, word in said.loc[said["series"] == heading, ["condition", "text"]].itertuples(index=False):
+            mine = said.loc[said["series"] == heading, ["condition", "kind", "text"]]
+            for key, kind, word in mine.itertuples(index=False):
                 if key in rows:
                     colour, weight = WORDS.get(word, (style.FAINT, "normal"))
                     look: dict[str, Any] = {"color": colour, "weight": weight, "size": 6, "va": "center"}
+                    look |= {"weight": "normal", "style": "italic"} if kind == "paper" else {}
                     ax.annotate(word, (1, rows[key]), (x, 0), xycoords=("axes fraction", "data"), **look, **text)
 
 
-def fewer_words(ax: Axes, columns: int) -> None:
-    """Where panels are narrow, fewer ticks and no name of the axis, and smaller titles where they are narrower."""
+def _tops(columns: Sequence[Column], values: pd.DataFrame) -> dict[str, float]:
+    """Where the axes of shares end: those of one name alike."""
+    panels: dict[str, list[str]] = {}
+    for column in columns:
+        if column.share and not column.whole:
+            panels.setdefault(column.what, []).append(column.final)
+    return {what: style.ceiling(values.loc[values["panel"].isin(names), "y"]) for what, names in panels.items()}
+
+
+def fewer_words(ax: Axes, column: Column, columns: int) -> None:
+    """Where panels are narrow, fewer ticks and no name of the axis, and smaller titles where they are many."""
     ax.set_xlabel("")
     ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
     if columns > MANY:
         ax.set_title(ax.get_title(loc="left"), loc="left", size=6.2)
-        half = next((half for half in (0.5, 0.2) if ax.get_xlim()[1] > 1.4 * half), 0.05)
-        ax.set_xticks([0, half], ["0", f"{half:.0%}"])
-
-
-def _left(mine: pd.DataFrame, headings: Mapping[float, str]) -> float:
-    """Inches that names and headings take."""
-    names = [len(short(label)) for _, label in named(mine)]
-    return min(2.8, 0.2 + 0.048 * max([4, *names, *(1.3 * len(heading) for heading in headings.values())]))
+    if column.share and ax.get_position().width * WIDTH < NARROW:
+        half = next((half for half in HALVES if ax.get_xlim()[1] > 1.4 * half), HALVES[-1])
+        ax.set_xticks([0, half], ["0", f"{100 * half:g}%"])
 
 
 def places(mine: pd.DataFrame, headed: bool) -> tuple[dict[str, float], dict[float, str], float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from analysis.figures.rows import Row
 WIDTH, EDGE = style.TWO_COLUMNS, 0.09  # inches: of a page, and of what stays white at its right
 GUTTER = 1.2  # inches for names at the ends of lines
 PITCH = 0.19  # inches from one row of marks to the next
-LONGEST = 54  # letters of an arm's name that fit beside panels
+LONGEST = 54  # letters of an arm's name that fit on a line beside panels
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,6 @@ def series_key(ax: Axes, series: Sequence[Series], top: float, space: Space) -> 
     )
 
 
-def short(label: str) -> str:
-    """A name that fits beside the panels."""
-    return label if len(label) <= LONGEST else label[: LONGEST - 1] + "…"
+def broken(label: str, letters: int = LONGEST) -> list[str]:
+    """A name as it stands beside the panels: on one line or two."""
+    return textwrap.wrap(label, letters, break_on_hyphens=False, max_lines=2, placeholder=" …")

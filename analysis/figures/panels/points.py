@@ -6,24 +6,29 @@ import itertools
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
+from analysis import labels
 from analysis.conditions import BASELINE, Condition, of
 from analysis.evals import Shown
 from analysis.evidence import Evidence
+from analysis.figures import places, style
 from analysis.figures import rows as make
-from analysis.figures import style
 from analysis.figures.figure import Space
 from analysis.figures.panels.columns import Column, filled, named, unfilled
-from analysis.figures.panels.marks import GUTTER, WIDTH, short
+from analysis.figures.panels.marks import EDGE, GUTTER, WIDTH
 from analysis.figures.rows import Row
 from analysis.measured import Measured
-from analysis.table import CELL
+from analysis.table import BEHIND, CELL
 
+FAR = 0.75  # lines that end before that part of the panel are named beside their ends
 NAMED = 16  # more conditions than that are not all named beside points
+OTHERS = ((style.FAINT, "#cccccc"), ("#8fc7b5", "#cfe7df"))  # colours: of a twin or not, behind a failed gate or not
 Pairs = Callable[[Measured, Condition, Column], make.Points]
 
 
@@ -33,8 +38,9 @@ class Points:
 
     `over_steps`: the way from checkpoint to checkpoint instead of the final values; `pairs`: the points of a condition where
     `x` is no final value; `keep`: which conditions are drawn; `levels`: whose values are lines through the panel.
-    `by_family`: too many to name: the colour is that of the mitigation's kind, and named are the controls and those that no
-    other is better than, lower in `x` and higher in `y`.
+    `by_family`: too many to name: the look is that of the mitigation's kind, and named are the controls, `also`, and of every
+    kind the one with most `x` and the one that is best, nearest to the least `x` and the most `y`. `corner`: up to that `x` and
+    from that `y` on there are so many that a panel of its own beside it shows them.
     """
 
     title: str
@@ -46,6 +52,8 @@ class Points:
     levels: tuple[Condition, ...] = ()
     tall: float = 2.45
     by_family: bool = False
+    also: tuple[Condition, ...] = ()
+    corner: tuple[float, float] | None = None
 
     def _panel(self, y: Column) -> str:
         return f"{self.title}: {y.title}" if len(self.y) > 1 else self.title
@@ -93,17 +101,20 @@ class Points:
         if not columns:
             return
         right = WIDTH - GUTTER - 0.1 if self.over_steps else WIDTH - 2.1 if len(columns) > 1 else 4.43
+        right = WIDTH - EDGE - 0.1 if self.by_family else right
         high = space.height - 0.24 - 0.3 * self.by_family
         shape = {"left": 0.53, "right": right, "low": high - self.tall, "high": high, "gap": 0.65}
-        axes = space.side_by_side(len(columns), **shape)
+        axes = space.side_by_side(len(columns) + bool(self.corner), **shape)
+        columns += columns[:1] * bool(self.corner)
         for ax, y in zip(axes, columns, strict=True):
             mine = drawn[drawn["panel"] == self._panel(y)]
-            style.letter(ax, next(space.letters), self._panel(y))
+            inner = bool(self.corner) and ax is axes[-1]
+            style.letter(ax, next(space.letters), "its corner" if inner else self._panel(y))
             self._axis(ax, "x", self.x, mine["x"])
             self._axis(ax, "y", y, mine["y"])
             ax.grid(True)
             if self.by_family:
-                self._families(ax, mine)
+                self._families(ax, mine, inner, keyed=ax is axes[0])
             elif self.over_steps:
                 self._ways(ax, mine, looks)
             else:
@@ -120,13 +131,15 @@ class Points:
         (ax.set_xlabel if axis == "x" else ax.set_ylabel)(column.what)
 
     def _ways(self, ax: Axes, mine: pd.DataFrame, looks: Mapping[str, style.Look]) -> None:
-        """From checkpoint to checkpoint, with the names at the ends."""
-        labels = []
+        """From checkpoint to checkpoint, with the names at the ends: beside the panel, or where that is far away the point."""
+        ends = []
         for key, rows in mine.groupby("condition", sort=False):
             look = looks[str(key)]
             style.curves(ax, rows, look.colour, look.marker)
-            labels += style.line_end(rows, textwrap.fill(str(rows["label"].iloc[0]), 20), look.ink)
-        style.end_labels(ax, labels)
+            ends += style.line_end(rows, textwrap.fill(str(rows["label"].iloc[0]), 20), look.ink)
+        edge = FAR * ax.get_xlim()[1]
+        style.end_labels(ax, [label for label in ends if label.x >= edge])
+        places.beside(ax, [label for label in ends if label.x < edge], _along(mine))
 
     def _marks(self, ax: Axes, mine: pd.DataFrame, looks: Mapping[str, tuple[str, style.Look]]) -> None:
         """Runs and means; what has no `x` is a line."""
@@ -156,27 +169,57 @@ class Points:
             spacing = {"handletextpad": 0.4, "labelspacing": 0.35, "borderaxespad": 0, "handlelength": 1.3}
             ax.legend(handles=handles, **shape, **spacing)
 
-    def _families(self, ax: Axes, mine: pd.DataFrame) -> None:
-        """The means, coloured by kind, with the key of the kinds and the names of the best."""
+    def _families(self, ax: Axes, mine: pd.DataFrame, inner: bool, keyed: bool) -> None:
+        """The means in the looks of their kinds, with the key of the kinds and the names of some; `inner`: those of the corner."""
         means = mine[mine["kind"] == "mean"]
-        families = [of(*cell).family for cell in means[list(CELL)].itertuples(index=False)]
-        tints = dict(zip(dict.fromkeys(families), itertools.cycle(style.FAMILIES), strict=False))
-        labels = []
-        for family, row in zip(families, make.records(means), strict=True):
-            own, x, y = style.CONTROLS.get(row["condition"]), row["x"], row["y"]
-            better = (means["x"] <= x) & (means["y"] >= y) & ((means["x"] < x) | (means["y"] > y))
-            look = own or style.Look(tints[family])
-            ax.plot(x, y, look.marker, color=look.colour, markersize=5, alpha=0.9, clip_on=False)
-            if own or not better.any():
-                labels.append(style.Label(x, y, short(row["label"]), look.ink))
-        style.end_labels(ax, labels, size=6)
-        kinds = [
-            Line2D([], [], color=tint, marker="o", linestyle="", markersize=4, label=family)
-            for family, tint in tints.items()
+        among = pd.Series(False, index=means.index)
+        if self.corner:
+            x, y = self.corner
+            among = (means["x"] <= x) & (means["y"] >= y)
+            if inner:
+                ax.set_xlim(0, x)
+                ax.set_ylim(y, ax.get_ylim()[1])
+            else:
+                edge: dict[str, Any] = {"fill": False, "edgecolor": style.FAINT, "linewidth": 0.6, "zorder": 1}
+                ax.add_patch(Rectangle((0, y), x, ax.get_ylim()[1] - y, linestyle=(0, (2, 1)), **edge))
+        kinds = [of(*cell).family for cell in means[list(CELL)].itertuples(index=False)]
+        order = [*labels.families(), labels.SETTINGS, labels.STACKED]
+        others = {kind for key, kind in zip(means["condition"], kinds, strict=True) if key not in style.CONTROLS}
+        shown = sorted(others, key=lambda kind: (order.index(kind) if kind in order else len(order), kind))
+        tints = {kind: style.Look(*look) for kind, look in zip(shown, itertools.cycle(style.FAMILIES), strict=False)}
+        looks = [style.CONTROLS.get(key) or tints[kind] for key, kind in zip(means["condition"], kinds, strict=True)]
+        said = {*style.CONTROLS, *(c.key for c in self.also), *_extremes(means.assign(family=kinds))}
+        names = []
+        for look, here, row in zip(looks, among == inner, make.records(means), strict=True):
+            if here or not inner:
+                ax.plot(row["x"], row["y"], look.marker, color=look.colour, markersize=5, alpha=0.85, clip_on=False)
+            if here and row["condition"] in said:
+                names.append(style.Label(row["x"], row["y"], textwrap.fill(row["label"], 28), look.ink))
+        places.beside(ax, names, list(zip(means["x"], means["y"], strict=True)), size=6)
+        handles = [
+            Line2D([], [], color=look.colour, marker=look.marker, linestyle="", markersize=4, label=kind)
+            for kind, look in tints.items()
         ]
-        shape = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.09), "frameon": False, "ncols": 5}
-        if kinds:
-            ax.legend(handles=kinds, fontsize=6.3, handletextpad=0.1, columnspacing=0.8, borderaxespad=0, **shape)
+        shape = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.09), "frameon": False, "ncols": 4}
+        if handles and keyed:
+            ax.legend(handles=handles, fontsize=6.3, handletextpad=0.1, columnspacing=0.8, borderaxespad=0, **shape)
+
+
+def _extremes(means: pd.DataFrame) -> list[str]:
+    """Of every kind the condition that is nearest to the least `x` and the most `y`, and the one with the most `x`."""
+    gap = (means["x"] - means["x"].min()) ** 2 + (means["y"].max() - means["y"]) ** 2
+    ends = [*gap.groupby(means["family"]).idxmin(), *means.groupby("family")["x"].idxmax()]
+    return [str(means.loc[end, "condition"]) for end in ends]
+
+
+def _along(rows: pd.DataFrame) -> list[tuple[float, float]]:
+    """Points along the lines of runs and means."""
+    found: list[tuple[float, float]] = []
+    for _, line in rows.groupby(["condition", "kind", "run"], sort=False, dropna=False):
+        points = list(zip(line["x"], line["y"], strict=True))
+        for (x0, y0), (x1, y1) in itertools.pairwise(points):
+            found += places.between((x0, y0), (x1, y1), 24)
+    return found
 
 
 def keyed(mine: pd.DataFrame, looks: Mapping[str, style.Look]) -> dict[str, tuple[str, style.Look]]:
@@ -187,6 +230,8 @@ def keyed(mine: pd.DataFrame, looks: Mapping[str, style.Look]) -> dict[str, tupl
     for key, *where in mine.drop_duplicates("condition")[["condition", *CELL]].itertuples(index=False):
         _, corpus, hackable, overrides = where
         if key not in style.CONTROLS and (corpus, hackable, overrides) != BASELINE.cell[1:]:
-            twin = corpus.startswith("twin")
-            found[key] = ("others, twins", style.Look("#8fc7b5", "^")) if twin else ("others", style.Look(style.FAINT))
+            twin, behind = corpus.startswith("twin"), found[key][0].endswith(BEHIND)
+            tint = OTHERS[twin][behind]
+            name = "others" + ", twins" * twin + f" {BEHIND}" * behind
+            found[key] = name, style.Look(tint, "^" if twin else "o")
     return found
