@@ -51,7 +51,8 @@ def headline(finding: Finding) -> Line:
     text = claim.text[:1].upper() + claim.text[1:]
     paper = f"Paper: {claim.paper}."
     if math.isnan(effect.estimate):
-        return Line(NOT_RUN, text, f"{finding.why}. {paper}" if finding.why else paper)
+        tag = finding.word if min(finding.seeds) else NOT_RUN
+        return Line(tag, text, f"{finding.why}. {paper}" if finding.why else paper)
     counts = (effect.seeds_a, effect.seeds_b)
     seeds = f"{seeds_text(effect)} seed{'s' * (counts != (1, 1))}"
     why = f"; {finding.why}" if finding.why else ""
