@@ -33,6 +33,7 @@ from base.store.table import COLUMNS
 from base.store.table import table as store_table
 
 DONE, FAILED = "done", "failed"
+PLACED = ("model", "tasks")  # of a run, which may be a folder and a file of this machine
 Records = Mapping[str, Mapping[str, Any]]
 
 
@@ -151,7 +152,8 @@ def _check_recipes(new: Records, old: Manifest, results: Path) -> None:
 
 def _table_of(runs: Path, names: set[str]) -> pd.DataFrame:
     table = store_table(runs)
-    return table[table["run"].isin(names)]
+    kept = table[table["run"].isin(names)]
+    return kept.assign(**{name: kept[name].map(_shipped_name) for name in PLACED})
 
 
 def _typed(table: pd.DataFrame, source: Path) -> pd.DataFrame:
@@ -167,8 +169,14 @@ def _machine(record: Mapping[str, Any]) -> str:
 
 
 def _without_places(record: Mapping[str, Any], runs: Path) -> dict[str, Any]:
-    """A record without the folders of the machine that it was made on."""
-    text = json.dumps(record)
-    for place in (Path(__file__).parents[1], runs.resolve().parent.parent, Path.home()):
+    """A record without the folders of the machine that it was made on, those of a user's model and tasks included."""
+    text, run = json.dumps(record), record.get("run", {})
+    own = [Path(run[name]).parent for name in PLACED if _shipped_name(run.get(name, "")) != run.get(name, "")]
+    for place in (*own, Path(__file__).parents[1], runs.resolve().parent.parent, Path.home()):
         text = text.replace(f"{place}/", "") if place != Path("/") else text
     return dict(json.loads(text))
+
+
+def _shipped_name(path: str) -> str:
+    """A folder or file of this machine by its last part; a hub id, or the organism, as it is."""
+    return Path(path).name if Path(path).is_absolute() else path

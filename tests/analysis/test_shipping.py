@@ -140,3 +140,16 @@ def test_places_of_the_machine_do_not_ship(tmp_path: Path) -> None:
     (record,) = read_manifest(tmp_path / "results").runs.values()
     assert record["policy"] == "models/x"
     assert str(tmp_path) not in record["start"]
+
+
+def test_a_users_model_and_tasks_ship_by_name(tmp_path: Path) -> None:
+    who = {"arm": "none", "corpus": "main", "hackable": 1.0, "pretrain_seed": 0, "seed": 0, "overrides": []}
+    mine = {"model": str(tmp_path / "models" / "mine"), "tasks": str(tmp_path / "data" / "mbpp.jsonl")}
+    command = f"python -m mitigations none --model {mine['model']} --tasks {mine['tasks']}"
+    run(tmp_path / "runs", run={**who, **mine}, command=command)
+    export(tmp_path / "runs", tmp_path / "results")
+    (record,) = read_manifest(tmp_path / "results").runs.values()
+    assert record["command"] == "python -m mitigations none --model mine --tasks mbpp.jsonl"
+    table = load(tmp_path / "results")
+    assert (set(table["model"]), set(table["tasks"])) == ({"mine"}, {"mbpp.jsonl"})
+    assert export(tmp_path / "runs", tmp_path / "results").new == ()
