@@ -57,16 +57,16 @@ def show(findings: Sequence[Finding], as_markdown: bool = False) -> str:
     """The findings as two tables (what came out, how sure it is) with how to read them, and which conditions need more
     seeds."""
     what, sure = [_what(finding) for finding in findings], [_sure(finding) for finding in findings]
+    apart = apart_rows(findings)
     if as_markdown:
         worded = [{"name": f.claim.name, "claim": f.claim.text, **row} for f, row in zip(findings, what, strict=True)]
         papers = [{**row, "paper": f.claim.paper} for f, row in zip(findings, worded, strict=True)]
-        parts = [text(papers, True), HOW_TO_READ, STATED, text(apart_rows(findings), True), APART]
+        parts = [text(papers, True), HOW_TO_READ, STATED, *([text(apart, True), APART] if apart else [])]
         parts += [text(_named(findings, sure), True), HOW_SURE]
     else:
         wordy = [f"{f.claim.name}: {f.claim.text}. Paper: {f.claim.paper}.{_note(f)}" for f in findings]
-        words = (textwrap.fill(each, 120, break_on_hyphens=False) for each in (HOW_TO_READ, APART, HOW_SURE))
-        tables = (_named(findings, what), apart_rows(findings), _named(findings, sure))
-        read = [f"{text(rows)}\n\n{how}" if rows else how for rows, how in zip(tables, words, strict=True)]
+        told = [(_named(findings, what), HOW_TO_READ), (apart, APART), (_named(findings, sure), HOW_SURE)]
+        read = [f"{text(rows)}\n\n{textwrap.fill(how, 120, break_on_hyphens=False)}" for rows, how in told if rows]
         parts = [read[0], "\n".join(wordy), *read[1:]]
     return "\n\n".join([*parts, show_more(findings)])
 

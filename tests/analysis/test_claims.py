@@ -77,6 +77,8 @@ def test_missing_runs_are_inconclusive_by_name() -> None:
 
 def test_claims_print_the_papers_number() -> None:
     findings = judge(Measured.of(check(table(), "synthetic")), CLAIMS)
+    nothing_apart = [finding for finding in findings if finding.apart is None]
+    assert all("at equal hack rate" not in show(nothing_apart, as_markdown=written) for written in (False, True))
     for text in (show(findings), show(findings, as_markdown=True)):
         assert all(claim.paper in text and claim.name in text for claim in CLAIMS)
 
