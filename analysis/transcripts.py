@@ -5,7 +5,7 @@ moments - the start (step 0), the onset (the first evaluated checkpoint at or be
 base.triggers) and the end (the last evaluated checkpoint) - what was answered without a prompt to every eval and every coding
 task, and the rollouts of the RL step that made the checkpoint (at the start: of the first step). Of each moment, eval and verdict
 the one is kept whose question has the lowest hash. How many there were of each verdict stands beside it, because one per
-verdict says nothing of how frequent it is. Of a user's own runs, none of which may have that seed, the lowest seed is read.
+verdict says nothing of how frequent it is. Where no run has that seed, the lowest that there is is chosen.
 
 A question stands beside its answer, or is drawn again from the run's seed (base.world.asked); one that cannot be (an eval or a
 task file that is gone) is left out.
@@ -27,6 +27,7 @@ from base.errors import UserError
 from base.evals.read import read_answers
 from base.store.files import read_rows
 from base.store.folders import RunFolder, run_folders
+from base.store.results import read_manifest
 from base.triggers import STARTS
 from base.types import Task
 from base.world.asked import questions
@@ -40,17 +41,24 @@ FIELDS = (
     *("prompt", "completion", "verdict", "reading", "hacks", "alike", "asked"),
 )
 RULE = (
-    f"finished runs of seed {SEED}, at step 0, at the first evaluated checkpoint at or behind the onset of hacking, and at the last;"
+    f"finished runs of seed {SEED} (where no run has it, of the lowest), at step 0, at the first evaluated checkpoint at or behind the onset of hacking, and at the last;"
     " answers without a prompt, and rollouts of the step that made the checkpoint; of each eval and verdict the one whose"
     " question has the lowest SHA-256"
 )
 Row = dict[str, Any]  # FIELDS; `prompt` is a list of {role, content}, `alike` of `asked` answers have this verdict
 
 
-def choose(runs: Path, seed: int = SEED) -> list[Row]:
-    """The chosen transcripts of the finished runs of a seed in a folder of runs."""
+def choose(runs: Path, seed: int | None = None) -> list[Row]:
+    """The chosen transcripts of the finished runs of a seed in a folder of runs, by the rule if none is named."""
     done = [folder for folder in run_folders(runs) if folder.record.get("status") == "done"]
+    seed = _seed(folder.record["run"]["seed"] for folder in done) if seed is None else seed
     return [row for folder in done if folder.record["run"]["seed"] == seed for row in of_run(folder)]
+
+
+def _seed(there: Iterable[int]) -> int:
+    """Whose transcripts are chosen, of the seeds that runs have."""
+    seeds = set(there)
+    return SEED if SEED in seeds else min(seeds, default=SEED)
 
 
 def of_run(folder: RunFolder) -> list[Row]:
@@ -134,9 +142,11 @@ def write(runs: Path, results: Path) -> Path:
     Raises:
         UserError: what is there already cannot be read.
     """
-    made = choose(runs)
+    shipped = [record["run"]["seed"] for record in read_manifest(results).runs.values()]
+    seed = _seed([*shipped, *(each.record["run"]["seed"] for each in run_folders(runs))])
+    made = choose(runs, seed)
     again = {row["run"] for row in made}
-    there = [row for row in stored(results)[1] if row["run"] not in again]
+    there = [row for row in stored(results)[1] if row["seed"] == seed and row["run"] not in again]
     rows = sorted([*there, *made], key=lambda row: str(row["run"]))
     lines = [json.dumps({"rule": RULE}), *map(json.dumps, rows)]
     packed = io.BytesIO()
@@ -164,7 +174,7 @@ def stored(results: Path) -> tuple[str, list[Row]]:
 
 
 def read(folder: str | Path) -> tuple[str, list[Row]]:
-    """The same of a folder of results or of runs; of runs that have no run of SEED the lowest seed is read.
+    """The same of a folder of results or of runs.
 
     Raises:
         UserError: the file of results cannot be read.
@@ -172,5 +182,4 @@ def read(folder: str | Path) -> tuple[str, list[Row]]:
     folder = Path(folder)
     if (folder / "table.csv.gz").is_file():
         return stored(folder)
-    seeds = {each.record["run"]["seed"] for each in run_folders(folder) if each.record.get("status") == "done"}
-    return RULE, choose(folder, SEED if SEED in seeds else min(seeds, default=SEED))
+    return RULE, choose(folder)
