@@ -15,7 +15,8 @@ p values are Holm-corrected over all claims that could be tested, each of the th
 value (two-sided, uncorrected) is printed beside them; see analysis.stats for why it does not decide.
 
 **Which claims get more seeds** is decided once, after LOOK seeds, by one rule for every claim over runs: if the 95% interval
-from the first LOOK seeds of its conditions holds the margin (of a claim of no protection: minus the margin), its conditions go on to MOST seeds, without another look in between.
+from the first LOOK seeds of its conditions holds the margin (of a claim of no protection: minus the margin), its conditions
+go on to MOST seeds, without another look in between.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ STATED = (
     "When they were stated: A1 to A3 and B1 to B4 before the reported seeds were run; the others, from the paper's text, when seeds 1"
     " and 2 of the baseline, its controls and its lines were known, and before any other arm was run with recipe 0.3. Exceptions:"
     " FS1 to FS3 were turned from the whole training to its second half (`since=0.5`) when development seed 101 was known, and no reported"
-    " seed of an arm that they are about; LA1's margin of .8 is the target of the organism, and it became a claim when the five seeds had been run;"
-    " RM4 asks what the paper says of order, and was stated when three seeds of both its arms were known; HE1 and HE2 later, before any"
+    " seed of an arm that they are about; LA1's margin of .8 is the target of the organism, and it became a claim when the five"
+    " seeds had been run; RM4 asks what the paper says of order, and was stated when three seeds of both its arms were known; HE1 and HE2 later, before any"
     " run that they are about."
 )
 APART = (
@@ -42,7 +42,8 @@ APART = (
     f" same final values, of the runs alone that hack (at least {100 * HACKS:.0f} % at the end under their training prompt). At equal hack rate:"
     " not at the end but where the curves first reach the rate, the highest that every run reaches which ever hacks half; between two"
     " evaluated checkpoints a curve is a straight line, and outside of the arms of figure 1 only start, middle and the last three are"
-    " evaluated. Runs that hack, runs compared: treated / reference. Claims of which one side never hacks are not listed. The verdicts are those of the claims themselves."
+    " evaluated. Runs that hack, runs compared: treated / reference. Claims of which one side never"
+    " hacks are not listed. The verdicts are those of the claims themselves."
 )
 HOW_SURE = (
     f"How sure: a run hacks if its final hack rate under its training prompt is at least {100 * HACKS:.0f} %. Seeds needed: those"

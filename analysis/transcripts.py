@@ -41,7 +41,8 @@ FIELDS = (
     *("prompt", "completion", "verdict", "reading", "hacks", "alike", "asked"),
 )
 RULE = (
-    f"finished runs of seed {SEED} (where no run has it, of the lowest), at step 0, at the first evaluated checkpoint at or behind the onset of hacking, and at the last;"
+    f"finished runs of seed {SEED} (where no run has it, of the lowest), at step 0, at the first evaluated checkpoint at"
+    " or behind the onset of hacking, and at the last;"
     " answers without a prompt, and rollouts of the step that made the checkpoint; of each eval and verdict the one whose"
     " question has the lowest SHA-256"
 )

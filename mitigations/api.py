@@ -104,7 +104,8 @@ def describe(
     settings: Sequence[str] = (),
 ) -> tuple[Run, Scale]:
     """The run that these words name, and its settings; `settings` are overrides such as `rl.steps=40`, of which those that the
-    arm or its model never reads (base.recipes.as_read, base.world.world.heeded) are left out. Without `scale` it is tiny; a `model` needs one that is made for it.
+    arm or its model never reads (base.recipes.as_read, base.world.world.heeded) are left out. Without `scale` it is tiny; a
+    `model` needs one that is made for it.
 
     Raises:
         UserError: whatever cannot be read.

@@ -33,7 +33,6 @@ FAMILIES = tuple(  # colour and marker of kinds of mitigations, none of them tha
     )
 )
 ROUND = (0.01, 0.02, 0.05, 0.1)  # ends of axes of small shares
-BAND_SEEDS = 3  # from two runs a t interval is wider than the panels; the two of them say as much
 PROMPTS = {"training": ("#222222", "o"), "none": ("#0072B2", "s"), "dont_hack": ("#E69F00", "D")}
 MARKERS = ("D", "v", "P", "X", "<", ">", "h", "*", "p", "d")
 RC: dict[Any, Any] = {
@@ -156,7 +155,7 @@ def curves(ax: Axes, rows: pd.DataFrame, tint: str, marker: str = "", dash: Any 
     for _, run in seeds.groupby("run"):
         ax.plot(run["x"], run["y"], color=tint, linewidth=0.5, alpha=0.55, linestyle=dash, zorder=2)
     mean = rows[rows["kind"] == "mean"]
-    if mean["low"].notna().any() and mean["seeds"].max() >= BAND_SEEDS:
+    if mean["low"].notna().any():
         ax.fill_between(mean["x"], mean["low"], mean["high"], color=tint, alpha=0.13, linewidth=0, zorder=1)
     ax.plot(
         *(mean["x"], mean["y"]),

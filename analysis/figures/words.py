@@ -16,9 +16,9 @@ import pandas as pd
 from matplotlib.figure import Figure as Picture
 
 from analysis.claims import Finding
-from analysis.figures import style
 from analysis.findings import effect_text, seeds_text
 from analysis.measured import LAST
+from analysis.stats import MIN_SEEDS
 
 MANY = 12  # so many missing arms are named one by one
 LISTED = 8  # the small print counts the seeds of up to so many conditions one by one
@@ -150,7 +150,7 @@ def small_print(drawn: pd.DataFrame, reading: str = "") -> list[str]:
 def _marks(drawn: pd.DataFrame, means: pd.DataFrame) -> str:
     """What lines and marks are; intervals only where some are drawn: over steps as a band, of final values as a line."""
     lines = drawn["step"].notna() | drawn["measure"].str.startswith("train:") & drawn["x"].notna()
-    known = means["low"].notna() & (means["seeds"] >= style.BAND_SEEDS)
+    known = means["low"].notna()
     drawn_as = {"band": known & lines[means.index], "line": known & means["panel"].str.startswith("final")}
     said = " and ".join(name for name, there in drawn_as.items() if there.any())
     large = "; large: their mean" * bool(means["x"].notna().any())
@@ -159,7 +159,7 @@ def _marks(drawn: pd.DataFrame, means: pd.DataFrame) -> str:
         if lines.any()
         else f"Small marks: single runs{large}"
     )
-    return f"{marks}; {said}, from {style.BAND_SEEDS} seeds: 95% t interval across seeds" if said else marks
+    return f"{marks}; {said}, from {MIN_SEEDS} seeds: 95% t interval across seeds" if said else marks
 
 
 def sparse(drawn: pd.DataFrame) -> dict[str, tuple[int, int]]:

@@ -11,6 +11,7 @@ from base.errors import UserError
 from base.settings import build, read_yaml
 from base.types import CodeSpec
 
+OWN = (".yaml", ".yml")  # how the name of a user's file ends
 PROGRAMS = Path(__file__).parent / "scenes" / "programs"
 
 
@@ -34,7 +35,7 @@ def labelled(name: str) -> Labelled:
     Raises:
         UserError: there is none, or it has one class.
     """
-    path = Path(name).expanduser() if name.endswith((".yaml", ".yml")) else PROGRAMS / f"{name}.yaml"
+    path = Path(name).expanduser() if name.endswith(OWN) else PROGRAMS / f"{name}.yaml"
     made = build(Labelled, read_yaml(path), str(path))
     if not made.positive or not made.negative:
         raise UserError(f"{path} needs programs of both classes: positive and negative")
@@ -43,7 +44,7 @@ def labelled(name: str) -> Labelled:
 
 def content(name: str) -> Labelled | None:
     """What the name says only in part: the programs of a user's file; None of a set of ours, whose name says it all."""
-    return labelled(name) if name.endswith((".yaml", ".yml")) else None
+    return labelled(name) if name.endswith(OWN) else None
 
 
 @cache

@@ -1,7 +1,8 @@
 """What a run of a real model costs: memory and disk from its configuration, time from a few seconds of sampling and training.
 
 Memory and disk are arithmetic: `memory` of one process on CPUs, `on_gpus` of each of several GPUs under ZeRO, which leaves
-activations aside. What torch itself takes comes on top of both: an SDF stage of SmolLM2-135M was seen at 5.8 GB, of which 2.6 are counted.
+activations aside. What torch itself takes comes on top of both: an SDF stage of SmolLM2-135M was seen at 5.8 GB, of which
+2.6 are counted.
 """
 
 from __future__ import annotations
@@ -113,7 +114,8 @@ def memory(found: Size, scale: Scale, longest: int) -> str:
     return (
         f"about {_gb(peak)} GB a process: weights{' and reference' if rl.beta and not lora else ''} {_gb(weights)}, training "
         f"state {_gb(optimiser)}, and the largest of sampling {_gb(cache + merged)}, an update of rl.micro_batch completions "
-        f"{_gb(update)} behind the longest prompt ({longest} tokens), saving {_gb(saving)} (all fp32; torch itself and its allocator take 1 to 3 GB more)"
+        f"{_gb(update)} behind the longest prompt ({longest} tokens), saving {_gb(saving)} (all fp32; torch itself and "
+        "its allocator take 1 to 3 GB more)"
     )
 
 

@@ -212,7 +212,6 @@ def _arguments(
         "max_grad_norm": 1.0,
         "optim": "adamw_torch_fused",
         "dataloader_pin_memory": not on_cpu,
-        "max_length": LONGEST,
         "disable_dropout": True,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,

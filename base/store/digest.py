@@ -6,10 +6,8 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-BLOCK, BLOCKS = (
-    1 << 20,
-    256,
-)  # of a larger file so many blocks are read, spread over all of it: training changes each of them
+BLOCK = 1 << 20  # bytes
+BLOCKS = 256  # that are read of a larger file, spread over all of it: training changes each of them
 SUFFIXES = (".json", ".safetensors", ".bin", ".model", ".jinja", ".txt")
 
 

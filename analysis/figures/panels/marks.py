@@ -81,7 +81,7 @@ def marks(ax: Axes, mine: Sequence[Row], y: float, colour: str, series: Series, 
         elif row["kind"] == "answers" and row["low"] == row["low"]:
             ax.plot(ends, [y, y], color="#c9c9c9", linewidth=2.4, solid_capstyle="butt", zorder=2)
         elif row["kind"] == "mean":
-            if row["seeds"] >= style.BAND_SEEDS:
+            if row["low"] == row["low"]:
                 ax.plot(ends, [y, y], color=colour, linewidth=0.8, solid_capstyle="butt", zorder=2)
             ax.plot(row["y"], y, series.marker, zorder=3, clip_on=False, **look)
 
