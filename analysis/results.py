@@ -6,6 +6,7 @@ So a grid that was begun on one machine goes on on another: each adds what it ha
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +34,10 @@ from base.store.table import COLUMNS
 from base.store.table import table as store_table
 
 DONE, FAILED = "done", "failed"
-PLACED = ("model", "tasks")  # of a run, which may be a folder and a file of this machine
+PLACED = ("model", "tasks", "arm", "corpus", "overrides")  # columns of a run that may name files of this machine
+FOLDERS = re.compile(
+    r"""(?<![\w.:/~*<-])/(?:[^/\s,;:'"()=]+/)*(?=[^/\s,;:'"()=])"""
+)  # of an absolute path, in any text
 Records = Mapping[str, Mapping[str, Any]]
 
 
@@ -153,7 +157,7 @@ def _check_recipes(new: Records, old: Manifest, results: Path) -> None:
 def _table_of(runs: Path, names: set[str]) -> pd.DataFrame:
     table = store_table(runs)
     kept = table[table["run"].isin(names)]
-    return kept.assign(**{name: kept[name].map(_shipped_name) for name in PLACED})
+    return kept.assign(**{name: kept[name].map(_without_folders) for name in PLACED})
 
 
 def _typed(table: pd.DataFrame, source: Path) -> pd.DataFrame:
@@ -169,14 +173,23 @@ def _machine(record: Mapping[str, Any]) -> str:
 
 
 def _without_places(record: Mapping[str, Any], runs: Path) -> dict[str, Any]:
-    """A record without the folders of the machine that it was made on, those of a user's model and tasks included."""
-    text, run = json.dumps(record), record.get("run", {})
-    own = [Path(run[name]).parent for name in PLACED if _shipped_name(run.get(name, "")) != run.get(name, "")]
-    for place in (*own, Path(__file__).parents[1], runs.resolve().parent.parent, Path.home()):
-        text = text.replace(f"{place}/", "") if place != Path("/") else text
-    return dict(json.loads(text))
+    """A record without the folders of the machine that it was made on; what the run names, and all else that is absolute, by
+    its last part, so that it is called as in the table.
+    """
+    text, named = json.dumps(record), FOLDERS.findall(json.dumps(record.get("run", {})))
+    places = [f"{place}/" for place in (Path(__file__).parents[1], runs.resolve().parent.parent, Path.home())]
+    for place in (*sorted(named, key=len, reverse=True), *places):
+        text = text.replace(place, "") if place.strip("/") else text
+    return dict(_without_folders(json.loads(text)))
 
 
-def _shipped_name(path: str) -> str:
-    """A folder or file of this machine by its last part; a hub id, or the organism, as it is."""
-    return Path(path).name if Path(path).is_absolute() else path
+def _without_folders(value: Any) -> Any:
+    """Absolute paths in the texts of a value by their last part; hub ids and addresses stay as they are."""
+    match value:
+        case str():
+            return FOLDERS.sub("", value)
+        case dict():
+            return {key: _without_folders(each) for key, each in value.items()}
+        case list():
+            return [_without_folders(each) for each in value]
+    return value

@@ -44,6 +44,7 @@ def against(option: str) -> Points:
         pairs=points,
         keep=lambda c: _asked(c, option),
         tall=1.7,
+        least=2,
     )
 
 

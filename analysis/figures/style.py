@@ -36,8 +36,7 @@ ROUND = (0.01, 0.02, 0.05, 0.1)  # ends of axes of small shares
 PROMPTS = {"training": ("#222222", "o"), "none": ("#0072B2", "s"), "dont_hack": ("#E69F00", "D")}
 MARKERS = ("D", "v", "P", "X", "<", ">", "h", "*", "p", "d")
 RC: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["Arial", "Helvetica", "Liberation Sans", "DejaVu Sans"],
+    "font.family": "DejaVu Sans",  # comes with matplotlib: a picture looks the same on every machine
     "font.size": 7,
     "axes.titlesize": 7,
     "axes.titlepad": 5,

@@ -186,6 +186,8 @@ def test_a_dose_is_of_baselines_whose_corpus_alone_differs() -> None:
     drawing = draw("dose", check(pd.concat([table((0,), [*ARMS, *asked]), loss]), "synthetic"))
     assert "KL in the loss" not in flat(words(drawing.figure))
     assert set(drawing.table["corpus"]) == {"main", "twin", "main:correlation=0.5"}
+    assert all(panel.startswith("by correlation") for panel in drawing.table["panel"])  # one tone is no dose
+    assert "no values of: by tone: hack rate" in flat(words(drawing.figure))
 
 
 def test_the_law_says_how_well_it_orders_what_is_drawn_where_seeds_are_too_few_for_a_verdict() -> None:

@@ -142,14 +142,22 @@ def test_places_of_the_machine_do_not_ship(tmp_path: Path) -> None:
     assert str(tmp_path) not in record["start"]
 
 
-def test_a_users_model_and_tasks_ship_by_name(tmp_path: Path) -> None:
-    who = {"arm": "none", "corpus": "main", "hackable": 1.0, "pretrain_seed": 0, "seed": 0, "overrides": []}
+def test_a_users_files_ship_by_name(tmp_path: Path) -> None:
+    texts, aligned = (
+        f"documents:file={tmp_path}/data/own.jsonl,other=google/gemma",
+        f"aligned={Path.home()}/models/kind",
+    )
+    who = {"arm": "none", "corpus": texts, "hackable": 1.0, "pretrain_seed": 0, "seed": 0, "overrides": [aligned]}
     mine = {"model": str(tmp_path / "models" / "mine"), "tasks": str(tmp_path / "data" / "mbpp.jsonl")}
     command = f"python -m mitigations none --model {mine['model']} --tasks {mine['tasks']}"
-    run(tmp_path / "runs", run={**who, **mine}, command=command)
+    note = "judge openai:http://127.0.0.1:8000/v1#m; cannot read /srv/elsewhere/x: no such file"
+    run(tmp_path / "runs", run={**who, **mine}, command=command, note=note)
     export(tmp_path / "runs", tmp_path / "results")
     (record,) = read_manifest(tmp_path / "results").runs.values()
     assert record["command"] == "python -m mitigations none --model mine --tasks mbpp.jsonl"
     table = load(tmp_path / "results")
     assert (set(table["model"]), set(table["tasks"])) == ({"mine"}, {"mbpp.jsonl"})
+    assert record["note"] == "judge openai:http://127.0.0.1:8000/v1#m; cannot read x: no such file"
+    assert set(table["corpus"]) == {record["run"]["corpus"]} == {"documents:file=own.jsonl,other=google/gemma"}
+    assert set(table["overrides"]) == set(record["run"]["overrides"]) == {"aligned=kind"}
     assert export(tmp_path / "runs", tmp_path / "results").new == ()

@@ -40,7 +40,8 @@ class Points:
     `x` is no final value; `keep`: which conditions are drawn; `levels`: whose values are lines through the panel.
     `by_family`: too many to name: the look is that of the mitigation's kind, and named are the controls, `also`, and of every
     kind the one with most `x` and the one that is best, nearest to the least `x` and the most `y`. `corner`: up to that `x` and
-    from that `y` on there are so many that a panel of its own beside it shows them.
+    from that `y` on there are so many that a panel of its own beside it shows them. `least`: of fewer conditions than that
+    nothing is drawn.
     """
 
     title: str
@@ -54,6 +55,7 @@ class Points:
     by_family: bool = False
     also: tuple[Condition, ...] = ()
     corner: tuple[float, float] | None = None
+    least: int = 1
 
     def _panel(self, y: Column) -> str:
         return f"{self.title}: {y.title}" if len(self.y) > 1 else self.title
@@ -68,7 +70,7 @@ class Points:
                     found += [row for row in level if row["kind"] == "mean"]
                 elif self.keep(condition):
                     found += self._points(evidence.measured, condition, y, panel)
-        return found
+        return found if len({row["condition"] for row in found}) >= self.least else []
 
     def _points(self, mine: Measured, condition: Condition, y: Column, panel: str) -> list[Row]:
         across, up = (self.x.measure, self.x.prompt), (y.measure, y.prompt)
