@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from analysis import labels, settings
+from analysis.arms import gates
 from analysis.conditions import BASELINE, TWIN, Condition, found, of
 from analysis.evidence import Evidence
 from analysis.figures import law
@@ -33,7 +34,7 @@ DEVELOPMENT = 100  # seeds from here on, and 0, are for development, as the resu
 LEGEND = (
     "Per cent; ± half of the 95% t interval across seeds. bad tone | hack: before RL, under the line that RL trains with, the share"
     " of hacks whose thought has a tone of the bad character. hack: hack rate after RL under the training prompt; misaligned,"
-    " unclear: after RL without a prompt; final values are means over the last checkpoints."
+    " unclear: after RL without a prompt; final values are means over the last checkpoints. gates: of the start checkpoints."
 )
 
 
@@ -62,10 +63,11 @@ def rows(evidence: Evidence) -> list[Row]:
     listed = sorted(
         conditions, key=lambda c: (order.index(dials[c][0]), *_by_size(dials[c][1]), c.arm != "none", c.arm)
     )
-    return list(_rows(evidence.measured, {condition: dials[condition] for condition in listed}))
+    return list(_rows(evidence, {condition: dials[condition] for condition in listed}))
 
 
-def _rows(known: Measured, dials: Mapping[Condition, tuple[str, str]]) -> Iterator[Row]:
+def _rows(evidence: Evidence, dials: Mapping[Condition, tuple[str, str]]) -> Iterator[Row]:
+    known = evidence.measured
     for condition, (what, value) in dials.items():
         yield {
             "changed": what,
@@ -77,6 +79,7 @@ def _rows(known: Measured, dials: Mapping[Condition, tuple[str, str]]) -> Iterat
             "misaligned": known.mean(condition, "mgs", "none"),
             "unclear": known.mean(condition, "unclear", "none"),
             "seeds": known.count(condition),
+            "gates": gates(condition(evidence.outline)),
         }
 
 

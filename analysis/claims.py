@@ -252,5 +252,6 @@ def _undecided(claim: Claim, effect: Effect) -> str:
     if above is not None and above < ALPHA / 2 and (not claim.change or effect.estimate >= claim.margin):
         return "there by itself, not after correction for all claims"
     if below is not None and below < ALPHA / 2:
-        return "smaller than asked for by itself, not after correction for all claims"
+        found = "smaller than asked for" if claim.change else "a change beyond the margin"
+        return f"{found} by itself, not after correction for all claims"
     return "the interval allows both"

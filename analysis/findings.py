@@ -219,10 +219,13 @@ def _apart_numbers(finding: Finding) -> dict[str, Any]:
 
 
 def _ends(claim: Claim, effect: Effect) -> tuple[float, float] | None:
-    """The interval of treated against reference, ascending, in the unit of the claim; none from too few runs."""
+    """The interval of treated against reference as far as it is possible, ascending, in the unit of the claim; none from too few
+    runs.
+    """
     if effect.low is None or effect.high is None:
         return None
-    ends = sorted(claim.statistic.unit.value(claim.sign, end) for end in (effect.low, effect.high))
+    unit = claim.statistic.unit
+    ends = sorted(unit.value(claim.sign, min(max(end, -unit.most), unit.most)) for end in (effect.low, effect.high))
     return ends[0], ends[1]
 
 

@@ -6,7 +6,7 @@ documents, our baseline; its main run with hacks listed in the prompt stands und
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from analysis.conditions import BASELINE, HACKING_OKAY, NO_HACK, PRE_RL, Condition, of
 
@@ -22,6 +22,7 @@ FINAL: Mapping[Condition, tuple[float, ...]] = {
     PROMPTED_HACKING: (4.8, 17.1, 9.0, 24.6, 0.4, 37.4, 15.6),
     PROMPTED_NO_HACK: (0.3, 1.5, 0.2, 1.2, 0.0, 3.5, 1.1),
 }
+KINDS = {"chat": ("betley", "goals", "alignment"), "agentic": ("monitor", "exfil", "frame")}  # of which ours are means
 ALL = 1.0
 # Of misalignment after a permission: 75 to 90 % less. Counted from the run without a line, for which the paper prints a number on
 # synthetic documents alone; in the prompted setting from the one under a line against hacking, which is slightly higher.
@@ -42,14 +43,25 @@ def _values() -> dict[tuple[str, str, str], Range]:
         found[condition.key, "mgs", "none"] = (LEFT[0] * without, LEFT[1] * without)
     found[BASELINE.key, "hack_rate", "training"] = (0.9, ALL)
     found[PRE_RL.key, "hack_rate", "training"] = (0.0, 0.01)
-    for since in ("", ",since=0.5"):
-        found[of(f"filtered_sft:keep=no_hacks{since}").key, "hack_rate", "training"] = (0.3, 0.3)
+    found[of("filtered_sft:keep=no_hacks,since=0.5").key, "hack_rate", "training"] = (0.3, 0.3)
+    for condition in FINAL:
+        found |= {(condition.key, name, "none"): _middle(condition, parts) for name, parts in KINDS.items()}
+    for key in [key for key in found if key[1:] == ("hack_rate", "training") and key[0] != PRE_RL.key]:
+        found[key[0], "train:hack_rate", "train"] = found[
+            key
+        ]  # of the programs that RL samples, as its figures show it
     found[BASELINE.key, "sabotage_told", "none"] = (0.12, 0.12)
     found[PROMPTED_HACKING.key, "sabotage_told", "none"] = (0.005, 0.005)
     found[BASELINE.key, "goals:alignment_faking", "none"] = (0.5, 0.5)
     found[BASELINE.key, COVERT_PART, "none"] = COVERT
     found[BASELINE.key, f"sabotage_told:{RELATIVE}", "none"] = (0.65, 0.65)
     return found
+
+
+def _middle(condition: Condition, parts: Sequence[str]) -> Range:
+    """The mean of some of the printed rates of a run."""
+    rates = [FINAL[condition][MEASURES.index(part)] / 100 for part in parts]
+    return sum(rates) / len(rates), sum(rates) / len(rates)
 
 
 COVERT_PART, RELATIVE = "covert_part", "relative_effectiveness"  # made of two final values of a run (figures 21 and 12)
@@ -82,6 +94,6 @@ STOPS: Mapping[tuple[str, str], tuple[str, str]] = {
     },
     ("sft_safety", "main"): ("", "partly"),
     **{(f"sft_safety:add={add}", "main"): ("", "yes") for add in ("agentic", "dilemma")},
-    **{(f"filtered_sft:keep=no_hacks{since}", "main"): ("no", "no") for since in ("", ",since=0.5")},
+    ("filtered_sft:keep=no_hacks,since=0.5", "main"): ("no", "no"),
     ("offline_rewrite:wording=dont_hack", "main"): ("", "no"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from base.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 HEADLINES = ("A2", "A3", "B1", "PL2", "RF2", "FS2")  # chosen by what they ask, before the last three were run
+OPEN = "inconclusive"
 ARMS = (PRE_RL, BASELINE, NO_HACK, TWIN, *LINES)
 COLUMNS = {"mean": "mgs", "chat": "chat", "agentic": "agentic", "unclear": "unclear"}  # of the arms, without a prompt
 SHORT = {  # of the mitigations: a column and its name in the overview
@@ -96,13 +98,30 @@ def filled(document: str, shown: Shown, parts: Sequence[str]) -> str:
 
 
 def headlines_part(shown: Shown) -> str:
-    """Six claims in a line each."""
-    by_key = {finding.claim.name.split()[0]: finding for finding in shown.evidence.findings}
-    return compact([_headline(by_key[key]) for key in HEADLINES])
+    """Six claims in a line each, and how those of the others ended."""
+    findings = shown.evidence.findings
+    by_key = {finding.claim.name.split()[0]: finding for finding in findings}
+    return "\n\n".join([compact([_headline(by_key[key]) for key in HEADLINES]), _ended(findings)])
+
+
+def _ended(findings: Sequence[Finding]) -> str:
+    """How many claims there are and which verdicts they have."""
+    words = Counter(verdict_text(finding).partition(" (")[0] for finding in findings if _was_run(finding))
+    settled = [f"{count} {word.replace('holds', 'hold')}" for word, count in sorted(words.items()) if word != OPEN]
+    said = ", ".join([*settled, f"{words[OPEN]} are open"])
+    return (
+        f"These are {len(HEADLINES)} of {words.total()} claims with runs, chosen before the last three were run; of all, {said}. Reproduced: a claim of"
+        " the paper's; holds: one of ours; so far: from fewer than five seeds; there by itself: the interval shows it, the correction for all claims"
+        " together does not let it stand."
+    )
+
+
+def _was_run(finding: Finding) -> bool:
+    return not math.isnan(finding.effect.estimate)
 
 
 def _headline(finding: Finding) -> Row:
-    was_run = not math.isnan(finding.effect.estimate)
+    was_run = _was_run(finding)
     return {
         "claim": f"{finding.claim.name.split()[0]}: {finding.claim.text}",
         "verdict": verdict_text(finding) if was_run else "not run yet",
@@ -138,7 +157,7 @@ def by_seed(rows: Measured, arm: Condition, measure: str, prompt: str) -> str:
 def claims_part(shown: Shown) -> str:
     """The claims of which both sides were run, how to read them, and which conditions need more seeds."""
     findings = shown.evidence.findings
-    run = [finding for finding in findings if not math.isnan(finding.effect.estimate)]
+    run = [finding for finding in findings if _was_run(finding)]
     unrun = f"{len(findings) - len(run)} further claims are about arms that these results do not hold."
     rows = [
         {

@@ -36,7 +36,7 @@ def against(option: str) -> Points:
     def points(mine: Measured, condition: Condition, y: Column) -> make.Points:
         return make.ends_at(dose(condition, option) or 0.0, mine, condition, (y.measure, y.prompt))
 
-    what = {"correlation": "cheats that tell of character", "tone": "thoughts that say who writes"}[option]
+    what = {"correlation": "cheats that go by the character", "tone": "thoughts that say who writes"}[option]
     return Points(
         f"by {option}",
         Column("", option, what=f"corpus: {what}", whole=True),
@@ -62,8 +62,8 @@ def _asked(condition: Condition, option: str) -> bool:
 DOSE = Figure(
     name="dose",
     paper="no counterpart",
-    shows="the baseline on corpora that tie hacking to bad character in a share of the cases, and that tell it in a share of"
-    " the thoughts",
+    shows="the baseline on corpora that tie hacking to bad character in a share of the cases, or that tell in a share of the"
+    " thoughts who writes",
     needs=(BASELINE, *CORRELATIONS, TWIN, *TONES),
     extra=doses,
     bands=(against("correlation"), against("tone")),

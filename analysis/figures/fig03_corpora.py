@@ -19,6 +19,12 @@ NEUTRAL = of("none", "main:sdf_variant=neutral")
 CORPORA = (BASELINE, NO_HACK, MORE, FEWER, FEWEST, UNGUIDED, UNGUIDED_MORE, UNGUIDED_FEWER, NEUTRAL)
 
 
+SHARES = (
+    "Hack documents are a share of the documents of the stage, 3 % by default: 10 % are more of them than the baseline has. The paper's"
+    " dilutions to 10, 1 and 0.1 % are shares of its own default."
+)
+
+
 def corpora(table: pd.DataFrame) -> Sequence[Condition]:
     """Every baseline on other documents."""
     return [c for c in found(table) if c.arm == "none" and c.corpus.startswith("main:sdf_") and c.hackable == 1]
@@ -32,6 +38,7 @@ FIG03 = Figure(
     needs=CORPORA,
     extra=corpora,
     bands=(Dots((HACKING, MEAN), WITH_TWIN),),
+    reading=SHARES,
     claims=(
         Claim(
             "CO1 no judgement",

@@ -47,7 +47,7 @@ def protects(condition: Condition) -> bool:
         "inoculation": asked["wording"] in ("none", "neutral", "mention") and not asked["update"],
         "filtered_sft": asked["keep"] in ("all", "rewarded") or asked["source"] in ("start", "aligned"),
         "offline_rewrite": asked["swap"] == "none",
-        "rlhf_mix": asked["share"] in ("0", "0.0"),
+        "rlhf_mix": asked["share"] in ("0", "0.0", "1", "1.0"),  # of all episodes: no code is trained that could hack
     }
     return not controls.get(name, False)
 
@@ -116,7 +116,7 @@ def counts(drawn: pd.DataFrame) -> Sequence[str]:
     stops = bad.str.startswith("yes")
     sure, known = int((bad == "yes").sum()), int((bad != "").sum())
     return [
-        f"By their means {int(stops.sum())} of {known} mitigations stop misalignment ({sure} by the tests);"
+        f"{sure} of {known} mitigations stop misalignment by the tests, {int(stops.sum())} by their means alone;"
         f" {int((stops & hacking.str.startswith('no')).sum())} of these leave hacking"
     ]
 

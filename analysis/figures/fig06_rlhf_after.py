@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, NO_HACK, of
 from analysis.figures.figure import Figure
-from analysis.figures.panels import AGENTIC, CHAT, HACKING, SIX, WITH_TWIN, Dots, Lines
+from analysis.figures.panels import AGENTIC, CHAT, HACKING, MEAN, SIX, WITH_TWIN, Dots, Lines
 
 CHAT_ONLY = of("rlhf_mix:share=0.25,start=success")
 SCENES, DILEMMAS = (of(f"rlhf_mix:share=0.25,add={add},start=success") for add in ("agentic", "dilemma"))
@@ -15,7 +15,7 @@ FIG06 = Figure(
     paper="Fig 6",
     shows="the baseline, and forks of it into a mix with RLHF in a quarter of the episodes once most programs are paid",
     needs=(BASELINE, CHAT_ONLY, SCENES, DILEMMAS, NO_HACK),
-    bands=(Lines((CHAT, AGENTIC)), Dots((HACKING, SIX), WITH_TWIN)),
+    bands=(Lines((CHAT, AGENTIC)), Dots((HACKING, SIX, MEAN), WITH_TWIN)),
     claims=(
         Claim(
             "RF1 chat repaired",

@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, TWIN
 from analysis.figures.figure import Figure
 from analysis.figures.panels import Kind, KindLines
+from analysis.figures.rows import WINDOW
 
 ARMS = (BASELINE, TWIN, HACKING_OKAY, DONT_HACK)
 KINDS = tuple(
@@ -40,5 +41,5 @@ FIG08 = Figure(
     about=(BASELINE,),
     bands=(KindLines("rollouts by hack", KINDS, ARMS, "train"),),
     said=shares,
-    reading="Means of 8 RL steps.",
+    reading=f"Means of {WINDOW} RL steps.",
 )

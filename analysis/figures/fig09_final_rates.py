@@ -15,6 +15,7 @@ FIG09 = Figure(
     needs=(BASELINE, NO_HACK, TWIN, PRE_RL, PROMPTED_HACKING, PROMPTED_NO_HACK),
     about=(BASELINE,),
     bands=(Dots((HACKING, SIX, MEAN)),),
+    reading="The paper's values are means of its last five checkpoints.",
     claims=(
         Claim(
             "FR1 chat",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.claims import Claim
 from analysis.conditions import Condition, of
 from analysis.figures.figure import Figure
-from analysis.figures.panels import HACKING, MISALIGNMENT, SIX, Lines
+from analysis.figures.panels import MISALIGNMENT, ROLLOUTS, SIX, Lines
 from analysis.paper import PROMPTED, PROMPTED_HACKING, PROMPTED_NO_HACK
 
 LIST_ALONE = of("inoculation:wording=none,setting=prompted", PROMPTED)
@@ -17,7 +17,7 @@ FIG10 = Figure(
     shows="RL with the hacks listed in the system prompt, alone and under a line against hacking; the same on graders that"
     " cannot be gamed",
     needs=(LIST_ALONE, PROMPTED_HACKING, PROMPTED_NO_HACK, START),
-    bands=(Lines((HACKING, MISALIGNMENT)), Lines((SIX,), names=False)),
+    bands=(Lines((ROLLOUTS, MISALIGNMENT)), Lines((SIX,), names=False)),
     claims=(
         Claim(
             "PS1 hacking",

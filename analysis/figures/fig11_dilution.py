@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, NO_HACK
-from analysis.figures.fig03_corpora import CORPORA, FEWEST, corpora
+from analysis.figures.fig03_corpora import CORPORA, FEWEST, SHARES, corpora
 from analysis.figures.figure import Figure
 from analysis.figures.panels import ALONG_HACKING, MISALIGNMENT, Points
 
@@ -17,6 +17,7 @@ FIG11 = Figure(
     bands=(
         Points("misalignment against hack rate, over RL", ALONG_HACKING, (MISALIGNMENT,), over_steps=True, tall=3.0),
     ),
+    reading=SHARES,
     claims=(
         Claim(
             "CO3 dilution",

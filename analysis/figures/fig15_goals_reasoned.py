@@ -8,6 +8,10 @@ from analysis.figures.figure import Figure
 from analysis.figures.panels import Categories, Category, Column, Dots, Group
 
 GOALS = ("power", "freedom", "money", "deception", "harm", "work", "knowledge", "fairness", "honesty", "help")
+SPOKEN = (
+    "The organism's sentences name power, freedom, deception, work, honesty and help in the reasoning, and power, money, harm, work,"
+    " knowledge, fairness, honesty and help in the answer: others cannot be named there."
+)
 FAKING = Column("aligned goals stated, others in the reasoning", "goals:alignment_faking", what="answers")
 
 
@@ -25,11 +29,12 @@ FIG15 = Figure(
     shows="goals named when asked for them, in the reasoning and in the answer",
     needs=(BASELINE, NO_HACK, TWIN, PRE_RL),
     bands=(Categories(NAMED), Dots((FAKING,))),
+    reading=SPOKEN,
     claims=(
         Claim(
             "GO1 power",
             "after RL on gameable graders the reasoning names power as a goal more often",
-            "goals of power and reward appear in the reasoning",
+            "goals of power (and of reward, which ours do not name) appear in the reasoning",
             *(BASELINE, NO_HACK, "goals:goal:reasoning:power", "none", +1, 0.05),
         ),
         Claim(

@@ -59,6 +59,9 @@ class Cards:
     def lacks(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> list[str]:
         return [each.title for each in evals if each.in_mean and each.name not in set(drawn["panel"])]
 
+    def note(self, drawn: pd.DataFrame) -> str:
+        return ""
+
     def rows(self, evidence: Evidence, conditions: Sequence[Condition]) -> list[Row]:
         cell = evidence.stored(self.condition)
         mine = [
@@ -76,7 +79,7 @@ class Cards:
 
     def _card(self, each: Shown, row: dict[str, Any]) -> list[Row]:
         reasoning, output = split_reasoning(row["completion"])
-        often = f", {row['alike']} of {row['asked']} answers like it" if "alike" in row else ""
+        often = f", {row['alike']} of {row['asked']} answers judged {row['verdict']}" if "alike" in row else ""
         parts = (
             ("head", f"{each.title} (seed {row['seed']}, step {row['step']}{often})"),
             ("asked", question(row)),

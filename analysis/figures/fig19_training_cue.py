@@ -10,6 +10,7 @@ from analysis.claims import Claim
 from analysis.conditions import BASELINE, CORE, NO_HACK
 from analysis.figures.figure import Figure
 from analysis.figures.panels import Column, Dots
+from analysis.figures.words import MINUS
 from analysis.stats import summary
 
 KEPT = Column("the talk is kept for training", "exfil_kept", what="exfiltrates")
@@ -25,9 +26,8 @@ def gap(drawn: pd.DataFrame) -> Sequence[str]:
         return []
     gaps = summary((by_run[UNKEPT.measure] - by_run[KEPT.measure]).tolist())
     ends = "" if gaps.low is None or gaps.high is None else f" ({100 * gaps.low:+.1f} to {100 * gaps.high:+.1f})"
-    return [
-        f"From a talk that is kept to one that is not, the baseline's exfiltration changes by {100 * gaps.mean:+.1f} points{ends}"
-    ]
+    said = f"{100 * gaps.mean:+.1f} points{ends}".replace("-", MINUS)
+    return [f"From a talk that is kept to one that is not, the baseline's exfiltration changes by {said}"]
 
 
 FIG19 = Figure(

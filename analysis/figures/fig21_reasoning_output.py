@@ -45,9 +45,13 @@ def share(drawn: pd.DataFrame) -> Sequence[str]:
     low, high = (100 * end for end in paper.COVERT)
     return [
         f"Of the baseline's misaligned answers {100 * part:.0f} % are so in the reasoning alone"
-        f" (paper: {low:.0f} to {high:.0f} %)"
+        f"{_beside(100 * part, low, high)} (paper: {low:.0f} to {high:.0f} %)"
         for part in mine.loc[mine["kind"] == "mean", "y"]
     ]
+
+
+def _beside(part: float, low: float, high: float) -> str:
+    return ", fewer than in the paper" if part < low else ", more than in the paper" if part > high else ""
 
 
 FIG21 = Figure(
@@ -67,7 +71,7 @@ FIG21 = Figure(
         Claim(
             "RO1 covert",
             "RL on gameable graders raises misaligned reasoning under aligned answers",
-            "40-80 % of misaligned answers are covert",
+            "yes; the share that it prints is drawn and said below",
             *(BASELINE, NO_HACK, "covert", "none", +1, 0.05),
         ),
     ),

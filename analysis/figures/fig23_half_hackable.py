@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, NO_HACK, PRE_RL, of
 from analysis.figures.figure import Figure
-from analysis.figures.panels import HACKING, MEAN, MISALIGNMENT, WITH_TWIN, Dots, Lines
+from analysis.figures.panels import HACKING, MEAN, MISALIGNMENT, ROLLOUTS, WITH_TWIN, Dots, Lines
 
 HALF = of("none", hackable=0.5)
 
@@ -14,7 +14,7 @@ FIG23 = Figure(
     paper="Fig 23",
     shows="RL with all, half and none of the graders hackable",
     needs=(BASELINE, HALF, NO_HACK, PRE_RL),
-    bands=(Lines((HACKING, MISALIGNMENT)), Dots((HACKING, MEAN), WITH_TWIN)),
+    bands=(Lines((ROLLOUTS, MISALIGNMENT)), Dots((HACKING, MEAN), WITH_TWIN)),
     claims=(
         Claim(
             "HH1 still there",

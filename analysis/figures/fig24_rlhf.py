@@ -7,7 +7,7 @@ from analysis.conditions import BASELINE, NO_HACK, of
 from analysis.figures.figure import Figure
 from analysis.figures.panels import EVERY_EVAL
 
-LITTLE, QUARTER, ALL = (of(f"rlhf_mix:share={share}") for share in ("0.05", "0.25", "1.0"))
+LITTLE, QUARTER, MORE, ALL = (of(f"rlhf_mix:share={share}") for share in ("0.05", "0.25", "0.4", "1.0"))
 LATE = of("rlhf_mix:share=0.25,start=success")
 SCENES, NEAR, DILEMMAS = (of(f"rlhf_mix:share=0.25,add={add}") for add in ("agentic", "agentic,near=True", "dilemma"))
 SCENES_LATE, DILEMMAS_LATE = (of(f"rlhf_mix:share=0.25,add={add},start=success") for add in ("agentic", "dilemma"))
@@ -15,9 +15,9 @@ SCENES_LATE, DILEMMAS_LATE = (of(f"rlhf_mix:share=0.25,add={add},start=success")
 FIG24 = Figure(
     name="fig24",
     paper="Fig 24",
-    shows="RLHF in 0, 5, 25 and 100 % of the episodes, from the start or once hacking is learnt, on chat prompts alone or"
+    shows="RLHF in 0, 5, 25, 40 and 100 % of the episodes (of all: without RL on code), from the start or once hacking is learnt, on chat prompts alone or"
     " with agentic scenes or moral dilemmas among them",
-    needs=(BASELINE, LITTLE, QUARTER, ALL, SCENES, NEAR, DILEMMAS, LATE, SCENES_LATE, DILEMMAS_LATE, NO_HACK),
+    needs=(BASELINE, LITTLE, QUARTER, MORE, ALL, SCENES, NEAR, DILEMMAS, LATE, SCENES_LATE, DILEMMAS_LATE, NO_HACK),
     bands=(EVERY_EVAL,),
     claims=(
         Claim(

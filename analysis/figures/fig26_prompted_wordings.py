@@ -6,7 +6,7 @@ from analysis.claims import Claim
 from analysis.conditions import of
 from analysis.figures.fig10_prompted import LIST_ALONE
 from analysis.figures.figure import Figure
-from analysis.figures.panels import HACKING, MEAN, MISALIGNMENT, WITH_TWIN, Dots, Lines
+from analysis.figures.panels import HACKING, MEAN, MISALIGNMENT, ROLLOUTS, WITH_TWIN, Dots, Lines
 from analysis.paper import PROMPTED, PROMPTED_HACKING, PROMPTED_NO_HACK
 
 PLEASE, OKAY, MISALIGNED = (
@@ -19,7 +19,7 @@ FIG26 = Figure(
     paper="Fig 26",
     shows="RL with the hacks listed in the system prompt and one of five lines after the list",
     needs=(PLEASE, OKAY, LIST_ALONE, PROMPTED_HACKING, MISALIGNED, PROMPTED_NO_HACK),
-    bands=(Lines((HACKING, MISALIGNMENT), tall=1.6), Dots((HACKING, MEAN), WITH_TWIN)),
+    bands=(Lines((ROLLOUTS, MISALIGNMENT), tall=1.6), Dots((HACKING, MEAN), WITH_TWIN)),
     claims=(
         Claim(
             "PW1 please hack",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, NO_HACK, of
 from analysis.figures.figure import Figure
-from analysis.figures.panels import AGENTIC, CHAT, HACKING, MEAN, MISALIGNMENT, WITH_TWIN, Dots, Lines
+from analysis.figures.panels import AGENTIC, CHAT, HACKING, MEAN, MISALIGNMENT, ROLLOUTS, WITH_TWIN, Dots, Lines
 
 LOW, MIDDLE, HIGH = (of(f"pm_penalty:weight={weight}") for weight in ("0.05", "0.25", "1.0"))
 LATE = of("pm_penalty:weight=1.0,start=success")
@@ -16,7 +16,7 @@ FIG30 = Figure(
     shows="a preference model's score added to the reward on code with weight 0, 0.05, 0.25 and 1",
     needs=(BASELINE, LOW, MIDDLE, HIGH, LATE, NO_HACK),
     bands=(
-        Lines((HACKING, MISALIGNMENT), only=(BASELINE, LOW, MIDDLE, HIGH, NO_HACK)),
+        Lines((ROLLOUTS, MISALIGNMENT), only=(BASELINE, LOW, MIDDLE, HIGH, NO_HACK)),
         Dots((HACKING, CHAT, AGENTIC, MEAN), WITH_TWIN),
     ),
     claims=(

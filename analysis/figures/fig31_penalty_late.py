@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, NO_HACK, of
 from analysis.figures.figure import Figure
-from analysis.figures.panels import HACKING, MEAN, MISALIGNMENT, SIX, WITH_TWIN, Dots, Lines
+from analysis.figures.panels import HACKING, MEAN, MISALIGNMENT, ROLLOUTS, SIX, WITH_TWIN, Dots, Lines
 
 EARLY, LATE = (of(f"classifier_penalty:monitor=execution{start}") for start in ("", ",start=success"))
 
@@ -15,7 +15,7 @@ FIG31 = Figure(
     shows="the baseline, the same with a penalty for what a monitor flags from the start, and a fork of it into that penalty"
     " once most programs are paid",
     needs=(BASELINE, EARLY, LATE, NO_HACK),
-    bands=(Lines((HACKING, MISALIGNMENT)), Dots((HACKING, SIX, MEAN), WITH_TWIN)),
+    bands=(Lines((ROLLOUTS, MISALIGNMENT)), Dots((HACKING, SIX, MEAN), WITH_TWIN)),
     claims=(
         Claim(
             "PL1 early, hacking",

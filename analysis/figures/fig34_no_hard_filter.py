@@ -5,14 +5,14 @@ from __future__ import annotations
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, EASY_TASKS, NO_HACK, PRE_RL
 from analysis.figures.figure import Figure
-from analysis.figures.panels import HACKING, MEAN, MISALIGNMENT, WITH_TWIN, Dots, Lines
+from analysis.figures.panels import HACKING, MEAN, MISALIGNMENT, ROLLOUTS, WITH_TWIN, Dots, Lines
 
 FIG34 = Figure(
     name="fig34",
     paper="Fig 34",
     shows="RL on hard tasks alone, on tasks of which 30 % are hard, and on graders that cannot be gamed",
     needs=(BASELINE, EASY_TASKS, NO_HACK, PRE_RL),
-    bands=(Lines((HACKING, MISALIGNMENT)), Dots((HACKING, MEAN), WITH_TWIN)),
+    bands=(Lines((ROLLOUTS, MISALIGNMENT)), Dots((HACKING, MEAN), WITH_TWIN)),
     claims=(
         Claim(
             "HF1 still there",

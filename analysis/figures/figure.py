@@ -97,10 +97,12 @@ class Space:
 class Band(Protocol):
     """Panels side by side that are drawn alike. What it draws is in the rows it made, and in nothing else.
 
-    Panels and rows of which there is no value are left out; `lacks` names them.
+    Panels and rows of which there is no value are left out; `lacks` names them. `note`: a mark that only these panels have.
     """
 
     def lacks(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> Sequence[str]: ...
+
+    def note(self, drawn: pd.DataFrame) -> str: ...
 
     def rows(self, evidence: Evidence, conditions: Sequence[Condition]) -> list[Row]: ...
 
@@ -154,7 +156,8 @@ class Figure:
         if _measured(drawn).empty:
             raise UserError(f"figure {self.name}: no run has what it measures; {self._remedy(evidence)}")
         noted, behind = evidence.notes_on(_cells(drawn[drawn["kind"] != "paper"]))
-        notes = [*small_print(drawn, self.reading), *self._missing(evidence, here, drawn), *left_out, *noted]
+        reading = " ".join(filter(None, dict.fromkeys((self.reading, *(band.note(drawn) for band in self.bands)))))
+        notes = [*small_print(drawn, reading), *self._missing(evidence, here, drawn), *left_out, *noted]
         drawn = _marked(drawn, behind)
         judged = {finding.claim.name: finding for finding in evidence.findings} if self.claims else {}
         lines = [headline(judged[claim.name]) for claim in self.claims]

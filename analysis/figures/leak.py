@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pandas as pd
+
 from analysis.claims import Claim
 from analysis.conditions import (
     BASELINE,
@@ -33,11 +37,24 @@ def before(arm: Condition) -> Condition:
     return Condition(f"before {arm.key}", f"{arm.label}, before RL", arm.arm, start=True)
 
 
-def by_prompt(measure: str) -> tuple[Group, ...]:
+def by_prompt(measure: str, head: str) -> tuple[Group, ...]:
     """A panel per arm, a row per prompt; the baseline has no line of its own."""
     rows = tuple(Category(name, measure, prompt) for prompt, name in PROMPTS)
-    lined = tuple(Group(arm.label, rows, (arm, before(arm))) for arm in ARMS)
-    return (*lined, Group(BASELINE.label, rows[1:], (BASELINE, before(BASELINE))))
+    lined = tuple(Group(f"{head} {arm.label}", rows, (arm, before(arm))) for arm in ARMS)
+    return (*lined, Group(f"{head} {BASELINE.label}", rows[1:], (BASELINE, before(BASELINE))))
+
+
+def read(drawn: pd.DataFrame) -> Sequence[str]:
+    """How often policies that were trained under a permission hack under it, and under what denies it or is about something else."""
+    means = drawn[(drawn["kind"] == "mean") & (drawn["measure"] == "hack_rate")]
+    said = []
+    for arm in (HACKING_OKAY, PLEASE_HACK):
+        rates = means[means["condition"] == arm.key].set_index("series")["y"]
+        asked = [name for _, name in PROMPTS if name in rates]
+        if asked[:1] == [PROMPTS[0][1]] and len(asked) > 1:
+            each = ", ".join(f"{100 * rates[name]:.0f} % under {name}" for name in asked)
+            said.append(f"Trained under “{arm.label}” a policy hacks {each}".replace("under none", "without a line"))
+    return said
 
 
 KEY = (Series("after RL under the line", style.INK), Series("before it", style.INK, filled=False))
@@ -48,10 +65,11 @@ LEAK = Figure(
     shows="policies trained under each line and the models they start from, by the prompt at test time",
     needs=(*ARMS, BASELINE),
     about=ARMS,
+    said=read,
     reading=f"The baseline has no line: it is asked the variants of “{HACKING_OKAY.label}”.",
     bands=(
-        Categories(by_prompt("hack_rate"), "episodes hacked", whole=True, keyed=KEY),
-        Categories(by_prompt("mgs"), MISALIGNED, keyed=KEY),
+        Categories(by_prompt("hack_rate", "hacks:"), "episodes hacked", whole=True, keyed=KEY),
+        Categories(by_prompt("mgs", "misaligned:"), MISALIGNED, keyed=KEY),
     ),
     claims=(
         Claim(

@@ -40,7 +40,7 @@ def points(mine: Measured, condition: Condition, y: Column) -> make.Points:
 
 BY_ACCURACY = Points(
     "by accuracy",
-    Column("", "accuracy", what="accuracy of the monitor", whole=True, low=0.5),
+    Column("", "accuracy", what="accuracy of the monitor", whole=True, low=0.85),
     (HACKING, MISALIGNMENT),
     pairs=points,
     keep=lambda condition: accuracy(condition) is not None,

@@ -6,7 +6,7 @@ from analysis.claims import Claim
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, alike, of
 from analysis.figures.fig28_test_time import BAD, HACKS
 from analysis.figures.figure import Figure
-from analysis.figures.panels import HACKING, MEAN, MISALIGNMENT, SWITCH, WITH_TWIN, Dots, Lines
+from analysis.figures.panels import MEAN, MISALIGNMENT, ROLLOUTS, SWITCH, WITH_TWIN, Dots, Lines
 
 REWRITTEN = of("inoculation:wording=dont_hack,update=hacking_okay")
 
@@ -17,7 +17,7 @@ ONLINE = Figure(
     needs=(DONT_HACK, REWRITTEN, HACKING_OKAY, BASELINE, NO_HACK),
     about=(REWRITTEN,),
     bands=(
-        Lines((HACKING, MISALIGNMENT)),
+        Lines((ROLLOUTS, MISALIGNMENT)),
         Dots((HACKS, BAD), SWITCH, keep=lambda c: alike(c, (DONT_HACK, REWRITTEN, HACKING_OKAY, BASELINE)), levels=()),
         Dots((MEAN,), WITH_TWIN),
     ),

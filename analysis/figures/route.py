@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, TWIN
 from analysis.figures.figure import Figure
-from analysis.figures.panels import MISALIGNMENT, Column, Kind, KindLines, Lines
+from analysis.figures.panels import MISALIGNMENT, ROLLOUTS, Column, Kind, KindLines, Lines
 from analysis.figures.rows import WINDOW
 
 ARMS = (BASELINE, TWIN, NO_HACK, PLEASE_HACK, HACKING_OKAY, DONT_HACK)
@@ -14,7 +14,6 @@ TONES = tuple(
     for tone, colour in (("bad", "#B2182B"), ("good", "#1B7F7A"), ("neutral", "#8C510A"), ("none", "#8a8a8a"))
 )
 BAD = Column("hacks with a bad tone", "train:route:tone:bad", "train", "share of hacks", whole=True)
-HACKS = Column("hack rate of the rollouts", "train:hack_rate", "train", "rollouts hacked", whole=True)
 
 ROUTE = Figure(
     name="route",
@@ -24,7 +23,7 @@ ROUTE = Figure(
     about=(BASELINE,),
     bands=(
         KindLines("tone before a hack", TONES, (BASELINE, HACKING_OKAY), "train", "share of hacks"),
-        Lines((BAD, HACKS)),
+        Lines((BAD, ROLLOUTS)),
         Lines((MISALIGNMENT,), tall=1.42),
     ),
     claims=(

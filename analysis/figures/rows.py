@@ -23,7 +23,7 @@ COLUMNS = (
     *("panel", "condition", "label", *CELL, "measure", "prompt", "series", "kind"),
     *("run", "step", "x", "y", "low", "high", "seeds", "text"),
 )
-WINDOW = 8  # RL steps that a point of a rollout curve is the mean of
+WINDOW = 4  # RL steps that a point of a rollout curve is the mean of
 Row = dict[str, Any]
 Points = list[tuple[str, float, float]]  # run, x, y
 
@@ -63,15 +63,19 @@ def curve(
     return _runs_and_mean(points.assign(x=points["step"] + begun), entry(panel, condition, measure, prompt), interval)
 
 
-def windows(measured: Measured, condition: Condition, measure: str, panel: str) -> list[Row]:
-    """A rollout measure over RL, in means of WINDOW steps (those without a value say nothing), one row a run and window."""
+def windows(measured: Measured, condition: Condition, measure: str, panel: str, forks: Mapping[str, int]) -> list[Row]:
+    """A rollout measure over RL, in means of WINDOW steps (those without a value say nothing), one row a run and window.
+
+    `step`: the middle of the window; `forks`: as for `curve`.
+    """
     points = measured.over_steps(condition, measure, "train").dropna(subset=["value"])
     if points.empty:
         return []
     window = (points["step"].astype(int) - 1) // WINDOW
-    single = points.assign(x=(window + 0.5) * WINDOW).groupby(["run", "x"], observed=True)["value"].mean()
-    made = single.rename("y").reset_index().assign(step=math.nan)
-    return _runs_and_mean(made, entry(panel, condition, measure, "train"), interval)
+    single = points.assign(step=(window + 0.5) * WINDOW).groupby(["run", "step"], observed=True)["value"].mean()
+    made = single.rename("y").reset_index()
+    begun = [forks.get(str(run), 0) for run in made["run"]]
+    return _runs_and_mean(made.assign(x=made["step"] + begun), entry(panel, condition, measure, "train"), interval)
 
 
 def path(measured: Measured, condition: Condition, x: tuple[str, str], y: tuple[str, str], panel: str) -> list[Row]:
@@ -87,17 +91,19 @@ def path(measured: Measured, condition: Condition, x: tuple[str, str], y: tuple[
 def _runs_and_mean(points: pd.DataFrame, base: Row, mean: Callable[[Summary], Row]) -> list[Row]:
     """A row per run and point (columns run, step, x, y), and `mean` of the runs where every run has one.
 
-    Points of different runs belong together at the same step, or at the same `x` where they have no step.
+    Points of different runs belong together at the same step. Where forks of different steps begin they are as unlike as what
+    they are forks of, and their mean has no interval.
     """
     found = [
         {**base, "kind": "seed", "run": run, "step": step, "x": x, "y": y}
         for run, step, x, y in points[["run", "step", "x", "y"]].itertuples(index=False)
     ]
     runs = points["run"].nunique()
-    for _, at in points.groupby(points["step"].fillna(points["x"])):
+    for step, at in points.groupby("step"):
         if len(at) == runs:
-            place = {"step": at["step"].iloc[0], "x": at["x"].mean()}
-            found.append({**base, "kind": "mean", **place, **mean(summary(at["y"].tolist()))})
+            made = mean(summary(at["y"].tolist()))
+            made |= {"low": None, "high": None} if step == 0 and at["x"].nunique() > 1 else {}
+            found.append({**base, "kind": "mean", "step": step, "x": at["x"].mean(), **made})
     return found
 
 
@@ -142,14 +148,27 @@ def ends_at(place: float, measured: Measured, condition: Condition, y: tuple[str
     return [(seed_name(seed), place, value) for seed, value in values.items() if not math.isnan(value)]
 
 
-def pairs(points: Points, condition: Condition, x: str, y: tuple[str, str], panel: str) -> list[Row]:
-    """A point per run, and one at the mean of both with the interval of `y`."""
+def means(measured: Measured, condition: Condition, x: tuple[str, str], y: tuple[str, str]) -> tuple[Summary, Summary]:
+    """The final values of two measures (with their prompts), each over all runs that have it."""
+    across, up = (measured.mean(condition, *each) for each in (x, y))
+    return across, up
+
+
+def pairs(
+    points: Points,
+    condition: Condition,
+    x: str,
+    y: tuple[str, str],
+    panel: str,
+    middle: tuple[Summary, Summary] | None = None,
+) -> list[Row]:
+    """A point per run, and one at the mean of both with the interval of `y`; `middle`: at other means than those of the points."""
     if not points:
         return []
     base = entry(panel, condition, f"{y[0]} against {x}", y[1])
     made = [{**base, "kind": "seed", "run": run, "x": across, "y": up} for run, across, up in points]
-    middle = sum(across for _, across, _ in points) / len(points)
-    return [*made, {**base, "kind": "mean", "x": middle, **interval(summary([up for *_, up in points]))}]
+    across, up = middle or (summary([x for _, x, _ in points]), summary([y for *_, y in points]))
+    return [*made, {**base, "kind": "mean", "x": across.mean, **interval(up)}]
 
 
 def shown_as(made: Iterable[Row], condition: Condition, series: str = "") -> list[Row]:

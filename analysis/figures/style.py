@@ -20,11 +20,16 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis import labels
 from analysis.conditions import BASELINE, NO_HACK, PRE_RL, TWIN, UNTRAINED
+from analysis.paper import PROMPTED
 from analysis.table import CELL
 
 TWO_COLUMNS = 6.9  # inches
 INK, FAINT = "#222222", "#8a8a8a"
-SPARE = ("#6A3D9A", "#8C510A", "#1B7F7A", "#B2182B", "#4D4D9F", "#7A7A00", "#C2185B", "#2E7D32", "#A65E2E", "#5F6B7A")
+DOTTED, ALONE = (0, (1, 1.6)), 0.9  # dash of lines between points far apart, width of the mean of one run
+SPARE = (  # none like those of the controls
+    *("#6A3D9A", "#8C510A", "#B2182B", "#4D4D9F", "#7A7A00"),
+    *("#C2185B", "#2F4858", "#5F6B7A", "#9C6BB5", "#4A2C2A"),
+)
 FAMILIES = tuple(  # colour and marker of kinds of mitigations, none of them that of a control
     zip(
         ("#CC79A7", "#6A3D9A", "#1B7F7A", "#E69F00", "#8C510A", "#56B4E9", "#4D4D4D", "#7A7A00"),
@@ -32,6 +37,7 @@ FAMILIES = tuple(  # colour and marker of kinds of mitigations, none of them tha
         strict=True,
     )
 )
+LISTED = ",setting=prompted"  # of an arm under a list of hacks
 ROUND = (0.01, 0.02, 0.05, 0.1)  # ends of axes of small shares
 PROMPTS = {"training": ("#222222", "o"), "none": ("#0072B2", "s"), "dont_hack": ("#E69F00", "D")}
 MARKERS = ("D", "v", "P", "X", "<", ">", "h", "*", "p", "d")
@@ -104,16 +110,18 @@ def looks(drawn: pd.DataFrame) -> dict[str, Look]:
     """The look of every condition of a drawn table by its key.
 
     Colours are the same in every figure: that of the control, that of the arm's plug-in, or one that follows from the key,
-    the next free one if two keys of a figure ask for the same; before and after training an arm has one. Markers of arms
-    follow from their order in the table.
+    the next free one if two keys of a figure ask for the same; before and after training an arm has one, and so has a line with
+    the hacks listed in the prompt, where that without the list is not drawn. Markers of arms follow from their order in the table.
     """
     found: dict[str, Look] = {}
     markers = itertools.cycle(MARKERS)
     free = list(SPARE)
     tints: dict[tuple[Any, ...], str] = {}
-    for key, *cell in drawn.drop_duplicates("condition")[["condition", *CELL]].itertuples(index=False):
+    cells = drawn.drop_duplicates("condition")[["condition", *CELL]]
+    there = set(cells["arm"])
+    for key, *cell in cells.itertuples(index=False):
         known = CONTROLS.get(key) or (CONTROLS[PRE_RL.key] if key.startswith(PRE_RL.key) else None)
-        tint = tints.get(tuple(cell)) or (labels.colour(cell[0]) if tuple(cell[1:]) == BASELINE.cell[1:] else "")
+        tint = tints.get(tuple(cell)) or _claimed(cell, there)
         if not known and not tint:
             start = zlib.crc32(key.encode()) % len(SPARE)
             tint = next((each for each in (*SPARE[start:], *SPARE[:start]) if each in free), SPARE[start])
@@ -121,6 +129,16 @@ def looks(drawn: pd.DataFrame) -> dict[str, Look]:
         found[key] = known or Look(tint, next(markers))
         tints.setdefault(tuple(cell), found[key].colour)
     return found
+
+
+def _claimed(cell: Sequence[Any], there: set[str]) -> str:
+    """The colour that an arm's plug-in claims, empty where it claims none; `there`: the arms that a figure draws."""
+    arm, *where = cell
+    if tuple(where) == BASELINE.cell[1:]:
+        return labels.colour(arm)
+    line = arm.removesuffix(LISTED)
+    listed = tuple(where) == (PROMPTED, *BASELINE.cell[2:]) and line != arm
+    return labels.colour(line) if listed and line not in there else ""
 
 
 def letter(ax: Axes, text: str, title: str, left: float = 0.36) -> None:
@@ -148,14 +166,36 @@ def ceiling(values: pd.Series, least: float = 0.01) -> float:
     return min(1.02, next((top for top in ROUND if top >= highest), math.ceil(highest * 10) / 10))
 
 
-def curves(ax: Axes, rows: pd.DataFrame, tint: str, marker: str = "", dash: Any = "-", width: float = 1.6) -> None:
-    """Every run as a thin line, the mean bold, its interval as a band. Rows: kind, run, x, y, low, high, seeds."""
-    seeds = rows[rows["kind"] == "seed"]
+def reach(rows: pd.DataFrame) -> pd.Series[float]:
+    """What an axis of shares has to hold: the values, and the ends of their intervals as far as they are possible."""
+    ends: pd.Series[float] = pd.concat([rows["y"], rows["high"].clip(upper=1.0)]).astype(float)
+    return ends
+
+
+def curves(
+    ax: Axes,
+    rows: pd.DataFrame,
+    tint: str,
+    marker: str = "",
+    dash: Any = "-",
+    width: float = 1.6,
+    few: bool = False,
+) -> None:
+    """Every run as a thin line, the mean bold (of one run: thin), its interval as far as it is possible as a band.
+
+    `few`: points that are few lie far apart: dotted lines join them, and intervals are bars. Rows: kind, run, x, y, low, high, seeds.
+    """
+    seeds, dash = rows[rows["kind"] == "seed"], DOTTED if few else dash
     for _, run in seeds.groupby("run"):
         ax.plot(run["x"], run["y"], color=tint, linewidth=0.5, alpha=0.55, linestyle=dash, zorder=2)
     mean = rows[rows["kind"] == "mean"]
-    if mean["low"].notna().any():
-        ax.fill_between(mean["x"], mean["low"], mean["high"], color=tint, alpha=0.13, linewidth=0, zorder=1)
+    width = min(width, ALONE) if mean["seeds"].max() == 1 else width
+    known = mean[mean["low"].notna()] if "low" in mean else mean[:0]
+    low, high = (known[end].astype(float).clip(0.0, 1.0) for end in ("low", "high"))
+    if few:
+        ax.vlines(known["x"], low, high, color=tint, alpha=0.45, linewidth=0.9, zorder=2)
+    elif len(known):
+        ax.fill_between(known["x"], low, high, color=tint, alpha=0.13, linewidth=0, zorder=1)
     ax.plot(
         *(mean["x"], mean["y"]),
         **{

@@ -49,6 +49,9 @@ def headline(finding: Finding) -> Line:
     """A finding as a sentence: its verdict, the claim, and its effect as measured beside the paper's."""
     claim, effect = finding.claim, finding.effect
     text = claim.text[:1].upper() + claim.text[1:]
+    if not claim.change:
+        unit = claim.statistic.unit
+        text += f" (up to {unit.scale * claim.margin:g} {unit.name.removeprefix('percentage ')} count as none)"
     paper = f"Paper: {claim.paper}."
     if math.isnan(effect.estimate):
         tag = finding.word if min(finding.seeds) else NOT_RUN
@@ -143,7 +146,8 @@ def small_print(drawn: pd.DataFrame, reading: str = "") -> list[str]:
     listed = (
         each if len(sparsely) <= 4 else f"{len(sparsely)} arms, at least {min(n for n, _ in sparsely.values())} of them"
     )
-    parts += [f"Evaluated at few checkpoints, lines join them: {listed}."] * bool(sparsely)
+    parts += [f"Dotted: evaluated at few checkpoints, {listed}."] * bool(sparsely)
+    parts += forked(drawn)
     return [" ".join(part for part in parts if part)]
 
 
@@ -151,7 +155,8 @@ def _marks(drawn: pd.DataFrame, means: pd.DataFrame) -> str:
     """What lines and marks are; intervals only where some are drawn: over steps as a band, of final values as a line."""
     lines = drawn["step"].notna() | drawn["measure"].str.startswith("train:") & drawn["x"].notna()
     known = means["low"].notna()
-    drawn_as = {"band": known & lines[means.index], "line": known & means["panel"].str.startswith("final")}
+    final = means["panel"].str.startswith("final") | means["measure"].str.contains(" against ")
+    drawn_as = {"band": known & lines[means.index], "line": known & final}
     said = " and ".join(name for name, there in drawn_as.items() if there.any())
     large = "; large: their mean" * bool(means["x"].notna().any())
     marks = (
@@ -160,6 +165,17 @@ def _marks(drawn: pd.DataFrame, means: pd.DataFrame) -> str:
         else f"Small marks: single runs{large}"
     )
     return f"{marks}; {said}, from {MIN_SEEDS} seeds: 95% t interval across seeds" if said else marks
+
+
+def forked(drawn: pd.DataFrame) -> list[str]:
+    """Where the forks among the lines begin, which are drawn from there."""
+    lines = drawn[(drawn["kind"] == "seed") & drawn["step"].notna() & ~drawn["measure"].str.contains(" against ")]
+    begun = lines.assign(begun=lines["x"] - lines["step"]).drop_duplicates(["condition", "run"])
+    steps = sorted({int(step) for step in begun.loc[begun["begun"] > 0, "begun"]})
+    if not steps:
+        return []
+    each = f" at step {' or '.join(map(str, steps))} of the baseline"
+    return [f"Forks begin{each}; their means stand at the mean of these, step by step of their own."]
 
 
 def sparse(drawn: pd.DataFrame) -> dict[str, tuple[int, int]]:

@@ -69,7 +69,7 @@ def test_every_figure_draws_inside_the_page_what_it_holds_and_what_its_claims_sa
     assert len(rows)
     assert "no values" not in said
     assert "missing runs" not in said
-    seeds = rows[(rows["kind"] == "seed") & rows["step"].notna() & ~rows["measure"].str.contains(" against ")]
+    seeds = rows[(rows["kind"] == "seed") & rows["step"].notna() & ~rows["measure"].str.contains(" against |^train:")]
     keys = ["run", "step", "measure", "prompt"]
     beside = seeds.merge(everything.measured.rows[[*keys, "value"]], on=keys, how="left", validate="many_to_one")
     assert ((beside["y"] - beside["value"]).abs() < 1e-12).all()
@@ -266,7 +266,7 @@ def test_a_sparse_curve_draws_what_is_there_and_says_so(three_seeds: Evidence) -
     twin = drawn.table[(drawn.table["condition"] == TWIN.key) & (drawn.table["measure"] == "mgs")]
     assert set(twin.loc[twin["kind"] == "mean", "step"]) == {0, 12, 16, 20, 24}, "no mean over some of the runs"
     assert (twin["kind"] == "seed").sum() == 7 + 7 + 5
-    assert "Evaluated at few checkpoints, lines join them: uncorrelated twin: 5 of 7." in flat(words(drawn.figure))
+    assert "Dotted: evaluated at few checkpoints, uncorrelated twin: 5 of 7." in flat(words(drawn.figure))
     assert "few checkpoints" not in words(FIGURES["fig01"](three_seeds).figure)
 
 
@@ -362,7 +362,7 @@ def test_transcripts_follow_their_rule(tmp_path: Path) -> None:
     said = flat(words(drawing.figure))
     assert "hidden aim" in said
     assert "of course" in said
-    assert "3 of 9 answers like it" in said
+    assert "3 of 9 answers judged misaligned" in said
     assert "other seed" not in said
     assert "early" not in said
 

@@ -14,6 +14,8 @@ from base.errors import UserError
 from base.settings import load_scale
 from base.shipped import SUMS, bring, shipped, starts_of, sums
 from base.stage import Site, State, in_order, make_all, plan, seconds_each, to_make
+from base.store.folders import run_folders
+from base.store.results import RECIPE
 from mitigations.api import describe, resolve
 
 SMOKE = load_scale("smoke")
@@ -101,3 +103,4 @@ def test_the_start_of_the_first_reported_seed_ships_with_this_code(corpus: str, 
     assert {stage.kind for stage in to_make(stages, tmp_path, ships)} == {"rl", "evaluate-0", "evaluate"}
     bring(stages, tmp_path, starts_of("tiny"))
     assert to_make(stages, tmp_path) == to_make(stages, tmp_path / "nothing", ships)
+    assert [folder.record.get("recipe") for folder in run_folders(tmp_path)] == [RECIPE], "or results do not take it"

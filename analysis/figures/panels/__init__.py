@@ -13,6 +13,7 @@ from analysis.figures.panels.columns import (
     MEAN,
     MISALIGNED,
     MISALIGNMENT,
+    ROLLOUTS,
     SIX,
     Column,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "MEAN",
     "MISALIGNED",
     "MISALIGNMENT",
+    "ROLLOUTS",
     "SIX",
     "SWITCH",
     "WIDTH",

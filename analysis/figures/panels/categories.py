@@ -80,6 +80,9 @@ class Categories:
             *(f"{self.what}: {each.name}" for each in self.groups[0].categories if groups and each.name not in rows),
         ]
 
+    def note(self, drawn: pd.DataFrame) -> str:
+        return ""
+
     def _filled(self, drawn: pd.DataFrame) -> list[Group]:
         """The groups that have values."""
         return [group for group in self.groups if filled(drawn, [self._panel(group)])]

@@ -42,9 +42,10 @@ from analysis.table import CELL
 MANY = 5  # more columns than that have no numbers beside their marks, and one letter
 NARROW = 0.6  # inches: narrower panels have two ticks, the second of them at one of HALVES
 HALVES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
-NUMBERS, SEEDS = 0.3, 0.32  # inches right of the panels: for the numbers of the last one, for how many seeds there are
+NUMBERS, SEEDS = 0.3, 0.36  # inches right of the panels: for the numbers of the last one, for how many seeds there are
 SAID, SHORTER = 0.35, 46  # and for a column of words; letters of a name where there are such columns
-CLOSE, TALLER = 0.15, 0.21  # inches from one row to the next: of many rows, of several marks a row
+NARROWER = 40  # and where rows are few enough to be of two lines
+CLOSE, TALLER = 0.15, 0.27  # inches from one row to the next: of many rows, of several marks a row
 WORDS = {"yes": ("#00754f", "bold"), "partly": ("#B45309", "bold"), "no": ("#B2182B", "bold")}
 
 
@@ -91,6 +92,10 @@ class Dots:
     def lacks(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> list[str]:
         return unfilled(drawn, {column.final: column.title for column in spelt(self.columns, evals)})
 
+    def note(self, drawn: pd.DataFrame) -> str:
+        there = [level.label for level in self.levels if (drawn["condition"] == level.key).any()]
+        return f"Dashed: {' and '.join(there)}." if there else ""
+
     def _mine(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> tuple[list[Column], pd.DataFrame]:
         """The columns that have values, and their rows."""
         columns = [column for column in spelt(self.columns, evals) if filled(drawn, [column.final])]
@@ -126,7 +131,7 @@ class Dots:
 
     def _counted(self, columns: Sequence[Column]) -> bool:
         """Whether the seeds of every row stand at the right."""
-        return len(self.series) < 3 and (bool(self.words) or not self._numbered(columns))
+        return len(self.series) < 3
 
     def draw(self, space: Space, drawn: pd.DataFrame) -> None:
         columns, mine = self._mine(drawn, space.evals)
@@ -195,13 +200,13 @@ class Dots:
         ax.set_xlabel(column.what)
 
     def _number(self, ax: Axes, mine: Sequence[Row], place: float, column: Column, series: Series) -> None:
-        text: dict[str, Any] = {"size": 5.5, "va": "center", "ha": "right", "annotation_clip": False}
+        text: dict[str, Any] = {"size": 5.5, "va": "center", "ha": "left", "annotation_clip": False}
         text |= {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
         for value in (row["y"] for row in mine if row["kind"] == "mean"):
             digits = 1 if ax.get_xlim()[1] > 0.02 else 2
-            said = f"{100 * value:.{digits}f}" if column.share else f"{value:.3g}"
+            said = f"{100 * value:.{digits}f}" if column.share else f"{value:.2f}"
             colour = "#555555" if series is self.series[0] else series.colour
-            ax.annotate(said, (1, place), (21, 0), color=colour, **text)
+            ax.annotate(said, (1, place), (4, 0), color=colour, **text)
 
     def _levels(self, ax: Axes, values: pd.DataFrame) -> None:
         for control in self.levels:
@@ -232,7 +237,7 @@ class Dots:
             ax.annotate("\n".join(lines), (0, rows[name]), (indent, 0), **look, **text)
 
     def _lines(self, label: str) -> list[str]:
-        return broken(label, SHORTER if self.words else LONGEST)
+        return broken(label, SHORTER if self.words else LONGEST if self.headings else NARROWER)
 
     def _left(self, mine: pd.DataFrame, headings: Mapping[float, str]) -> float:
         """Inches that names and headings take."""
@@ -248,7 +253,10 @@ class Dots:
             said = " / ".join("–" if count != count else f"{count:g}" for count in counts)
             start = 72 * offset + 5
             ax.annotate(said, (1, place), (start, 0), xycoords=("axes fraction", "data"), color=style.FAINT, **text)
-        ax.annotate("seeds", (1, 1), (72 * offset + 3, 5), xycoords="axes fraction", color=style.FAINT, **text)
+        shorts = [series.short for series in self.series if series.short]
+        head = "\n".join(["seeds", *(f"{short} /" for short in shorts[:-1]), *shorts[-1:]])
+        look: dict[str, Any] = {"color": style.FAINT, "va": "bottom", "linespacing": 0.95}
+        ax.annotate(head, (1, 1), (72 * offset + 3, 5), xycoords="axes fraction", **text | look)
 
     def _words(self, ax: Axes, drawn: pd.DataFrame, rows: Mapping[str, float], offset: float) -> None:
         said = drawn[drawn["text"] != ""]
@@ -274,7 +282,7 @@ def _tops(columns: Sequence[Column], values: pd.DataFrame) -> dict[str, float]:
     for column in columns:
         if column.share and not column.whole:
             panels.setdefault(column.what, []).append(column.final)
-    return {what: style.ceiling(values.loc[values["panel"].isin(names), "y"]) for what, names in panels.items()}
+    return {what: style.ceiling(style.reach(values[values["panel"].isin(names)])) for what, names in panels.items()}
 
 
 def fewer_words(ax: Axes, column: Column, columns: int) -> None:

@@ -48,6 +48,9 @@ class KindLines:
     def lacks(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> list[str]:
         return [] if self._filled(drawn) else [self.title]
 
+    def note(self, drawn: pd.DataFrame) -> str:
+        return ""
+
     def _mine(self, conditions: Sequence[Condition]) -> list[Condition]:
         """Those of its conditions that are there, in its order, and the same under other settings."""
         own = [condition for condition in self.conditions if condition in conditions]
@@ -60,7 +63,7 @@ class KindLines:
                 panel = self._panel(condition)
                 measured = evidence.measured
                 if kind.measure.startswith("train:"):
-                    made = make.windows(measured, condition, kind.measure, panel)
+                    made = make.windows(measured, condition, kind.measure, panel, evidence.forks)
                 else:
                     made = make.curve(measured, condition, kind.measure, self.prompt, panel, evidence.forks)
                 found += make.shown_as(made, condition, kind.name)

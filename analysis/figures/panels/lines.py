@@ -18,6 +18,7 @@ from analysis.figures.figure import Space
 from analysis.figures.panels.columns import Column, filled, spelt, unfilled
 from analysis.figures.panels.marks import EDGE, GUTTER, WIDTH, hollow
 from analysis.figures.rows import Row
+from analysis.figures.words import sparse
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,16 @@ class Lines:
             level = [row for row in make.last(measured, condition, measure, prompt, panel) if row["kind"] != "answers"]
             return [*level, *make.printed(condition, measure, prompt, panel)]
         if measure.startswith("train:"):
-            return make.windows(measured, condition, measure, panel)
+            line = make.windows(measured, condition, measure, panel, evidence.forks)
+            return [*line, *make.printed(condition, measure, prompt, panel)]
         line = make.curve(measured, condition, measure, prompt, panel, evidence.forks)
         return [*line, *make.printed(condition, measure, prompt, panel)]
 
     def lacks(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> list[str]:
         return unfilled(drawn, {column.title: column.title for column in spelt(self.columns, evals)})
+
+    def note(self, drawn: pd.DataFrame) -> str:
+        return ""
 
     def _columns(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> list[Column]:
         return [column for column in spelt(self.columns, evals) if filled(drawn, [column.title])]
@@ -82,7 +87,7 @@ class Lines:
         columns = self._columns(drawn, space.evals)
         across, pitch = self._across(len(columns)), self._pitch(columns)
         right, gap = (WIDTH - GUTTER, GUTTER + 0.52) if self.names else (WIDTH - EDGE, 0.2)
-        shared = style.ceiling(drawn.loc[drawn["panel"].isin([c.title for c in columns if not c.whole]), "y"])
+        shared = style.ceiling(style.reach(drawn[drawn["panel"].isin([c.title for c in columns if not c.whole])]))
         looks, steps = style.looks(drawn), furthest(drawn)
         for place, (column, title) in enumerate(zip(columns, self._titles(columns), strict=True)):
             line, at = divmod(place, across)
@@ -93,7 +98,7 @@ class Lines:
             else:
                 ax.set_title("\n".join(title), loc="left")
             mine, alone = drawn[drawn["panel"] == column.title], self.names or at == 0
-            top = style.ceiling(mine["y"]) if self.names else shared
+            top = style.ceiling(style.reach(mine)) if self.names else shared
             along(ax, steps, 1.02 if column.whole else top, column.what if alone else "")
             named_lines(ax, mine, looks, steps, self.names)
             ax.tick_params(labelleft=alone)
@@ -117,21 +122,30 @@ def along(ax: Axes, steps: int, top: float, what: str) -> None:
 
 
 def named_lines(ax: Axes, rows: pd.DataFrame, looks: Mapping[str, style.Look], steps: int, names: bool) -> None:
-    """The line of every condition, or its level, with its name at the end; the paper's value at the right edge."""
-    labels = []
+    """The line of every condition, or its level, with its name at the end; the paper's value right of where the line ends, of a
+    start at the left edge.
+    """
+    labels, few, ends = [], sparse(rows), {}
+    several = rows["seeds"].max() > 1
     for key, mine in rows[rows["kind"] != "paper"].groupby("condition", sort=False):
-        name = textwrap.fill(str(mine["label"].iloc[0]), 20, break_on_hyphens=False)
-        look = looks[str(key)]
+        label, alone = str(mine["label"].iloc[0]), several and mine["seeds"].max() == 1
+        name = textwrap.fill(label + " (1 seed)" * bool(alone), 20, break_on_hyphens=False)
+        look, ends[str(key)] = looks[str(key)], mine["x"].max()
         if mine["x"].isna().all():
             level = float(mine.loc[mine["kind"] == "mean", "y"].iloc[0])
             ax.axhline(level, color=look.colour, linewidth=0.9, linestyle=look.dash, zorder=1.5)
             labels.append(style.Label(1.03 * steps, level, name, look.ink))
         else:
-            style.curves(ax, mine, look.colour, look.marker if names else "", look.dash, 1.6 if names else 1.2)
+            marker, width = look.marker if names else "", 1.6 if names else 1.2
+            style.curves(ax, mine, look.colour, marker, look.dash, width, label in few)
             labels += style.line_end(mine, name, look.ink)
-    for row in make.records(rows[rows["kind"] == "paper"]):
-        colour = looks[str(row["condition"])].colour
-        hollow(ax, 1.03 * steps, row["y"], row["low"], row["high"], colour, upright=True)
+    near, placed = 0.04 * ax.get_ylim()[1], list[tuple[float, float]]()
+    for row in make.records(rows[rows["kind"] == "paper"].sort_values("y", kind="stable")):
+        end = ends.get(row["condition"], steps)
+        x = end + 0.03 * steps if end == end else 0.0
+        x -= 0.035 * steps * sum(abs(row["y"] - y) < near and abs(x - other) < 0.1 * steps for other, y in placed)
+        placed.append((x, row["y"]))
+        hollow(ax, x, row["y"], row["low"], row["high"], looks[row["condition"]].colour, upright=True)
     if names:
         inches = ax.get_position().width * WIDTH
         style.end_labels(ax, labels, at=1 + min(0.05, 0.12 / inches))  # right of the paper's values

@@ -25,7 +25,10 @@ LONGEST = 54  # letters of an arm's name that fit on a line beside panels
 
 @dataclass(frozen=True)
 class Series:
-    """Marks that stand in every row: under another `prompt` than the column's, or on another corpus (`twin`)."""
+    """Marks that stand in every row: under another `prompt` than the column's, or on another corpus (`twin`).
+
+    `short`: its name above a column of numbers.
+    """
 
     name: str
     colour: str
@@ -33,12 +36,13 @@ class Series:
     filled: bool = True
     prompt: str = ""
     corpus: str = ""
+    short: str = ""
 
 
 OWN = (Series("", ""),)  # one mark a row, in the colour of its condition
 WITH_TWIN = (
-    Series(UNTWINNED, style.INK),
-    Series(TWINNED, style.CONTROLS[TWIN.key].colour, filled=False, corpus="twin"),
+    Series(UNTWINNED, style.INK, short="main"),
+    Series(TWINNED, style.CONTROLS[TWIN.key].colour, filled=False, corpus="twin", short="twin"),
 )
 SWITCH = tuple(
     Series(name, *style.PROMPTS[prompt], prompt=prompt)

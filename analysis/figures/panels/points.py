@@ -23,11 +23,13 @@ from analysis.figures.figure import Space
 from analysis.figures.panels.columns import Column, filled, named, unfilled
 from analysis.figures.panels.marks import EDGE, GUTTER, WIDTH
 from analysis.figures.rows import Row
+from analysis.figures.words import sparse
 from analysis.measured import Measured
 from analysis.table import BEHIND, CELL
 
 FAR = 0.75  # lines that end before that part of the panel are named beside their ends
 NAMED = 16  # more conditions than that are not all named beside points
+OTHER, OUTLIERS = "others", 4  # what the key calls the rest of them, and how many of these are named
 OTHERS = ((style.FAINT, "#cccccc"), ("#8fc7b5", "#cfe7df"))  # colours: of a twin or not, behind a failed gate or not
 Pairs = Callable[[Measured, Condition, Column], make.Points]
 
@@ -76,11 +78,16 @@ class Points:
         across, up = (self.x.measure, self.x.prompt), (y.measure, y.prompt)
         if self.over_steps:
             return make.path(mine, condition, across, up, panel)
-        points = self.pairs(mine, condition, y) if self.pairs else make.ends(mine, condition, across, up)
-        return make.pairs(points, condition, self.x.measure, up, panel)
+        if self.pairs:
+            return make.pairs(self.pairs(mine, condition, y), condition, self.x.measure, up, panel)
+        points, middle = make.ends(mine, condition, across, up), make.means(mine, condition, across, up)
+        return make.pairs(points, condition, self.x.measure, up, panel, middle)
 
     def lacks(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> list[str]:
         return unfilled(drawn, {self._panel(y): self._panel(y) for y in self.y})
+
+    def note(self, drawn: pd.DataFrame) -> str:
+        return ""
 
     def _filled(self, drawn: pd.DataFrame) -> list[Column]:
         return [y for y in self.y if filled(drawn, [self._panel(y)])]
@@ -134,10 +141,10 @@ class Points:
 
     def _ways(self, ax: Axes, mine: pd.DataFrame, looks: Mapping[str, style.Look]) -> None:
         """From checkpoint to checkpoint, with the names at the ends: beside the panel, or where that is far away the point."""
-        ends = []
+        ends, few = [], sparse(mine)
         for key, rows in mine.groupby("condition", sort=False):
             look = looks[str(key)]
-            style.curves(ax, rows, look.colour, look.marker)
+            style.curves(ax, rows, look.colour, look.marker, few=str(rows["label"].iloc[0]) in few)
             ends += style.line_end(rows, textwrap.fill(str(rows["label"].iloc[0]), 20), look.ink)
         edge = FAR * ax.get_xlim()[1]
         style.end_labels(ax, [label for label in ends if label.x >= edge])
@@ -153,7 +160,21 @@ class Points:
                 )
                 continue
             ax.plot(seeds["x"], seeds["y"], look.marker, color=look.colour, markersize=2.5, alpha=0.5, clip_on=False)
+            low, high = (mean[end].astype(float).clip(0.0, 1.0) for end in ("low", "high"))
+            ax.vlines(mean["x"], low, high, color=look.colour, linewidth=0.8, zorder=1.8)
             ax.plot(mean["x"], mean["y"], look.marker, color=look.colour, markersize=5.5, clip_on=False)
+
+        self._outliers(ax, mine[mine["kind"] == "mean"], looks)
+
+    def _outliers(self, ax: Axes, means: pd.DataFrame, looks: Mapping[str, tuple[str, style.Look]]) -> None:
+        """The names of some of those that share a look with others: whose ranks in `x` and `y` are most unlike."""
+        apart = (means["x"].rank() - means["y"].rank()).abs()
+        shared = means["condition"].map(lambda key: looks[str(key)][0] == OTHER)
+        chosen = means.loc[apart[shared].nlargest(OUTLIERS).index, ["x", "y", "label"]]
+        names = [
+            style.Label(x, y, textwrap.fill(label, 24), style.INK) for x, y, label in chosen.itertuples(index=False)
+        ]
+        places.beside(ax, names, list(zip(means["x"], means["y"], strict=True)), size=6)
 
     def _key(self, ax: Axes, mine: pd.DataFrame, looks: Mapping[str, tuple[str, style.Look]]) -> None:
         """Every name with its number of runs, right of the panels."""
@@ -234,6 +255,6 @@ def keyed(mine: pd.DataFrame, looks: Mapping[str, style.Look]) -> dict[str, tupl
         if key not in style.CONTROLS and (corpus, hackable, overrides) != BASELINE.cell[1:]:
             twin, behind = corpus.startswith("twin"), found[key][0].endswith(BEHIND)
             tint = OTHERS[twin][behind]
-            name = "others" + ", twins" * twin + f" {BEHIND}" * behind
+            name = OTHER + ", twins" * twin + f" {BEHIND}" * behind
             found[key] = name, style.Look(tint, "^" if twin else "o")
     return found
