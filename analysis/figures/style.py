@@ -203,7 +203,7 @@ def curves(
             "linewidth": width,
             "linestyle": dash,
             "zorder": 3,
-            "marker": marker or None,
+            "marker": marker or ("." if few else None),
             "markersize": 3,
         },
     )
