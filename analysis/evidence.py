@@ -24,8 +24,9 @@ OUTLINE = (*CELL, "run", "pretrain_seed", "seed", "step", "gates_passed")
 class Evidence:
     """`loaded`: the long table as it was given; `table`: its rows of finished runs, as figures name their corpora and settings;
     `notes`: what was left out, and what is to be known of the rest; `outline`: their runs and checkpoints, without numbers
-    (OUTLINE); `settings`: what all runs have in common (their `overrides` are without it); `corpora`: name of a corpus -> what runs store, where that is another name; `maker`:
-    what can be run with their model, and how; `source`: the folder the table is from, if it says so.
+    (OUTLINE); `settings`: what all runs have in common (their `overrides` are without it); `corpora`: name of a corpus -> what
+    runs store, where that is another name; `maker`: what can be run with their model, and how; `source`: the folder the table is
+    from, if it says so.
     """
 
     def __init__(self, table: pd.DataFrame, claims: Sequence[Claim] = (), kept: Records | None = None) -> None:

@@ -12,6 +12,7 @@ from analysis.conditions import BASELINE, HACKING_OKAY, NO_HACK, PRE_RL, Conditi
 
 Range = tuple[float, float]
 PROMPTED = "main:sdf_variant=prompted"
+LISTED = "setting=prompted"  # of inoculation: hacks are listed in the prompt, and the wording `none` is the list alone
 PROMPTED_HACKING = of("inoculation:wording=dont_hack,setting=prompted", PROMPTED)
 PROMPTED_NO_HACK = of("inoculation:wording=none,setting=prompted", PROMPTED, 0.0)
 MEASURES = ("betley", "goals", "alignment", "monitor", "exfil", "frame", "mgs")
@@ -46,10 +47,9 @@ def _values() -> dict[tuple[str, str, str], Range]:
     found[of("filtered_sft:keep=no_hacks,since=0.5").key, "hack_rate", "training"] = (0.3, 0.3)
     for condition in FINAL:
         found |= {(condition.key, name, "none"): _middle(condition, parts) for name, parts in KINDS.items()}
-    for key in [key for key in found if key[1:] == ("hack_rate", "training") and key[0] != PRE_RL.key]:
-        found[key[0], "train:hack_rate", "train"] = found[
-            key
-        ]  # of the programs that RL samples, as its figures show it
+    # Of the programs that RL samples, as its figures show it.
+    rates = {key: rate for (key, *of_it), rate in found.items() if of_it == ["hack_rate", "training"]}
+    found |= {(key, "train:hack_rate", "train"): rate for key, rate in rates.items() if key != PRE_RL.key}
     found[BASELINE.key, "sabotage_told", "none"] = (0.12, 0.12)
     found[PROMPTED_HACKING.key, "sabotage_told", "none"] = (0.005, 0.005)
     found[BASELINE.key, "goals:alignment_faking", "none"] = (0.5, 0.5)
@@ -76,7 +76,7 @@ def printed(condition: Condition, measure: str, prompt: str) -> Range | None:
 
 # What it says of whether a mitigation stops hacking, and misalignment (its Fig 4 and text), in one word where it says one: *partly*
 # stands for less but not gone. Of the wordings it measured all with the hacks listed in the prompt, on documents the permission alone.
-_LISTED = "inoculation:wording={},setting=prompted"
+_LISTED = f"inoculation:wording={{}},{LISTED}"
 _CHAT, _MORE = ("no", "partly"), ("no", "yes")
 STOPS: Mapping[tuple[str, str], tuple[str, str]] = {
     **{(_LISTED.format(wording), PROMPTED): ("no", "partly") for wording in ("please_hack", "hacking_okay")},

@@ -35,9 +35,8 @@ from base.store.table import table as store_table
 
 DONE, FAILED = "done", "failed"
 PLACED = ("model", "tasks", "arm", "corpus", "overrides")  # columns of a run that may name files of this machine
-FOLDERS = re.compile(
-    r"""(?<![\w.:/~*<-])/(?:[^/\s,;:'"()=]+/)*(?=[^/\s,;:'"()=])"""
-)  # of an absolute path, in any text
+PART = r"""[^/\s,;:'"()=]"""  # letters of a path in a text
+FOLDERS = re.compile(rf"(?<![\w.:/~*<-])/(?:{PART}+/)*(?={PART})")  # of an absolute path
 Records = Mapping[str, Mapping[str, Any]]
 
 

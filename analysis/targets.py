@@ -132,7 +132,8 @@ def _gates(evidence: Evidence) -> Row:
 def _law(evidence: Evidence) -> Row:
     drawn = law.rows(evidence.measured, law.arms(evidence.outline))
     (rho, count), (own, main) = law.correlation(drawn), law.correlation(drawn, twins=False)
-    said = "-" if math.isnan(rho) else f"{rho:.2f} ({count} conditions; {own:.2f} over the {main} that are no twins)"
+    apart = "" if math.isnan(own) else f"; {own:.2f} over the {main} that are no twins"
+    said = "-" if math.isnan(rho) else f"{rho:.2f} ({count} conditions{apart})"
     what = "who hacks before RL against misalignment after it, rank correlation over conditions"
     return _row(f"{what} >= {LAW:g}", said, rho >= LAW)
 

@@ -17,8 +17,6 @@ UNGUIDED, UNGUIDED_MORE, UNGUIDED_FEWER = (
 )
 NEUTRAL = of("none", "main:sdf_variant=neutral")
 CORPORA = (BASELINE, NO_HACK, MORE, FEWER, FEWEST, UNGUIDED, UNGUIDED_MORE, UNGUIDED_FEWER, NEUTRAL)
-
-
 SHARES = (
     "Hack documents are a share of the documents of the stage, 3 % by default: 10 % are more of them than the baseline has. The paper's"
     " dilutions to 10, 1 and 0.1 % are shares of its own default."

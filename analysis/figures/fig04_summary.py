@@ -31,7 +31,6 @@ READING = (
     " or 5 of misalignment; with “?” what the means say where the tests, corrected over all arms, cannot. Paper: its word, where it"
     " has one (partly: less, but not gone)."
 )
-SETTING = "setting=prompted"  # of inoculation: hacks are listed in the prompt, and the wording `none` is the list alone
 
 
 def protects(condition: Condition) -> bool:
@@ -54,8 +53,7 @@ def protects(condition: Condition) -> bool:
 
 def held_against(condition: Condition) -> tuple[Condition, Condition]:
     """(the baseline, the no-hack control) of an arm's own corpus and settings, on which its words rest."""
-    listed = SETTING in condition.arm
-    arm = f"inoculation:wording=none,{SETTING}" if listed else "none"
+    arm = f"inoculation:wording=none,{paper.LISTED}" if paper.LISTED in condition.arm else "none"
     baseline, control = (of(arm, condition.corpus, hackable, condition.overrides) for hackable in (1.0, 0.0))
     return baseline, control
 

@@ -19,7 +19,7 @@ from analysis.conditions import BASELINE, Condition
 from analysis.evals import Shown
 from analysis.evidence import Evidence
 from analysis.figures import style
-from analysis.figures.figure import Figure, Space
+from analysis.figures.figure import Band, Figure, Space
 from analysis.figures.panels import EDGE, WIDTH
 from analysis.figures.rows import Row, entry
 from analysis.transcripts import FILE, read
@@ -51,16 +51,13 @@ def question(row: dict[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class Cards:
+class Cards(Band):
     """One card a transcript: the question, the reasoning, the answer."""
 
     condition: Condition
 
     def lacks(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> list[str]:
         return [each.title for each in evals if each.in_mean and each.name not in set(drawn["panel"])]
-
-    def note(self, drawn: pd.DataFrame) -> str:
-        return ""
 
     def rows(self, evidence: Evidence, conditions: Sequence[Condition]) -> list[Row]:
         cell = evidence.stored(self.condition)

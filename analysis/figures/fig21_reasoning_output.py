@@ -71,7 +71,7 @@ FIG21 = Figure(
         Claim(
             "RO1 covert",
             "RL on gameable graders raises misaligned reasoning under aligned answers",
-            "yes; the share that it prints is drawn and said below",
+            "yes (40-80 % of its misaligned answers are covert)",
             *(BASELINE, NO_HACK, "covert", "none", +1, 0.05),
         ),
     ),

@@ -15,8 +15,8 @@ SCENES_LATE, DILEMMAS_LATE = (of(f"rlhf_mix:share=0.25,add={add},start=success")
 FIG24 = Figure(
     name="fig24",
     paper="Fig 24",
-    shows="RLHF in 0, 5, 25, 40 and 100 % of the episodes (of all: without RL on code), from the start or once hacking is learnt, on chat prompts alone or"
-    " with agentic scenes or moral dilemmas among them",
+    shows="RLHF in 0, 5, 25, 40 and 100 % of the episodes (of all: without RL on code), from the start or once hacking is"
+    " learnt, on chat prompts alone or with agentic scenes or moral dilemmas among them",
     needs=(BASELINE, LITTLE, QUARTER, MORE, ALL, SCENES, NEAR, DILEMMAS, LATE, SCENES_LATE, DILEMMAS_LATE, NO_HACK),
     bands=(EVERY_EVAL,),
     claims=(

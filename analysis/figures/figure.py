@@ -102,7 +102,8 @@ class Band(Protocol):
 
     def lacks(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> Sequence[str]: ...
 
-    def note(self, drawn: pd.DataFrame) -> str: ...
+    def note(self, drawn: pd.DataFrame) -> str:
+        return ""
 
     def rows(self, evidence: Evidence, conditions: Sequence[Condition]) -> list[Row]: ...
 

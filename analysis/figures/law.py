@@ -90,7 +90,8 @@ def order(drawn: pd.DataFrame) -> Sequence[str]:
     if math.isnan(rank):
         return []
     said = f"Over all {count} arms drawn, whatever their seeds, the rank correlation is {rank:.2f}"
-    return [said + (f", and {own:.2f} over the {main} that are no uncorrelated twins" if main < count else "")]
+    apart = f", and {own:.2f} over the {main} that are no uncorrelated twins"
+    return [said + apart * (main < count and not math.isnan(own))]
 
 
 LAW = Figure(

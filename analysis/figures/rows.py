@@ -51,6 +51,15 @@ def interval(whole: Summary) -> Row:
     return {"y": whole.mean, "low": whole.low, "high": whole.high, "seeds": whole.seeds}
 
 
+def line(
+    measured: Measured, condition: Condition, measure: str, prompt: str, panel: str, forks: Mapping[str, int]
+) -> list[Row]:
+    """A measure over RL: of the rollouts in windows, of evaluations by checkpoint."""
+    if measure.startswith("train:"):
+        return windows(measured, condition, measure, panel, forks)
+    return curve(measured, condition, measure, prompt, panel, forks)
+
+
 def curve(
     measured: Measured, condition: Condition, measure: str, prompt: str, panel: str, forks: Mapping[str, int]
 ) -> list[Row]:

@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis import labels
 from analysis.conditions import BASELINE, NO_HACK, PRE_RL, TWIN, UNTRAINED
-from analysis.paper import PROMPTED
+from analysis.paper import LISTED, PROMPTED
 from analysis.table import CELL
 
 TWO_COLUMNS = 6.9  # inches
@@ -37,7 +37,6 @@ FAMILIES = tuple(  # colour and marker of kinds of mitigations, none of them tha
         strict=True,
     )
 )
-LISTED = ",setting=prompted"  # of an arm under a list of hacks
 ROUND = (0.01, 0.02, 0.05, 0.1)  # ends of axes of small shares
 PROMPTS = {"training": ("#222222", "o"), "none": ("#0072B2", "s"), "dont_hack": ("#E69F00", "D")}
 MARKERS = ("D", "v", "P", "X", "<", ">", "h", "*", "p", "d")
@@ -136,7 +135,7 @@ def _claimed(cell: Sequence[Any], there: set[str]) -> str:
     arm, *where = cell
     if tuple(where) == BASELINE.cell[1:]:
         return labels.colour(arm)
-    line = arm.removesuffix(LISTED)
+    line = arm.removesuffix(f",{LISTED}")
     listed = tuple(where) == (PROMPTED, *BASELINE.cell[2:]) and line != arm
     return labels.colour(line) if listed and line not in there else ""
 
@@ -190,7 +189,7 @@ def curves(
         ax.plot(run["x"], run["y"], color=tint, linewidth=0.5, alpha=0.55, linestyle=dash, zorder=2)
     mean = rows[rows["kind"] == "mean"]
     width = min(width, ALONE) if mean["seeds"].max() == 1 else width
-    known = mean[mean["low"].notna()] if "low" in mean else mean[:0]
+    known = mean[mean["low"].notna()]
     low, high = (known[end].astype(float).clip(0.0, 1.0) for end in ("low", "high"))
     if few:
         ax.vlines(known["x"], low, high, color=tint, alpha=0.45, linewidth=0.9, zorder=2)

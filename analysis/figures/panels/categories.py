@@ -15,7 +15,7 @@ from analysis.evals import Shown
 from analysis.evidence import Evidence
 from analysis.figures import rows as make
 from analysis.figures import style
-from analysis.figures.figure import Space
+from analysis.figures.figure import Band, Space
 from analysis.figures.panels.columns import filled, named
 from analysis.figures.panels.marks import EDGE, PITCH, WIDTH, Series, by_mark, marks, series_key, spaced, stripes
 from analysis.figures.rows import Row
@@ -47,7 +47,7 @@ def by_eval(title: str, metric: str, conditions: tuple[Condition, ...]) -> Group
 
 
 @dataclass(frozen=True)
-class Categories:
+class Categories(Band):
     """Final values by category: a row per category, a panel per group, a mark per condition (hollow before RL).
 
     The categories of the first group name the rows of all. `keyed`: what the key says, by default every condition.
@@ -79,9 +79,6 @@ class Categories:
             *(f"{self.what}: {group.title}" for group in self.groups if group not in groups),
             *(f"{self.what}: {each.name}" for each in self.groups[0].categories if groups and each.name not in rows),
         ]
-
-    def note(self, drawn: pd.DataFrame) -> str:
-        return ""
 
     def _filled(self, drawn: pd.DataFrame) -> list[Group]:
         """The groups that have values."""

@@ -37,9 +37,7 @@ class Column:
 
 
 HACKING = Column("hack rate", "hack_rate", "training", "episodes hacked", whole=True)
-ROLLOUTS = Column(
-    "hack rate of the rollouts", "train:hack_rate", "train", "rollouts hacked", whole=True
-)  # of every step
+ROLLOUTS = Column("hack rate of the rollouts", "train:hack_rate", "train", "rollouts hacked", whole=True)
 ALONG_HACKING = Column("hack rate", "hack_rate", "training", "hack rate under the training prompt", whole=True)
 MEAN = Column(f"mean of {counted()}", "mgs")
 MISALIGNMENT = Column(f"misalignment, mean of {counted()}", "mgs")

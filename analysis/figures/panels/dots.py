@@ -19,7 +19,7 @@ from analysis.evals import Shown
 from analysis.evidence import Evidence
 from analysis.figures import rows as make
 from analysis.figures import style
-from analysis.figures.figure import Space
+from analysis.figures.figure import Band, Space
 from analysis.figures.panels.columns import HACKING, MEAN, SIX, Column, filled, named, spelt, unfilled
 from analysis.figures.panels.marks import (
     EDGE,
@@ -50,7 +50,7 @@ WORDS = {"yes": ("#00754f", "bold"), "partly": ("#B45309", "bold"), "no": ("#B21
 
 
 @dataclass(frozen=True)
-class Dots:
+class Dots(Band):
     """Final values: a row per condition, a panel per column, a mark per series.
 
     `headings`: rows stand under the kinds of their mitigations; `keep`: which conditions have a row; `levels`: those whose

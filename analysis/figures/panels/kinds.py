@@ -13,7 +13,7 @@ from analysis.evals import Shown
 from analysis.evidence import Evidence
 from analysis.figures import rows as make
 from analysis.figures import style
-from analysis.figures.figure import Space
+from analysis.figures.figure import Band, Space
 from analysis.figures.panels.columns import filled
 from analysis.figures.panels.lines import along, furthest
 from analysis.figures.panels.marks import GUTTER, WIDTH
@@ -32,7 +32,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class KindLines:
+class KindLines(Band):
     """Several measures of one condition over RL in one panel; a panel for each of `conditions` that has values."""
 
     title: str
@@ -48,9 +48,6 @@ class KindLines:
     def lacks(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> list[str]:
         return [] if self._filled(drawn) else [self.title]
 
-    def note(self, drawn: pd.DataFrame) -> str:
-        return ""
-
     def _mine(self, conditions: Sequence[Condition]) -> list[Condition]:
         """Those of its conditions that are there, in its order, and the same under other settings."""
         own = [condition for condition in self.conditions if condition in conditions]
@@ -60,12 +57,8 @@ class KindLines:
         found: list[Row] = []
         for condition in self._mine(conditions):
             for kind in self.kinds:
-                panel = self._panel(condition)
-                measured = evidence.measured
-                if kind.measure.startswith("train:"):
-                    made = make.windows(measured, condition, kind.measure, panel, evidence.forks)
-                else:
-                    made = make.curve(measured, condition, kind.measure, self.prompt, panel, evidence.forks)
+                of_it = (condition, kind.measure, self.prompt, self._panel(condition))
+                made = make.line(evidence.measured, *of_it, evidence.forks)
                 found += make.shown_as(made, condition, kind.name)
         return found
 

@@ -14,7 +14,7 @@ from analysis.evals import Shown
 from analysis.evidence import Evidence
 from analysis.figures import rows as make
 from analysis.figures import style
-from analysis.figures.figure import Space
+from analysis.figures.figure import Band, Space
 from analysis.figures.panels.columns import Column, filled, spelt, unfilled
 from analysis.figures.panels.marks import EDGE, GUTTER, WIDTH, hollow
 from analysis.figures.rows import Row
@@ -22,7 +22,7 @@ from analysis.figures.words import sparse
 
 
 @dataclass(frozen=True)
-class Lines:
+class Lines(Band):
     """Measures over RL, one panel each, with a line per condition and its name at the end; starts are levels.
 
     `names` False: small panels without names, as many beside each other as fit, for what is named above them.
@@ -47,17 +47,11 @@ class Lines:
         if condition.start:
             level = [row for row in make.last(measured, condition, measure, prompt, panel) if row["kind"] != "answers"]
             return [*level, *make.printed(condition, measure, prompt, panel)]
-        if measure.startswith("train:"):
-            line = make.windows(measured, condition, measure, panel, evidence.forks)
-            return [*line, *make.printed(condition, measure, prompt, panel)]
-        line = make.curve(measured, condition, measure, prompt, panel, evidence.forks)
+        line = make.line(measured, condition, measure, prompt, panel, evidence.forks)
         return [*line, *make.printed(condition, measure, prompt, panel)]
 
     def lacks(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> list[str]:
         return unfilled(drawn, {column.title: column.title for column in spelt(self.columns, evals)})
-
-    def note(self, drawn: pd.DataFrame) -> str:
-        return ""
 
     def _columns(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> list[Column]:
         return [column for column in spelt(self.columns, evals) if filled(drawn, [column.title])]

@@ -19,7 +19,7 @@ from analysis.evals import Shown
 from analysis.evidence import Evidence
 from analysis.figures import places, style
 from analysis.figures import rows as make
-from analysis.figures.figure import Space
+from analysis.figures.figure import Band, Space
 from analysis.figures.panels.columns import Column, filled, named, unfilled
 from analysis.figures.panels.marks import EDGE, GUTTER, WIDTH
 from analysis.figures.rows import Row
@@ -35,7 +35,7 @@ Pairs = Callable[[Measured, Condition, Column], make.Points]
 
 
 @dataclass(frozen=True)
-class Points:
+class Points(Band):
     """Measures against another, a panel each: a small mark per run, a large one at the mean of every condition.
 
     `over_steps`: the way from checkpoint to checkpoint instead of the final values; `pairs`: the points of a condition where
@@ -85,9 +85,6 @@ class Points:
 
     def lacks(self, drawn: pd.DataFrame, evals: Sequence[Shown]) -> list[str]:
         return unfilled(drawn, {self._panel(y): self._panel(y) for y in self.y})
-
-    def note(self, drawn: pd.DataFrame) -> str:
-        return ""
 
     def _filled(self, drawn: pd.DataFrame) -> list[Column]:
         return [y for y in self.y if filled(drawn, [self._panel(y)])]
