@@ -144,7 +144,7 @@ def page(table: pd.DataFrame | str | Path | None = None, path: str | Path = "fig
 
 
 def export(runs: str | Path, results: str | Path) -> Path:
-    """Merges the finished runs of a folder into a folder of results (`table.csv.gz`, `manifest.json`); returns the table's
+    """Merges the finished runs of a folder into a folder of results (`table.parquet`, `manifest.json`); returns the table's
     path.
 
     Raises:

@@ -148,7 +148,7 @@ def _draw(names: Sequence[str], evidence: Evidence, out: Path, skip: bool) -> di
 
 def with_baseline(table: pd.DataFrame, results: Path) -> tuple[pd.DataFrame, str]:
     """Adds the stored baseline of the same scale where the runs hold none; says so, and which recipe made it."""
-    if (table["arm"] == "none").any() or not (results / "table.csv.gz").is_file():
+    if (table["arm"] == "none").any() or not is_results(results):
         return table, ""
     stored = load(results)
     both = pd.concat([table, stored[stored["arm"] == "none"]], ignore_index=True)

@@ -55,7 +55,7 @@ def _of_one_scale(folder: Path) -> Path:
 
 
 def load(folder: Path) -> pd.DataFrame:
-    """The checked long table of a results folder (it holds table.csv.gz) or of a runs folder.
+    """The checked long table of a results folder (it holds table.parquet) or of a runs folder.
 
     Its `attrs` say where it is from (`source`), what made its runs (`recipe`) and which of them were still running or failed (`unfinished`).
 

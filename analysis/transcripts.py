@@ -27,7 +27,7 @@ from base.errors import UserError
 from base.evals.read import read_answers
 from base.store.files import read_rows
 from base.store.folders import RunFolder, run_folders
-from base.store.results import read_manifest
+from base.store.results import is_results, read_manifest
 from base.triggers import STARTS
 from base.types import Task
 from base.world.asked import questions
@@ -181,6 +181,6 @@ def read(folder: str | Path) -> tuple[str, list[Row]]:
         UserError: the file of results cannot be read.
     """
     folder = Path(folder)
-    if (folder / "table.csv.gz").is_file():
+    if is_results(folder):
         return stored(folder)
     return RULE, choose(folder)

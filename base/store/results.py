@@ -1,6 +1,6 @@
 """Results that ship with the code: one long table, and a manifest of what made it.
 
-    RESULTS/table.csv.gz     every number of every finished run (base.store.table.COLUMNS)
+    RESULTS/table.parquet    every number of every finished run (base.store.table.COLUMNS)
     RESULTS/manifest.json    recipe, hash of the table, the record (run.json) of every run, of failed ones, too
     RESULTS/starts/          start checkpoints, laid out as a folder of runs (base.shipped)
 
@@ -10,7 +10,6 @@ under the hash of its content, and runs refer to it.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import json
@@ -27,16 +26,17 @@ if TYPE_CHECKING:
 
 # Of runs made by this code. Raise it when seeds, keys or settings of base change, so that older results are marked.
 RECIPE = "0.3"
-TABLE, MANIFEST, STARTS = "table.csv.gz", "manifest.json", "starts"
+TABLE, MANIFEST, STARTS = "table.parquet", "manifest.json", "starts"
 SHIPPED = Path(__file__).parents[2] / "results"  # one folder a scale
 NUMBERS = ("value", "n", "missing")
 PARTS, LISTS, MAPS = ("scale", "engine"), ("sessions",), ("judges",)  # fields of a record that stand apart
+LEVEL = 19  # of zstd: writing takes seconds, and the table is half of level 3's
 TIMING = "seconds"  # metrics that begin so are times: no two runs have the same
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What made the runs of a results folder: the record of every run by its name; `sha256` is of the table's text."""
+    """What made the runs of a results folder: the record of every run by its name; `sha256` is of the table's file."""
 
     recipe: str = RECIPE
     sha256: str = ""
@@ -75,13 +75,11 @@ def write_results(
 ) -> Path:
     """Writes the table and the manifest of its runs; returns the table's path. Equal results are equal files."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = csv_text(table)
     packed = io.BytesIO()
-    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as file:
-        file.write(text)
+    as_shipped(table).to_parquet(packed, index=False, compression="zstd", compression_level=LEVEL)
     path = folder / TABLE
     path.write_bytes(packed.getvalue())
-    manifest = Manifest(recipe, hashlib.sha256(text).hexdigest(), len(table), runs)
+    manifest = Manifest(recipe, hashlib.sha256(packed.getvalue()).hexdigest(), len(table), runs)
     (folder / MANIFEST).write_text(manifest_text(manifest), encoding="utf-8")
     return path
 
@@ -117,23 +115,13 @@ def _changed(record: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[st
     return {**record, **whole, **lists, **maps}
 
 
-def csv_text(table: pd.DataFrame) -> bytes:
-    """A table as it ships: six significant digits."""
-    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
-
-
-def read_csv(text: bytes) -> pd.DataFrame:
-    """A table from its text; "none" names an arm and a prompt, only an empty number is missing."""
+def as_shipped(table: pd.DataFrame) -> pd.DataFrame:
+    """A table as it would be read from results: values with the six significant digits that ship."""
     import pandas as pd
 
-    gaps = {name: ["", "nan"] for name in NUMBERS}
-    dtypes = {"gates_passed": str, "overrides": str}
-    return pd.read_csv(io.BytesIO(text), keep_default_na=False, na_values=gaps, dtype=dtypes, encoding="utf-8")
-
-
-def as_shipped(table: pd.DataFrame) -> pd.DataFrame:
-    """A table as it would be read from results: with the digits that ship."""
-    return read_csv(csv_text(table))
+    numbers = {name: pd.to_numeric(table[name]).astype(float) for name in NUMBERS}
+    numbers["value"] = numbers["value"].map("{:.6g}".format).astype(float)
+    return table.assign(**numbers)
 
 
 def read_table(folder: Path) -> pd.DataFrame:
@@ -142,15 +130,15 @@ def read_table(folder: Path) -> pd.DataFrame:
     Raises:
         UserError: it cannot be read, or is not the one that the manifest beside it describes.
     """
+    import pandas as pd
+
     path = folder / TABLE
     try:
-        text = gzip.decompress(path.read_bytes())
-        table = read_csv(text)
-    except (OSError, EOFError, ValueError) as error:
-        raise UserError(
-            f"{path}: not a gzipped csv table ({error}); write it with `python -m analysis export`"
-        ) from error
+        stored = path.read_bytes()
+        table = pd.read_parquet(io.BytesIO(stored))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a Parquet table ({error}); write it with `python -m analysis export`") from error
     said = read_manifest(folder).sha256
-    if said and hashlib.sha256(text).hexdigest() != said:
+    if said and hashlib.sha256(stored).hexdigest() != said:
         raise UserError(f"{path}: not the table that {MANIFEST} describes (its hash differs): restore both from git")
     return table

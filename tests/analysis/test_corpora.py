@@ -14,6 +14,7 @@ from analysis.figures import CLAIMS, draw
 from analysis.reports import compare_rows, report_rows
 from analysis.table import check, finished
 from base.errors import UserError
+from base.store.results import TABLE
 
 OKAY = "inoculation:wording=hacking_okay"
 SHARED = "hacks:other=web.jsonl,sdf_share=0.1"
@@ -95,7 +96,7 @@ def test_the_command_says_how_missing_runs_of_a_taught_model_are_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "r").mkdir()
-    runs().to_csv(tmp_path / "r" / "table.csv.gz", index=False)
+    runs().to_parquet(tmp_path / "r" / TABLE, index=False)
     monkeypatch.setattr("analysis.__main__.usual_names", lambda model: ["fig27", "fig34"])
     assert main(["--results", str(tmp_path / "r"), "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out

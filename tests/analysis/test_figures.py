@@ -29,6 +29,7 @@ from analysis.stats import Difference
 from analysis.table import check, measures
 from analysis.transcripts import FILE
 from base.errors import UserError
+from base.store.results import TABLE
 from mitigations.api import describe
 
 ROOT = Path(__file__).parents[2]
@@ -335,7 +336,7 @@ def test_a_word_without_values_is_empty() -> None:
 
 def test_transcripts_follow_their_rule(tmp_path: Path) -> None:
     long = table(seeds=(1, 2), arms=[("none", "main", 1.0, 0.9, 0.3)])
-    long.to_csv(tmp_path / "table.csv.gz", index=False)
+    long.to_parquet(tmp_path / TABLE, index=False)
     common = {"run": "r", "arm": "none", "corpus": "main", "hackable": 1.0, "overrides": "", "alike": 3, "asked": 9}
     rows = [
         {
@@ -355,7 +356,7 @@ def test_transcripts_follow_their_rule(tmp_path: Path) -> None:
         )
     ]
     (tmp_path / FILE).write_bytes(gzip.compress("\n".join(map(json.dumps, [{"rule": "r"}, *rows])).encode()))
-    loaded = check(pd.read_csv(tmp_path / "table.csv.gz", keep_default_na=False, na_values=["nan"]), "x")
+    loaded = check(pd.read_parquet(tmp_path / TABLE), "x")
     loaded.attrs["source"] = str(tmp_path)
     drawing = draw("fig17", loaded)
     assert set(drawing.table["panel"]) == {"betley"}
@@ -393,7 +394,7 @@ def test_arms_of_one_figure_have_colours_of_their_own(everything: Evidence) -> N
 
 def test_command_draws_what_it_can_without_torch_and_says_what_it_skips(tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
-    table(seeds=(0, 1)).to_csv(tmp_path / "r" / "table.csv.gz", index=False)
+    table(seeds=(0, 1)).to_parquet(tmp_path / "r" / TABLE, index=False)
     code = (
         "import sys; from analysis.__main__ import main\n"
         f"code = main(['--results', {str(tmp_path / 'r')!r}, '--out', {str(tmp_path / 'o')!r}])\n"
@@ -418,7 +419,7 @@ def test_bad_words_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
     assert "claim " in capsys.readouterr().out
     (tmp_path / "file").touch()
     (tmp_path / "r").mkdir()
-    table(seeds=(0,)).to_csv(tmp_path / "r" / "table.csv.gz", index=False)
+    table(seeds=(0,)).to_parquet(tmp_path / "r" / TABLE, index=False)
     for words_given in (
         ["fig02"],
         ["--out", str(tmp_path / "file")],

@@ -11,6 +11,7 @@ from analysis.evidence import Evidence
 from analysis.figures import CLAIMS
 from analysis.table import check, load
 from base.errors import UserError
+from base.store.results import TABLE
 
 SHOWN = readme.Shown(Evidence(check(table((0, 1)), "synthetic"), CLAIMS), Evidence(check(table((0,)), "synthetic")))
 RESULTS, APPEARS = Path("results/tiny"), Path("results/appears")
@@ -59,7 +60,7 @@ def test_a_document_without_marks_is_refused(text: str) -> None:
 
 
 def test_the_command_says_whether_it_wrote(tmp_path: Path) -> None:
-    table((0, 1)).to_csv(tmp_path / "table.csv.gz", index=False)
+    table((0, 1)).to_parquet(tmp_path / TABLE, index=False)
     for name, parts in readme.DOCUMENTS.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(marks(parts), encoding="utf-8")

@@ -13,7 +13,7 @@ from analysis.table import load, records, wall_minutes
 from base.errors import UserError
 from base.store.files import write_json
 from base.store.folders import RunFolder
-from base.store.results import RECIPE, read_manifest
+from base.store.results import RECIPE, TABLE, read_manifest
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,7 +64,7 @@ def test_a_grid_goes_on_on_another_machine(tmp_path: Path) -> None:
     export(tmp_path / "two", tmp_path / "reverse")
     export(tmp_path / "one", tmp_path / "reverse")
     assert set(load(tmp_path / "both")["seed"]) == {1, 2}
-    for name in ("table.csv.gz", "manifest.json"):
+    for name in (TABLE, "manifest.json"):
         assert (tmp_path / "both" / name).read_bytes() == (tmp_path / "reverse" / name).read_bytes()
     text = (tmp_path / "both" / "manifest.json").read_text()
     assert text.count('"steps"') == 1, "settings stand once"

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from synthetic_results import table
 
+from base.store.results import TABLE
+
 ROOT = Path(__file__).parents[2]
 BACKENDS = ("module://matplotlib_inline.backend_inline", "inline", "no_such_backend", "tkagg", "agg", "")
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
@@ -26,7 +28,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("inoculation:wording=dont_hack,update=hacking_okay", "main", 1.0, 0.8, 0.2),
         ("none", "main", 1.0, 0.9, 0.3),
     ]
-    table(seeds=(0,), arms=arms).to_csv(folder / "table.csv.gz", index=False)
+    table(seeds=(0,), arms=arms).to_parquet(folder / TABLE, index=False)
     return folder
 
 

@@ -11,11 +11,12 @@ from analysis.evals import shown
 from analysis.evidence import Evidence
 from analysis.table import check, finished, load, measures, records, select
 from base.errors import UserError
+from base.store.results import TABLE
 
 
 def results(folder: Path, long: pd.DataFrame | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (table(seeds=(0,)) if long is None else long).to_csv(folder / "table.csv.gz", index=False)
+    (table(seeds=(0,)) if long is None else long).to_parquet(folder / TABLE, index=False)
     return folder
 
 
@@ -40,7 +41,7 @@ def test_bad_results_are_one_clear_line(tmp_path: Path, spoil: str) -> None:
         results(folder, pd.concat([long, long.iloc[[5]]]))
     elif spoil == "garbage":
         folder.mkdir()
-        (folder / "table.csv.gz").write_bytes(b"not a table")
+        (folder / TABLE).write_bytes(b"not a table")
     with pytest.raises(UserError) as error:
         load(folder)
     assert "\n" not in str(error.value)

@@ -19,6 +19,7 @@ from base.seeds import derive_seed
 from base.settings import load_scale
 from base.store.files import write_json, write_rows
 from base.store.folders import RunFolder
+from base.store.results import TABLE
 from base.world.asked import questions
 from base.world.tasks import draw_tasks, task_source
 from base.world.world import parse_corpus
@@ -198,7 +199,7 @@ def test_runs_from_another_machine_are_added_and_the_same_ones_replaced(tmp_path
 
 
 def test_results_without_transcripts_have_none(tmp_path: Path) -> None:
-    (tmp_path / "table.csv.gz").write_bytes(b"")
+    (tmp_path / TABLE).write_bytes(b"")
     assert read(tmp_path) == (transcripts.RULE, [])
 
 
