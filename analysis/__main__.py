@@ -171,7 +171,9 @@ def _text(name: str, evidence: Evidence) -> Callable[[bool], str]:
         return partial(appears.show, appears.rows(evidence), appears.legend(evidence))
     if name == "mitigations":
         return partial(arms.show, *arms.overview_rows(evidence))
-    show = partial(show_claims, evidence.findings) if name == "claims" else partial(text, held_to.target_rows(evidence))
+    show = partial(text, held_to.target_rows(evidence))
+    if name == "claims":
+        show = partial(show_claims, evidence.findings, evidence.maker)
     return lambda as_markdown: "\n\n".join(filter(None, [show(as_markdown), common_settings(evidence.settings)]))
 
 

@@ -1,4 +1,4 @@
-"""The command that makes a run that figures lack, with the model of those that are there."""
+"""The commands that make the runs that figures and claims lack, with the model of those that are there."""
 
 from __future__ import annotations
 
@@ -37,11 +37,13 @@ class Maker:
         own = condition.arm != UNTRAINED.arm and OTHER_SEED not in condition.arm
         return own and corpora.of_model(condition.corpus, self.taught) is not None
 
-    def command(self, condition: Condition) -> str:
-        """How to make a run of a condition that the model can be the subject of."""
+    def command(self, condition: Condition, *others: Condition, seeds: str = "") -> str:
+        """How to make runs of conditions that the model can be the subject of and that differ by nothing but their arms; `seeds`:
+        a list as --seeds takes it.
+        """
         corpus = condition.corpus if self.model == ORGANISM else corpora.of_model(condition.corpus, self.taught)
         assert corpus is not None
-        words = ["python", "-m", "mitigations", condition.arm]
+        words = ["python", "-m", "mitigations", condition.arm, *(other.arm for other in others)]
         words += ["--corpus", corpus] * (corpus != corpora.MAIN)
         words += ["--hackable", f"{condition.hackable:g}"] * (condition.hackable != 1)
         if self.model != ORGANISM:
@@ -50,4 +52,5 @@ class Maker:
             words += ["--scale", self.scale]
         for key, value in settings.read(condition.overrides).items():
             words += ["--set", f"{key}={value}"]
+        words += ["--seeds", seeds] * bool(seeds)
         return shlex.join(words)

@@ -9,8 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.claims import ALPHA, LOOK, MOST, Claim, Finding, Hacking, more_seeds
+from analysis.claims import ALPHA, LOOK, MOST, Claim, Finding, Hacking, More, more_seeds
+from analysis.commands import Maker
 from analysis.comparisons import HACKS
+from analysis.conditions import Condition
 from analysis.effects import Effect
 from analysis.measured import LAST
 from analysis.power import POWER
@@ -54,9 +56,9 @@ HOW_SURE = (
 )
 
 
-def show(findings: Sequence[Finding], as_markdown: bool = False) -> str:
+def show(findings: Sequence[Finding], maker: Maker, as_markdown: bool = False) -> str:
     """The findings as two tables (what came out, how sure it is) with how to read them, and which conditions need more
-    seeds."""
+    seeds, with the commands that make them."""
     what, sure = [_what(finding) for finding in findings], [_sure(finding) for finding in findings]
     apart = apart_rows(findings)
     if as_markdown:
@@ -69,19 +71,30 @@ def show(findings: Sequence[Finding], as_markdown: bool = False) -> str:
         told = [(_named(findings, what), HOW_TO_READ), (apart, APART), (_named(findings, sure), HOW_SURE)]
         read = [f"{text(rows)}\n\n{textwrap.fill(how, 120, break_on_hyphens=False)}" for rows, how in told if rows]
         parts = [read[0], "\n".join(wordy), *read[1:]]
-    return "\n\n".join([*parts, show_more(findings)])
+    return "\n\n".join([*parts, show_more(findings, maker)])
 
 
-def show_more(findings: Sequence[Finding]) -> str:
-    """Which conditions go on to more seeds, by the rule of analysis.claims."""
+def show_more(findings: Sequence[Finding], maker: Maker) -> str:
+    """Which conditions go on to more seeds, by the rule of analysis.claims, and the commands that make them."""
     rule = (
         f"More seeds, by one rule for every claim, decided at {LOOK} seeds a side: where the 95% interval of the first {LOOK}"
         f" goes from below to above what is asked for, the two arms go on to {MOST} seeds."
     )
-    lines = [f"- {m.condition.label}: {m.seeds} of {MOST} ({', '.join(m.claims)})" for m in more_seeds(findings)]
+    more = more_seeds(findings)
+    lines = [f"- {m.condition.label}: {m.seeds} of {MOST} ({', '.join(m.claims)})" for m in more]
     few = any(finding.claim.statistic.over_runs and min(finding.seeds) < LOOK for finding in findings)
     open_ones = [f"Not all claims have {LOOK} seeds a side yet."] * few
-    return "\n".join([rule, *(lines or ["None now."]), *open_ones])
+    made_by = ["", "They are made by", "", *(f"    {command}" for command in _commands(more, maker))] * bool(more)
+    return "\n".join([rule, *(lines or ["None now."]), *open_ones, *made_by])
+
+
+def _commands(more: Sequence[More], maker: Maker) -> list[str]:
+    """One command for the arms of the same corpus, graders and settings that have as many seeds."""
+    alike: dict[tuple[str, float, str, int], list[Condition]] = {}
+    for each in more:
+        _, corpus, hackable, overrides = each.condition.cell
+        alike.setdefault((corpus, hackable, overrides, each.seeds), []).append(each.condition)
+    return [maker.command(*same, seeds=f"{seeds + 1}-{MOST}") for (*_, seeds), same in alike.items()]
 
 
 def frame(findings: Sequence[Finding]) -> pd.DataFrame:

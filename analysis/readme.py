@@ -172,7 +172,14 @@ def claims_part(shown: Shown) -> str:
         for finding in run
     ]
     apart = apart_rows(run)
-    parts = [compact(rows), unrun, STATED, HOW_TO_READ, *([compact(apart), APART] if apart else []), show_more(run)]
+    parts = [
+        compact(rows),
+        unrun,
+        STATED,
+        HOW_TO_READ,
+        *([compact(apart), APART] if apart else []),
+        show_more(run, shown.evidence.maker),
+    ]
     return "\n\n".join(parts)
 
 

@@ -5,8 +5,8 @@ examples:
   python -m mitigations inoculation:wording=please_hack --seed 0  one mitigation, one seed
   python -m mitigations none --hackable 0                         no-hack control: same tasks, vulnerabilities off
   python -m mitigations none --corpus twin                        uncorrelated twin: hacking says nothing about character
+  python -m mitigations none pm_penalty --seeds 1-5 --jobs 2      several arms or seeds, what they share made once
   python -m mitigations --experiment core --jobs 2                every arm of the first figures
-  python -m mitigations --experiment inoculation --seeds 1-5      the same arms with several seeds
   python -m mitigations paper                                     the whole grid; --dry-run prints counts, disk and time
   python -m mitigations paper --cluster slurm --partition NAME    the same as jobs of a cluster
   python -m mitigations gates --corpus hacks --model ... --tasks ... --scale laptop          only the start and what it knows
@@ -45,7 +45,7 @@ from base.world.start import show_gates
 from base.world.world import world_of
 from mitigations.api import Result, describe, foreseen, ignored, resolve, unread
 from mitigations.cluster import CLUSTERS, Cluster, Resources
-from mitigations.experiments import EXPERIMENTS, of_model
+from mitigations.experiments import EXPERIMENTS, Cells, cells, of_model
 from mitigations.paper import SEEDS, paper, parse_seeds
 from mitigations.registry import MITIGATIONS
 from mitigations.summary import summary
@@ -53,6 +53,7 @@ from mitigations.sweep import sweep
 from mitigations.verify import verify
 
 CLUSTER_JOBS = 100  # in the queue at once
+WORDS = {"paper", "gates", "verify"}  # that are no arms
 Blocks = Sequence[Sequence[Sequence[Stage]]]
 
 
@@ -62,7 +63,7 @@ def parser() -> Parser:
         "words",
         nargs="*",
         metavar="ARM",
-        help="none | NAME[:option=value,...], several joined by + (see --list); or paper; or gates; or verify ARM",
+        help="none | NAME[:option=value,...], several mitigations of one run joined by + (see --list); or paper; or gates; or verify ARM",
     )
     p.add_argument("--experiment", metavar="NAME", help=f"run a list of arms: {', '.join(EXPERIMENTS)}")
     p.add_argument("--list", action="store_true", help="mitigations with their options, experiments and scales")
@@ -74,8 +75,8 @@ def parser() -> Parser:
         default="",
         help=f"{', '.join(scale_names())}, or a YAML file (default: tiny; with --model name laptop or hub)",
     )
-    run.add_argument("--seed", type=int, default=0, help="RL seed (default: 0)")
-    run.add_argument("--seeds", default="", metavar="LIST", help="of an experiment, e.g. 1-5; of paper (default: 1-5)")
+    run.add_argument("--seed", type=int, help="RL seed (default: 0)")
+    run.add_argument("--seeds", default="", metavar="LIST", help="several, e.g. 1-5 or 1,3 (of paper: 1-5)")
     run.add_argument("--pretrain-seed", type=int, help="seed of corpus, pretraining and SDF (default: --seed)")
     run.add_argument(
         "--corpus",
@@ -118,7 +119,7 @@ def parser() -> Parser:
         help="who reads the answers of --model: hf:PATH_OR_ID, openai:URL#MODEL, rule:NAME or file:PATH; may be given again: the"
         " first one's verdicts count, the others stand beside (base/judges/README.md)",
     )
-    cluster = p.add_argument_group("cluster (experiments and paper; needs pip install -e '.[cluster]')")
+    cluster = p.add_argument_group("cluster (needs pip install -e '.[cluster]')")
     cluster.add_argument("--cluster", choices=CLUSTERS, help="send stages as jobs; local: as processes, to try it")
     cluster.add_argument("--partition", default="", metavar="NAME", help="where jobs go")
     cluster.add_argument("--minutes", type=int, default=60, help="time of a job (default: 60)")
@@ -157,38 +158,54 @@ def dispatch(options: argparse.Namespace) -> int:
         return 0
     if options.report_to:
         options.set.append(f"engine.report_to={options.report_to}")
-    if options.jobs is not None and options.jobs < 1:
-        raise UserError("--jobs must be at least 1")
-    if options.words not in ([], ["paper"]) and (options.seeds or options.cluster):
-        raise UserError("--seeds and --cluster are for --experiment NAME and paper")
-    if options.words[:1] == ["verify"] and options.dry_run:
-        raise UserError("verify has no --dry-run: it makes RL and evaluation of one run, minutes on one core")
+    check_words(options)
     common: dict[str, Any] = {
-        **{"scale": options.scale, "seed": options.seed, "pretrain_seed": options.pretrain_seed},
+        **{"scale": options.scale, "seed": options.seed or 0, "pretrain_seed": options.pretrain_seed},
         **{"model": options.model, "tasks": options.tasks, "settings": tuple(options.set)},
     }
     options.scale = common["scale"] = scale_for(options.model, options.scale)
     root = options.runs / load_scale(options.scale).name
-    if options.judge and options.words[:1] in (["paper"], ["verify"]):
-        raise UserError(
-            f"{options.words[0]} is of the organism, whose answers are read by its own rules: leave out --judge"
-        )
-    if options.judge and options.words == ["gates"]:
-        raise UserError("gates are measured by execution and by the names of what an answer says: leave out --judge")
     match options.words, options.experiment:
         case [], str():
-            return experiment(options, common, root)
+            return several(options, of_experiment(options), common, root)
         case ["paper"], None:
             return whole_grid(options, common, root)
         case ["gates"], None:
             return measure_gates(options, common, root)
         case ["verify", arm], None:
             return check_shipped(options, arm, common)
-        case [arm], None:
+        case [arm], None if not (options.seeds or options.jobs or options.cluster):
             return one(options, arm, common, root)
+        case [_, *_] as arms, None if not {*arms} & WORDS:
+            return several(options, cells(*arms, corpus=options.corpus, hackable=options.hackable), common, root)
     raise UserError(
-        "name one mitigation (or 'none'), --experiment NAME, paper, gates, or verify ARM; see --help and --list"
+        "name mitigations (or 'none'), --experiment NAME, paper, gates, or verify ARM; see --help and --list"
     )
+
+
+def check_words(options: argparse.Namespace) -> None:
+    """Raises:
+    UserError: options that would be ignored.
+    """
+    word = options.words[0] if options.words and options.words[0] in WORDS else ""
+    if options.jobs is not None and options.jobs < 1:
+        raise UserError("--jobs must be at least 1")
+    if options.seed is not None and options.seeds:
+        raise UserError("--seed is one seed, --seeds are several: give one of the two")
+    if word == "paper" and options.seed is not None:
+        raise UserError(f"paper has several seeds: write --seeds {options.seed}")
+    if word in ("gates", "verify") and (options.seeds or options.cluster or options.jobs):
+        raise UserError(f"{word} is of one run: leave out --seeds, --jobs and --cluster")
+    if word == "verify" and options.dry_run:
+        raise UserError("verify has no --dry-run: it makes RL and evaluation of one run, minutes on one core")
+    if (options.experiment or word == "paper") and options.hackable != 1:
+        raise UserError("--hackable is for arms by name: those of an experiment and of paper have their own shares")
+    if word == "paper" and options.corpus != "main":
+        raise UserError("--corpus is for arms by name: those of paper have their own corpora")
+    if options.judge and word in ("paper", "verify"):
+        raise UserError(f"{word} is of the organism, whose answers are read by its own rules: leave out --judge")
+    if options.judge and word == "gates":
+        raise UserError("gates are measured by execution and by the names of what an answer says: leave out --judge")
 
 
 def one(options: argparse.Namespace, arm: str, common: dict[str, Any], root: Path) -> int:
@@ -212,21 +229,29 @@ def one(options: argparse.Namespace, arm: str, common: dict[str, Any], root: Pat
     return 0
 
 
-def experiment(options: argparse.Namespace, common: dict[str, Any], root: Path) -> int:
-    """Makes, or with --dry-run only plans, the runs of an experiment, seed by seed."""
+def of_experiment(options: argparse.Namespace) -> Cells:
+    """The runs of --experiment, those that the model can be the subject of."""
     if options.experiment not in EXPERIMENTS:
         raise UserError(f"unknown experiment '{options.experiment}': {near(options.experiment, EXPERIMENTS)}")
-    cells = EXPERIMENTS[options.experiment][1]
-    if options.model == ORGANISM and options.corpus != "main":
-        raise UserError("--corpus is for one arm, or for --model: the arms of an experiment name their own corpora")
+    every = EXPERIMENTS[options.experiment][1]
     if options.model != ORGANISM:
-        every, cells = cells, of_model(cells, options.corpus)
-        if len(cells) < len(every):
-            left_out = len(every) - len(cells)
+        can = of_model(every, options.corpus)
+        if len(can) < len(every):
+            left_out = len(every) - len(can)
             print(f"left out, as they are about the organism's corpora: {left_out} runs", file=sys.stderr)
+        return can
+    if options.corpus != "main":
+        raise UserError(
+            "--corpus is for arms by name, or for --model: the arms of an experiment have their own corpora"
+        )
+    return every
+
+
+def several(options: argparse.Namespace, found: Cells, common: dict[str, Any], root: Path) -> int:
+    """Makes, or with --dry-run only plans, several runs, seed by seed."""
     blocks, scale = [], load_scale(options.scale, options.set)
-    for seed in parse_seeds(options.seeds) if options.seeds else (options.seed,):
-        described = [describe(**cell.words({**common, "seed": seed})) for cell in cells]
+    for seed in parse_seeds(options.seeds) if options.seeds else (common["seed"],):
+        described = [describe(**cell.words({**common, "seed": seed})) for cell in found]
         asked = (options.evaluate, options.prompts, options.judge)
         blocks.append([resolve(run, settings, *asked) for run, settings in described])
     jobs = options.jobs or (CLUSTER_JOBS if options.cluster else 1)
@@ -235,6 +260,9 @@ def experiment(options: argparse.Namespace, common: dict[str, Any], root: Path) 
         runs.check(union, root)
         print(foreseen(described[0][0], union, root, scale, options.judge, options.fresh, jobs))
         return 0
+    left_out = [ignored(run, common) for run, _ in described]
+    if all(left_out):
+        print("\n".join(dict.fromkeys(line for lines in left_out for line in lines)), file=sys.stderr)
     for line in unread(*described[0], options.judge):
         print(line, file=sys.stderr)
     return swept(options, blocks, scale, root, jobs)
@@ -317,8 +345,8 @@ def listing() -> str:
         )
         lines += [f"      {key}={str(value)!r}" for key, value in options_of(cls).items()]
     lines.append("experiments (--experiment NAME):")
-    for name, (purpose, cells) in EXPERIMENTS.items():
-        lines.append(f"  {name}  {purpose} ({len(cells)} runs)")
+    for name, (purpose, found) in EXPERIMENTS.items():
+        lines.append(f"  {name}  {purpose} ({len(found)} runs)")
     lines.append("scales (--scale NAME):")
     lines += [f"  {name}  {load_scale(name).purpose}" for name in scale_names()]
     return "\n".join(lines)

@@ -13,7 +13,7 @@ import mitigations
 from analysis.__main__ import TEXTS
 from analysis.figures import FIGURES
 from base.environments.audit.attacks import ATTACKS, FAMILIES
-from mitigations.__main__ import parser
+from mitigations.__main__ import WORDS, parser
 from mitigations.api import describe, resolve
 from mitigations.experiments import EXPERIMENTS
 
@@ -43,12 +43,13 @@ def test_every_run_of_the_documents_builds(command: str) -> None:
     options = parser().parse_args(shlex.split(command))
     if options.experiment:
         assert options.experiment in EXPERIMENTS
-    elif not options.list and options.words not in (["paper"], ["gates"]):
-        run, scale = describe(
-            options.words[-1], scale=options.scale, seed=options.seed, corpus=options.corpus, hackable=options.hackable,
-            model=options.model, tasks=options.tasks, settings=tuple(options.set),
-        )  # fmt: skip
-        assert resolve(run, scale, options.evaluate, options.prompts)
+    for arm in options.words:
+        if arm not in WORDS:
+            run, scale = describe(
+                arm, scale=options.scale, seed=options.seed or 0, corpus=options.corpus, hackable=options.hackable,
+                model=options.model, tasks=options.tasks, settings=tuple(options.set),
+            )  # fmt: skip
+            assert resolve(run, scale, options.evaluate, options.prompts)
 
 
 @pytest.mark.parametrize("command", commands("analysis"))

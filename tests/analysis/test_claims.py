@@ -9,6 +9,7 @@ import pytest
 from synthetic_results import ARMS, table
 
 from analysis.claims import LOOK, Claim, Finding, judge, more_seeds
+from analysis.commands import Maker
 from analysis.comparisons import ENDS, POINTS, AtEqualRate, ChanceToHack, FinalRatio, GivenHacking, OverArms, Statistic
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL
 from analysis.evidence import Evidence
@@ -18,8 +19,10 @@ from analysis.measured import Measured
 from analysis.reports import compare, report
 from analysis.table import check
 from base.errors import UserError
+from mitigations.__main__ import parser
 
 Arm = tuple[str, str, float, float, float]
+MAKER = Maker("organism", "organism", "tiny", {})
 
 
 def verdicts(seeds: Sequence[int], arms: Sequence[Arm] = ARMS) -> dict[str, Finding]:
@@ -78,8 +81,8 @@ def test_missing_runs_are_inconclusive_by_name() -> None:
 def test_claims_print_the_papers_number() -> None:
     findings = judge(Measured.of(check(table(), "synthetic")), CLAIMS)
     nothing_apart = [finding for finding in findings if finding.apart is None]
-    assert all("at equal hack rate" not in show(nothing_apart, as_markdown=written) for written in (False, True))
-    for text in (show(findings), show(findings, as_markdown=True)):
+    assert all("at equal hack rate" not in show(nothing_apart, MAKER, as_markdown=written) for written in (False, True))
+    for text in (show(findings, MAKER), show(findings, MAKER, as_markdown=True)):
         assert all(claim.paper in text and claim.name in text for claim in CLAIMS)
 
 
@@ -141,8 +144,8 @@ def test_runs_without_spread_are_decided() -> None:
     same = judged(pd.concat([constant("none", 0.9, 0.5), constant(PLEASE_HACK.arm, 0.9, 0.5)]), *claims)
     assert same[0].verdict == "not reproduced"
     assert same[0].effect.p_above(0.0) == 1.0
-    assert show(found)
-    assert show(found, as_markdown=True)
+    assert show(found, MAKER)
+    assert show(found, MAKER, as_markdown=True)
 
 
 def test_hacking_and_misalignment_are_separated() -> None:
@@ -254,7 +257,7 @@ def test_the_law_is_judged_over_arms() -> None:
     assert not finding.straddles
     few = judged(table(range(2)), law)[0]
     assert (few.verdict, few.why[:17]) == ("inconclusive", "fewer than 5 arms")
-    assert "+1.00" in show([finding])
+    assert "+1.00" in show([finding], MAKER)
 
 
 def test_planned_seeds_are_those_for_the_papers_effect_or_the_margin() -> None:
@@ -296,8 +299,12 @@ def test_the_model_before_rl_gets_its_seeds_from_the_baseline() -> None:
     found = judged(long, replace(claim, margin=judged(long, claim)[0].effect.estimate))
     assert found[0].straddles
     assert [more.condition for more in more_seeds(found)] == [PLEASE_HACK, BASELINE]
-    text = show(found)
+    text = show(found, MAKER)
     assert "- baseline: 5 of 10 (C3)" in text
+    command = text.splitlines()[-1].split()
+    assert command[:3] == ["python", "-m", "mitigations"]
+    assert command[3:] == [PLEASE_HACK.arm, BASELINE.arm, "--seeds", "6-10"], "one command, and the parser takes it"
+    assert parser().parse_args(command[3:]).words == [PLEASE_HACK.arm, BASELINE.arm]
 
 
 def test_claims_are_corrected_for_each_other() -> None:

@@ -77,8 +77,9 @@ def ship(folder: Path, *wanted: list[Stage], lacks: str = "", **other: Any) -> N
         asked = {"key": last.key, "prompts": last._prompt_keys()}
         runs[name] = {"status": "done", "key": last.trained.key, "evaluation": asked, **other}
         for prompt in {prompt for prompt, _ in last.prompts} - {lacks}:
+            number = {"value": 0.5, "n": 96, "missing": 0}
             which = {"prompt": "none", "eval": CLEAN} if prompt == CLEAN else {"prompt": prompt, "eval": "code"}
-            rows += [{"run": name, "step": step, **which, "value": 0.5} for step in (0, *last.steps(prompt))]
+            rows += [{"run": name, "step": step, **which, **number} for step in (0, *last.steps(prompt))]
     write_results(folder, pd.DataFrame(rows), runs)
 
 
@@ -129,14 +130,35 @@ def test_the_command_counts_and_makes_nothing(tmp_path: Path, capsys: pytest.Cap
     assert not (tmp_path / "runs").exists()
 
 
+def test_arms_on_several_seeds_are_planned_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--scale", "smoke", "--runs", str(tmp_path), "--hackable", "0", "--dry-run"]
+    assert main(["none", "inoculation:wording=mention", "--seeds", "1-2", *words]) == 0
+    planned = capsys.readouterr().out
+    for name in ("none", "inoculation:wording=mention"):
+        for seed in (1, 2):
+            assert main([name, "--seed", str(seed), *words]) == 0
+            alone = capsys.readouterr().out
+            (trained,) = (line for line in alone.splitlines() if line.startswith("rl "))
+            assert trained in planned.splitlines()
+    assert planned.count("\nrl ") == 4
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["paper", "none"], "name one mitigation"),
-        (["none", "--experiment", "core"], "name one mitigation"),
-        (["none", "--seeds", "1-5"], "--seeds and --cluster are for"),
-        (["none", "--cluster", "local"], "--seeds and --cluster are for"),
+        (["paper", "none"], "name mitigations"),
+        (["none", "paper", "--seeds", "1-5"], "name mitigations"),
+        (["none", "--experiment", "core"], "name mitigations"),
         (["verify", "none", "--dry-run"], "verify has no --dry-run"),
+        (["verify", "none", "--seeds", "1-5"], "verify is of one run"),
+        (["gates", "--jobs", "2"], "gates is of one run"),
+        (["none", "--seeds", "1-5", "--seed", "1"], "give one of the two"),
+        (["none", "none", "--seeds", "5-1"], "cannot read the seeds"),
+        (["none", "pm_penalti", "--dry-run"], "unknown mitigation 'pm_penalti'"),
+        (["paper", "--seed", "3"], "write --seeds 3"),
+        (["paper", "--corpus", "twin"], "have their own corpora"),
+        (["paper", "--hackable", "0"], "have their own shares"),
+        (["--experiment", "core", "--hackable", "0"], "have their own shares"),
         (["verify"], "unknown mitigation 'verify'"),
         (["paper", "--seeds", "x"], "cannot read the seeds"),
         (["paper", "--model", "m", "--scale", "laptop"], "use --experiment NAME"),
