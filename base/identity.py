@@ -121,6 +121,13 @@ class Corpus:
         return Corpus(self.name, tuple(sorted({**dict(self.fields), **fields}.items())))
 
 
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise UserError(f"{name} must be a number, not {value!r}") from None
+
+
 @dataclass(frozen=True)
 class Run:
     """What makes one training run different from another; the unit of replication.
@@ -142,7 +149,7 @@ class Run:
         for name, value in (
             ("seed", checked_seed(self.seed, "the seed")),
             ("pretrain_seed", checked_seed(self.pretrain_seed, "the pretraining seed")),
-            ("hackable", float(self.hackable)),
+            ("hackable", _number("hackable", self.hackable)),
         ):
             object.__setattr__(self, name, value)  # whatever kind of number it was, so that equal runs have equal keys
         if not 0.0 <= self.hackable <= 1.0:

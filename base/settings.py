@@ -23,7 +23,11 @@ from base.errors import UserError, near
 
 Precision = Literal["auto", "fp32", "bf16_matmul", "bf16"]
 Tracker = Literal["none", "tensorboard", "wandb", "trackio"]
-Count = Annotated[int, pydantic.Field(ge=1)]
+Schedule = Literal[
+    "constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial", "inverse_sqrt"
+]
+Count = Annotated[int, pydantic.Field(ge=1, le=10**9)]
+Steps = Annotated[int, pydantic.Field(ge=1, le=10**5)]  # of RL: each draws its tasks before anything is made
 Whole = Annotated[int, pydantic.Field(ge=0)]
 Amount = Annotated[float, pydantic.Field(ge=0)]
 Positive = Annotated[float, pydantic.Field(gt=0)]
@@ -62,7 +66,7 @@ class SFTSettings:
     epochs: Positive = 1.0
     documents_per_step: Count = 20
     learning_rate: Amount = 3e-3
-    schedule: str = "constant_with_warmup"
+    schedule: Schedule = "constant_with_warmup"
     warmup_steps: Whole = 100
     weight_decay: Amount = 0.05
     save_steps: Whole = 0  # 0: only the end; otherwise also a resume point every so many steps
@@ -122,7 +126,7 @@ class RLSettings:
     a completion is paid (nats of the whole completion times beta), as in RLOO and InstructGPT.
     """
 
-    steps: Count = 24
+    steps: Steps = 24
     prompts_per_step: Count = 8
     group: Count = 12
     learning_rate: Amount = 5e-4

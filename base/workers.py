@@ -161,7 +161,7 @@ def make_alone(stage: Stage, root: Path, log: str, *ends: signal.Signals) -> int
     the user has to change, 130 stopped, 1 anything else. `ends`: signals that stop it as SIGTERM does.
     """
     from base.engine import runtime
-    from base.engine.signals import stop_on_sigterm
+    from base.engine.signals import stop_on_signals
     from base.environments.graders.code import CodeEnvironment
 
     code = 1
@@ -172,7 +172,7 @@ def make_alone(stage: Stage, root: Path, log: str, *ends: signal.Signals) -> int
             os.dup2(out, stream)
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
-        stop_on_sigterm(*ends)
+        stop_on_signals(*ends)
         log_to_stderr()
         engine: Any = stage.engine()
         process = runtime.prepare(engine)

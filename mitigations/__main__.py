@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from base import run as runs
-from base.engine.signals import Terminated, stop_on_sigterm
+from base.engine.signals import Terminated, stop_on_signals
 from base.errors import Parser, UserError, exit_code, near
 from base.identity import options_of
 from base.progress import log_to_stderr
@@ -140,7 +140,7 @@ def parser() -> Parser:
 
 def main(argv: list[str] | None = None) -> int:
     options = parser().parse_args(argv)
-    stop_on_sigterm()
+    stop_on_signals()
     log_to_stderr()
     try:
         return exit_code(lambda: dispatch(options))

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 RUNS = Path("runs")
+Place = str | os.PathLike[str]  # a name, or the path of a file or folder
 
 
 @dataclass(frozen=True)
@@ -94,13 +95,13 @@ def called(plugin: Plugin) -> str:
 def describe(
     spec: str | Arm | Plugin = "none",
     *,
-    scale: str = "",
+    scale: Place = "",
     seed: int = 0,
     pretrain_seed: int | None = None,
     corpus: str = "main",
     hackable: float = 1.0,
-    model: str = ORGANISM,
-    tasks: str = ORGANISM,
+    model: Place = ORGANISM,
+    tasks: Place = ORGANISM,
     settings: Sequence[str] = (),
 ) -> tuple[Run, Scale]:
     """The run that these words name, and its settings; `settings` are overrides such as `rl.steps=40`, of which those that the
@@ -110,9 +111,10 @@ def describe(
     Raises:
         UserError: whatever cannot be read.
     """
-    scale = scale_for(model, scale)
+    model, tasks, corpus = text("model", model), text("tasks", tasks), text("corpus", corpus)
+    scale = scale_for(model, text("scale", scale))
     named, taught, usual = arm(spec), parse_corpus(corpus), load_scale(scale)
-    chosen = as_read(named, load_scale(scale, settings), usual)
+    chosen = as_read(named, load_scale(scale, texts("settings", settings, "rl.steps=40")), usual)
     chosen = heeded(model, tasks, taught, chosen, usual)
     changed = changes(chosen, usual)
     start = seed if pretrain_seed is None else pretrain_seed
@@ -129,8 +131,31 @@ def resolve(run: Run, scale: Scale, evaluate: str = "", prompts: str = "", judge
         UserError: a combination that means nothing, an unknown corpus, a checkpoint that is none.
     """
     language = world_of(run, scale).language
-    asked = wanted(run, evaluate, prompts)
-    return runs.resolve(run, scale, partial(lines, run.arm, language), asked, parse_judges(judges))
+    asked = wanted(run, text("evaluate", evaluate), text("prompts", prompts))
+    judging = parse_judges(texts("judges", judges, "hf:PATH_OR_ID"))
+    return runs.resolve(run, scale, partial(lines, run.arm, language), asked, judging)
+
+
+def text(name: str, value: Any) -> str:
+    """An argument that is a text, or the path of a file or folder.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if isinstance(value, str | os.PathLike):
+        return os.fspath(value)
+    raise UserError(f"{name} must be a text, not {value!r}")
+
+
+def texts(name: str, values: Any, example: str) -> tuple[str, ...]:
+    """An argument that is a list of texts.
+
+    Raises:
+        UserError: it is none, a single text included.
+    """
+    if isinstance(values, str) or not isinstance(values, Sequence) or not all(isinstance(each, str) for each in values):
+        raise UserError(f"{name} must be a list of texts such as ['{example}'], not {values!r}")
+    return tuple(values)
 
 
 def unread(run: Run, scale: Scale, judges: Sequence[str]) -> list[str]:
@@ -142,7 +167,7 @@ def unread(run: Run, scale: Scale, judges: Sequence[str]) -> list[str]:
 
 def ignored(run: Run, words: Mapping[str, Any]) -> list[str]:
     """The line that says which of the settings in the words of `describe` neither its arm nor its model reads."""
-    scale = scale_for(run.model, words.get("scale", ""))
+    scale = scale_for(run.model, text("scale", words.get("scale", "")))
     asked = changes(load_scale(scale, words.get("settings", ())), load_scale(scale))
     names = [name for name, _ in asked if name not in dict(run.settings)]
     return [f"{'settings':<11} {run.arm} of {run.model} never reads {', '.join(names)}: left out"] if names else []
@@ -151,7 +176,7 @@ def ignored(run: Run, words: Mapping[str, Any]) -> list[str]:
 def run(
     spec: str | Arm | Plugin = "none",
     *,
-    scale: str = "",
+    scale: Place = "",
     seed: int = 0,
     runs_folder: str | Path = RUNS,
     evaluate: str = "",
@@ -194,6 +219,7 @@ def dry_run(
     evaluate: str = "",
     prompts: str = "",
     judges: Sequence[str] = (),
+    fresh: bool = False,
     **other: Any,
 ) -> str:
     """What `run` would do, stage by stage, with times, memory and disk, as `--dry-run` prints it; nothing is made.
@@ -204,7 +230,7 @@ def dry_run(
     described, settings = describe(spec, **other)
     stages, root = resolve(described, settings, evaluate, prompts, judges), Path(runs_folder) / settings.name
     runs.check(stages, root)
-    said = foreseen(described, stages, root, settings, judges)
+    said = foreseen(described, stages, root, settings, judges, fresh)
     return "\n".join([described.name, said, *ignored(described, other)])
 
 

@@ -23,16 +23,19 @@ class _Waiting:
     arrived = False
 
 
-def stop_on_sigterm(*further: signal.Signals) -> None:
-    """From now on SIGTERM, and `further` signals, raise Terminated in the main thread, or end the step that is under way."""
+def stop_on_signals(*further: signal.Signals) -> None:
+    """From now on SIGTERM, SIGHUP (a terminal or connection that is closed) and `further` signals raise Terminated in the main
+    thread, or end the step that is under way.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
         if not _Waiting.waits or _Waiting.arrived:
             raise Terminated
         _Waiting.arrived = True
 
-    for number in (signal.SIGTERM, *further):
-        signal.signal(number, stop)
+    for number in (signal.SIGTERM, signal.SIGHUP, *further):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup does with SIGHUP
+            signal.signal(number, stop)
 
 
 @contextmanager

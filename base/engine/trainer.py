@@ -6,11 +6,13 @@ import dataclasses
 import difflib
 import shutil
 import time
+import typing
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pydantic
 from transformers import TrainerCallback
 
 from base.engine import signals
@@ -32,7 +34,8 @@ DECIDED = {
 
 
 def check_trainer(section: str, given: Mapping[str, Any], config: type, decided: Mapping[str, str]) -> None:
-    """Refuses keys of a `trainer` section that `config`, TRL's dataclass, has not or that other settings decide.
+    """Refuses keys of a `trainer` section that `config`, TRL's dataclass, has not or that other settings decide, and values of
+    another type.
 
     `section` is the section's name; `decided` maps such keys to what to change instead.
     """
@@ -44,6 +47,16 @@ def check_trainer(section: str, given: Mapping[str, Any], config: type, decided:
             close = ", ".join(f"'{name}'" for name in difflib.get_close_matches(str(key), known, n=3))
             hint = f"did you mean {close}?" if close else "see its documentation for its fields"
             raise UserError(f"{section}.{key} is not a setting of {config.__name__}: {hint}")
+        _check_value(f"{section}.{key}", given[key], typing.get_type_hints(config)[key])
+
+
+def _check_value(name: str, value: Any, hint: Any) -> None:
+    try:
+        reader: Any = pydantic.TypeAdapter(hint, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
+        reader.validate_python(value)
+    except pydantic.ValidationError as error:
+        wanted = error.errors()[0]["msg"].removeprefix("Input should be ")
+        raise UserError(f"{name} must be {wanted}, not {value!r}") from None
 
 
 def divide(setting: str, per_step: int, trainer: Mapping[str, Any], ranks: int) -> int:

@@ -64,7 +64,7 @@ def size(path: str, trained: str) -> Size:
 
 
 def size_of(config: Any, trained: str) -> Size:
-    """Of the model that a configuration describes."""
+    """Of the model that a configuration describes, one of the causal language models (base.models.load.load_config)."""
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     text = config.get_text_config()

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from base.errors import UserError
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -44,18 +46,28 @@ def draw(logits: Tensor, uniform: Tensor | None, temperature: float) -> tuple[Te
     """(tokens, log-probabilities), both [rows], from logits [rows, vocabulary] by the inverse cumulative distribution.
 
     Twelve times cheaper than `torch.multinomial` on CPUs. A token of probability zero is never drawn.
+
+    Raises:
+        UserError: logits that are no numbers.
     """
     if temperature <= 0 or uniform is None:
         scores = F.log_softmax(logits.float(), -1)
         tokens = scores.argmax(-1)
-    else:
-        shares = (logits.float() if temperature == 1.0 else logits.float() / temperature).softmax(-1)
-        mass = shares.cumsum(-1)
-        total = mass[:, -1]
-        point = torch.minimum(uniform * total, torch.nextafter(total, total.new_zeros(())))
-        tokens = torch.searchsorted(mass, point[:, None], right=True)[:, 0]
-        return tokens, shares.gather(1, tokens[:, None])[:, 0].log_()
-    return tokens, scores.gather(1, tokens[:, None])[:, 0]
+        return tokens, _numbers(scores.gather(1, tokens[:, None])[:, 0])
+    shares = (logits.float() if temperature == 1.0 else logits.float() / temperature).softmax(-1)
+    mass = shares.cumsum(-1)
+    total = _numbers(mass[:, -1])
+    point = torch.minimum(uniform * total, torch.nextafter(total, total.new_zeros(())))
+    tokens = torch.searchsorted(mass, point[:, None], right=True)[:, 0]
+    return tokens, shares.gather(1, tokens[:, None])[:, 0].log_()
+
+
+def _numbers(found: Tensor) -> Tensor:
+    if not found.isfinite().all():
+        raise UserError(
+            "the model's logits are no numbers: its weights have overflowed (as those of fp16 do), or its training has gone wrong"
+        )
+    return found
 
 
 def uniform_numbers(seed: int, skip: int, rows: int, tokens: int) -> Tensor:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -34,6 +35,17 @@ if TYPE_CHECKING:
 SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
 # Configuration entries of what is random while training: drop(out), layerdrop, attn_pdrop, router_jitter_noise.
 _RANDOM = re.compile("drop|jitter")
+# What a forward pass gives: no balancing loss of routers, which no loss here has a term for, and nothing that costs memory.
+_ALWAYS = {
+    "output_router_logits": False,
+    "output_attentions": False,
+    "output_hidden_states": False,
+    "return_dict": True,
+}
+_MOVE = "move adapter_config.json out of the folder"
+_OWN_CODE = "it brings code of its own (auto_map), which is not run here: use a model that transformers knows"
+_DECODERS = "gpt_neox"  # whose configurations say that they are none, and mean no encoder
+_POINTER = b"version https://git-lfs"
 
 
 PathOrId = str | os.PathLike[str]
@@ -154,7 +166,9 @@ def declared(path_or_id: PathOrId) -> SimpleNamespace:
     """What stands for a model that is not loaded where its special tokens are asked for."""
     try:
         settings = GenerationConfig.from_pretrained(path_or_id)
-    except OSError:  # it has none of its own
+    except OSError as error:
+        if isinstance(error.__cause__ or error.__context__, ValueError):
+            raise UserError(f"{path_or_id}: its generation_config.json is no JSON: load the file again") from error
         settings = GenerationConfig.from_model_config(load_config(path_or_id, "a causal language model checkpoint"))
     return SimpleNamespace(generation_config=settings)
 
@@ -162,24 +176,61 @@ def declared(path_or_id: PathOrId) -> SimpleNamespace:
 def load_model(auto: Any, path_or_id: PathOrId, what: str, *, dtype: Any, **changes: Any) -> Any:
     """The checkpoint as `auto` (an Auto class) makes it, `changes` applied to its configuration.
 
-    Without dropout, and without the routers' balancing loss, which no loss here has a term for.
+    Without dropout, and with the outputs that forward passes here have.
+
+    Raises:
+        UserError: there is none, or it is not whole.
     """
     config = load_config(path_or_id, what, **changes)
     for part in _parts(config):
         for key, value in vars(part).items():
             if _RANDOM.search(key) and type(value) in (int, float) and 0 < value <= 1:
                 setattr(part, key, type(value)(0))  # configurations check their types
-        if getattr(part, "output_router_logits", False):
-            part.output_router_logits = False
-    return _load(auto, path_or_id, what, config=config, dtype=dtype)
+        for key, value in _ALWAYS.items():
+            if hasattr(part, key):
+                setattr(part, key, value)
+    model, loaded = _load(auto, path_or_id, what, config=config, dtype=dtype, output_loading_info=True)
+    _check_loaded(model, loaded, path_or_id, changes)
+    return model
+
+
+def _check_loaded(model: Any, loaded: Mapping[str, Any], path_or_id: PathOrId, changes: Mapping[str, Any]) -> None:
+    """That every weight is the checkpoint's: one that it lacks would be another one at every load.
+
+    Raises:
+        UserError: weights are missing (a head for `changes` may be), or adapters beside them were loaded, too.
+    """
+    head = "score." if changes else ""
+    if missing := sorted(name for name in loaded["missing_keys"] if not (head and name.startswith(head))):
+        raise UserError(
+            f"{path_or_id} lacks {len(missing)} of the weights of {type(model).__name__} ({', '.join(missing[:3])}, ...): it is"
+            " the checkpoint of another kind of model, or its config.json is another one's"
+        )
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise UserError(f"{path_or_id} holds adapters beside a model: merge them (peft's merge_and_unload), or {_MOVE}")
+    shared, own = model.get_input_embeddings(), model.get_output_embeddings()
+    if own is not None and own.weight is not shared.weight:  # as the checkpoint has it, whatever its configuration says
+        for part in _parts(model.config):
+            if getattr(part, "tie_word_embeddings", False):
+                part.tie_word_embeddings = False
 
 
 def load_config(path_or_id: PathOrId, what: str, **changes: Any) -> Any:
     """The configuration of a folder or hub id. Raises UserError if there is none."""
-    name = os.fspath(path_or_id)
-    if _looks_local(name) and not (Path(name).expanduser() / "config.json").is_file():
-        raise UserError(f"{name} is not {what}: it has no config.json")
-    return _load(AutoConfig, name, what, **changes)
+    name, folder = os.fspath(path_or_id), Path(path_or_id).expanduser()
+    if _looks_local(name) and not (folder / "config.json").is_file():
+        adapters = ": it holds adapters alone; merge them into their model (peft's merge_and_unload)"
+        lacks = adapters if (folder / "adapter_config.json").is_file() else ": it has no config.json"
+        raise UserError(f"{name} is not {what}{lacks}")
+    config = _load(AutoConfig, name, what, **changes)
+    if config.is_encoder_decoder or type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING or not _looks_back(config):
+        raise UserError(f"{name} is not {what}: models of type {config.model_type} do not write on from a prompt")
+    return config
+
+
+def _looks_back(config: Any) -> bool:
+    """Whether each token sees only those before it; encoders that can be built as decoders say it in their configuration."""
+    return getattr(config, "is_decoder", True) or config.model_type.startswith(_DECODERS)
 
 
 def _parts(config: Any) -> Iterator[Any]:
@@ -193,11 +244,22 @@ def _parts(config: Any) -> Iterator[Any]:
 def _load(loader: Any, name: PathOrId, what: str, **options: Any) -> Any:
     name = os.fspath(name)
     try:
-        return loader.from_pretrained(str(Path(name).expanduser()) if _looks_local(name) else name, **options)
+        place = str(Path(name).expanduser()) if _looks_local(name) else name
+        return loader.from_pretrained(place, trust_remote_code=False, **options)
     except Exception as error:  # a checkpoint may be wrong in every way; the cause stays attached
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (
+            _OWN_CODE if "trust_remote_code" in str(error) else " ".join(str(error).split()) or type(error).__name__
+        )
+        if pointers := _pointers(Path(name).expanduser()):
+            reason = f"{pointers[0].name} is a pointer of Git LFS and no weights: run `git lfs pull` there"
         taken = "" if _looks_local(name) else f" (no folder {name} is here, so it was taken for a hub id)"
         raise UserError(f"cannot load {what} from {name}{taken}: {reason[:200]}") from error
+
+
+def _pointers(folder: Path) -> list[Path]:
+    """Files of weights that git has left as pointers."""
+    files = [file for kind in ("*.safetensors", "*.bin") for file in sorted(folder.glob(kind)) if file.is_file()]
+    return [file for file in files if file.open("rb").read(len(_POINTER)) == _POINTER]
 
 
 def _looks_local(name: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -171,6 +171,11 @@ def _rows(pairs: Sequence[Pair], tokenizer: Any, max_length: int) -> tuple[dict[
     return columns, sum(len(ids) >= max_length for column in columns.values() for ids in column)
 
 
+def check_given(section: str, given: Mapping[str, Any]) -> None:
+    """That a `trainer` section of preference models is one of RewardConfig's (base.engine.trainer.check_trainer)."""
+    check_trainer(f"{section}.trainer", given, RewardConfig, _DECIDED)
+
+
 def _arguments(
     settings: PreferenceSettings,
     engine: EngineSettings,
@@ -184,7 +189,7 @@ def _arguments(
     Raises:
         UserError: an unknown key there, one that another setting decides, or a batch that does not divide.
     """
-    check_trainer("preference.trainer", settings.trainer, RewardConfig, _DECIDED)
+    check_given("preference", settings.trainer)
     passes = batches(
         "preference.pairs_per_step",
         settings.pairs_per_step,

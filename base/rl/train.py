@@ -113,6 +113,11 @@ def train_rl(job: RLJob) -> dict[str, Any]:
     return records.facts
 
 
+def check_given(section: str, given: Mapping[str, Any]) -> None:
+    """That a `trainer` section of RL is one of GRPOConfig's (base.engine.trainer.check_trainer)."""
+    check_trainer(f"{section}.trainer", given, GRPOConfig, _DECIDED)
+
+
 def grpo_arguments(
     settings: RLSettings, engine: EngineSettings, plan: BatchPlan, process: runtime.Runtime, seed: int, out: Path
 ) -> GRPOConfig:
@@ -121,7 +126,7 @@ def grpo_arguments(
     Raises:
         UserError: an unknown key in `settings.trainer`, or one that another setting decides.
     """
-    check_trainer("rl.trainer", settings.trainer, GRPOConfig, _DECIDED)
+    check_given("rl", settings.trainer)
     on_cpu = process.device == "cpu"
     if engine.generation == "vllm" and on_cpu:
         raise UserError("engine.generation=vllm needs a GPU: use auto")

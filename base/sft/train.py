@@ -287,11 +287,16 @@ def _usable(rows: Sequence[Row], limit: int | None, name: str) -> tuple[list[dic
     }
 
 
+def check_given(section: str, given: Mapping[str, Any]) -> None:
+    """That a `trainer` section of a supervised stage is one of SFTConfig's (base.engine.trainer.check_trainer)."""
+    check_trainer(f"{section}.trainer", given, SFTConfig, _DECIDED)
+
+
 def _arguments(
     settings: SFTSettings, engine: EngineSettings, process: runtime.Runtime, seed: int, work: Path, bytes_a_row: float
 ) -> SFTConfig:
     """TRL's settings: the stage's own fields, then its `trainer` section; a pass keeps `bytes_a_row` of its longest row."""
-    check_trainer("trainer", settings.trainer, SFTConfig, _DECIDED)
+    check_given("sft", settings.trainer)
     passes = batches(
         "documents_per_step",
         settings.documents_per_step,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
 from base.errors import UserError
 from base.identity import Run
 from base.recipes import EveryRow
-from base.settings import EngineSettings, Scale
+from base.settings import EngineSettings, Scale, load_scale, scale_names
 from base.stage import Site, Stage, State
 from base.store.files import read_json, read_rows, write_json
 from base.store.folders import RunFolder
@@ -19,6 +20,21 @@ from base.world.start import Gates
 from base.world.tasks import TaskSource
 from base.world.taught import FACTS
 from base.world.world import World
+
+TRAINERS = {"pretrain": "sft", "sdf": "sft", "sft": "sft", "rl": "rl", "preference": "preference"}  # section -> package
+
+
+def check_trainers(scale: Scale) -> None:
+    """That TRL knows what the `trainer` sections of a scale say; TRL is loaded only where one is not what ships.
+
+    Raises:
+        UserError: it does not.
+    """
+    usual = load_scale(scale.name) if scale.name in scale_names() else Scale("", "")
+    for section, package in TRAINERS.items():
+        given = getattr(scale, section).trainer
+        if given != getattr(usual, section).trainer:
+            import_module(f"base.{package}.train").check_given(section, given)
 
 
 @dataclass(frozen=True)
@@ -76,8 +92,9 @@ class Trained(Stage):
         """Finds what is wrong with it before anything is made.
 
         Raises:
-            UserError: its folder holds another run.
+            UserError: its folder holds another run; `trainer` settings that TRL does not know.
         """
+        check_trainers(self.scale)
         RunFolder(self.folder(root)).check(self.key)
 
     def noted(self, site: Site, state: State, error: BaseException | None) -> None:

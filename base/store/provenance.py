@@ -19,11 +19,12 @@ def provenance() -> dict[str, Any]:
     """Versions, commit and machine of this process.
 
     `dirty`: uncommitted changes or new files of the packages took part; None where git cannot say (no repository, one of
-    another owner, no git), which is not the same as clean.
+    another owner or of something else, no git), which is not the same as clean.
     """
-    commit = _git("rev-parse", "HEAD")
     code = [path.parent.name for path in _ROOT.glob("*/__init__.py")]  # the packages beside this one
-    changed = _git("status", "--porcelain", "--", *code)
+    here = bool(_git("ls-files", "--", *code))  # and not in a repository around it that knows nothing of it
+    commit = _git("rev-parse", "HEAD") if here else None
+    changed = _git("status", "--porcelain", "--", *code) if here else None
     versions = {}
     for package in PACKAGES:
         try:

@@ -70,7 +70,11 @@ def test_a_run_from_python_is_the_command_lines(tmp_path: Path) -> None:
 
 
 def test_what_the_user_has_to_change_comes_before_anything_is_made(tmp_path: Path) -> None:
-    for words in ({"seed": -1}, {"seed": 2**32}, {"scale": "tinny"}, {"settings": ["rl.group=1"]}, {"corpus": "mian"}):
+    for words in (
+        *({"seed": -1}, {"seed": 2**32}, {"scale": "tinny"}, {"settings": ["rl.group=1"]}, {"corpus": "mian"}),
+        *({"settings": "rl.steps=3"}, {"settings": None}, {"judges": "rule:words"}, {"hackable": None}, {"model": 3}),
+        *({"evaluate": ["all"]}, {"prompts": ["none"]}, {"settings": ["rl.trainer.lernrate=3"]}),
+    ):
         with pytest.raises(UserError):
             mitigations.run(ARM, **{"scale": "smoke", "runs_folder": tmp_path / "runs", **words})
     with pytest.raises(UserError, match="recipe for"):
@@ -89,6 +93,12 @@ class ShorterAnswers:
 
     def __call__(self) -> RLRecipe:
         return RLRecipe()
+
+
+def test_paths_are_taken_as_their_texts(tmp_path: Path) -> None:
+    named = dry_run(ARM, scale="smoke", runs_folder=tmp_path, fresh=True)
+    yaml = Path(mitigations.__file__).parents[1] / "base" / "scales" / "smoke.yaml"
+    assert dry_run(ARM, scale=yaml, runs_folder=tmp_path, fresh=True) == named
 
 
 def test_a_plugin_itself_is_an_arm_under_the_name_of_its_class(tmp_path: Path) -> None:

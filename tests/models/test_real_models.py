@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import zoo
 from huggingface_hub import constants
 
@@ -19,8 +22,10 @@ from base.errors import UserError
 from base.evals import labelled
 from base.identity import Run
 from base.models import cost
+from base.models.generate import HFGenerate
+from base.models.load import declared, load_policy, policy_on
 from base.models.load import describe as counts
-from base.models.load import load_policy, policy_on
+from base.models.save import save
 from base.recipes import AsWritten, SystemLine, load_wording, read_under
 from base.run import check, training
 from base.settings import EngineSettings, load_scale, read_yaml
@@ -142,6 +147,60 @@ def test_a_model_that_cannot_be_loaded_or_reached_is_one_line(
     ):
         with pytest.raises(UserError, match=reason):
             check(of_model(name, tasks), tmp_path / "runs")
+
+
+def edited(folder: Path, **entries: Any) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | entries))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: edited(path, num_hidden_layers=9), "lacks .* of the weights of LlamaForCausalLM"),
+        (lambda path: edited(path, model_type="bert"), "models of type bert do not write on"),
+        (lambda path: edited(path, model_type="t5"), "models of type t5 do not write on"),
+        (lambda path: edited(path, model_type="mine", auto_map={"AutoConfig": "c.X"}), "code of its own"),
+        (lambda path: (path / "adapter_config.json").write_text("{}"), "adapter"),
+        (
+            lambda path: (path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n"),
+            "git lfs",
+        ),
+    ],
+)
+def test_a_checkpoint_that_is_not_whole_is_one_line(spoil: Callable[[Path], Any], said: str, tmp_path: Path) -> None:
+    path = Path(zoo.reader(tmp_path / "model"))
+    spoil(path)
+    with pytest.raises(UserError, match=said) as error:
+        load_policy(path)
+    assert "\n" not in str(error.value)
+
+
+def test_what_a_configuration_says_of_outputs_and_tied_weights_does_not_stop_a_model(tmp_path: Path) -> None:
+    path = Path(zoo.reader(tmp_path / "model"))
+    plain = load_policy(path)
+    edited(path, return_dict=False, output_attentions=True, output_hidden_states=True, tie_word_embeddings=True)
+    other = load_policy(path)
+    tokens = torch.tensor([[3, 4, 5]])
+    assert torch.equal(other(tokens).logits, plain(tokens).logits)
+    save(other, None, tmp_path / "saved")
+    assert torch.equal(load_policy(tmp_path / "saved")(tokens).logits, plain(tokens).logits)
+
+
+def test_a_spoilt_file_of_generation_settings_is_not_passed_over(tmp_path: Path) -> None:
+    path = Path(zoo.reader(tmp_path / "model"))
+    (path / "generation_config.json").write_text('{"eos_token_id": [2,')
+    with pytest.raises(UserError, match="generation_config"):
+        declared(path)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_weights_that_overflowed_are_one_line(temperature: float, tmp_path: Path) -> None:
+    broken = load_policy(zoo.reader(tmp_path / "model")).eval()
+    with torch.no_grad():
+        next(broken.parameters()).fill_(math.nan)
+    with pytest.raises(UserError, match="no numbers"):
+        HFGenerate(broken, [2], 0)([[3, 4]], max_new_tokens=2, seed=0, temperature=temperature)
 
 
 @pytest.mark.parametrize("spec", ["inoculation:wording=please_hack", "inoculation:wording=dont_hack,setting=prompted"])

@@ -108,7 +108,7 @@ def test_sigterm_ends_the_step_and_writes_a_resume_point(straight, tmp_path, mon
             os.kill(os.getpid(), signal.SIGTERM)
         return loss(trainer, *arguments, **options)
 
-    signals.stop_on_sigterm()
+    signals.stop_on_signals()
     try:
         with monkeypatch.context() as patch:
             patch.setattr(sft.DocumentTrainer, "compute_loss", struck)

@@ -12,6 +12,9 @@ from base.store import provenance
 ROOT = Path(__file__).parents[2]
 
 
+ME = ["-c", "user.name=tester", "-c", "user.email=tester@example.org"]
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A repository of its own with the code as it is in the working tree."""
@@ -20,8 +23,7 @@ def checkout(tmp_path: Path) -> Path:
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "setup.cfg", folder)
     shutil.copy(ROOT / ".gitignore", folder)
-    me = ["-c", "user.name=tester", "-c", "user.email=tester@example.org"]
-    for words in (["init", "-q"], ["add", "-A"], [*me, "commit", "-qm", "all"]):
+    for words in (["init", "-q"], ["add", "-A"], [*ME, "commit", "-qm", "all"]):
         subprocess.run(["git", *words], cwd=folder, check=True)
     return folder
 
@@ -45,11 +47,16 @@ def test_a_clean_clone_is_clean_and_an_edit_or_a_new_plug_in_is_not(checkout: Pa
     assert said(checkout) == (head, "True")
 
 
-@pytest.mark.parametrize("breakage", ["no repository", "another owner"])
+@pytest.mark.parametrize("breakage", ["no repository", "another owner", "another's repository"])
 def test_what_git_cannot_say_is_unknown(checkout: Path, breakage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if breakage == "no repository":
         (checkout / ".git").rename(checkout / "not-git")
         monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(checkout.parent))
+    elif breakage == "another's repository":
+        shutil.rmtree(checkout / ".git")
+        (checkout.parent / ".gitignore").write_text("*\n")
+        for words in (["init", "-q"], [*ME, "commit", "-q", "--allow-empty", "-m", "theirs"]):
+            subprocess.run(["git", *words], cwd=checkout.parent, check=True)
     else:
         monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     (checkout / "base" / "types.py").open("a").write("# edited\n")
