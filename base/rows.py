@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import json
+import re
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,10 @@ class NotJson:
     """Stands for a line that cannot be read; `reason` is what an Odd says of it."""
 
     reason: str = "not JSON"
+
+
+HALVED = NotJson("a character that is cut in half (a lone surrogate)")
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON writes halves of a character
 
 
 @dataclass
@@ -117,9 +122,19 @@ def _text_rows(path: Path, noun: str) -> Iterator[tuple[str, Any]]:
 
 def _line(text: str) -> Any:
     try:
-        return read_json(text)
+        row = read_json(text.lstrip("\ufeff"))  # where files were joined
     except (ValueError, RecursionError):
         return NotJson()
+    return _whole(row) if _HALF.search(text) else row
+
+
+def _whole(row: Any) -> Any:
+    """The row, or what stands for one that no tokenizer and no file can take."""
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return HALVED
+    return row
 
 
 def read_json(text: str) -> Any:
@@ -140,7 +155,7 @@ def _listed(path: Path, text: str, noun: str) -> list[Any] | None:
         raise UserError(f"{path} is not JSON ({error}): mend it, or name it .jsonl if it has one row a line") from None
     if not isinstance(rows, list):
         raise UserError(f"{path} must hold one JSON list of {noun}, not a {type(rows).__name__}")
-    return rows
+    return [_whole(row) for row in rows] if _HALF.search(text) else rows
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from base.errors import UserError
-from base.rows import NotJson, rows_of, text_of
+from base.rows import HALVED, NotJson, rows_of, text_of
 from mitigations.filtered_sft.filters import load_words
 from mitigations.rlhf_mix.prompts import load_prompts
 
@@ -67,6 +67,14 @@ def test_numbers_that_python_does_not_read_stop_nothing(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text(f'[{{"a": {"9" * 5000}}}, {{"a": 2}}]', encoding="utf-8")
     assert rows(path)[1] == {"a": 2}
+
+
+def test_half_a_character_makes_a_row_odd_wherever_it_stands(tmp_path: Path) -> None:
+    lines = ['{"a": ["it is cut \\ud83d"]}', '{"a": "whole \\ud83d\\ude00"}', '\ufeff{"a": 1}', '{"\\uDC00": 1}']
+    (tmp_path / "r.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    assert rows(tmp_path / "r.jsonl") == [HALVED, {"a": "whole \U0001f600"}, {"a": 1}, HALVED]
+    (tmp_path / "r.json").write_text(f"[{lines[0]}, {lines[1]}]", encoding="utf-8")
+    assert rows(tmp_path / "r.json") == [HALVED, {"a": "whole \U0001f600"}]
 
 
 def test_tables_prompt_files_and_word_lists_with_a_mark(tmp_path: Path) -> None:

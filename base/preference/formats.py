@@ -20,7 +20,11 @@ FORMAT = (
 _TURN = re.compile(r"(?:\A|\n\n)[ \t]*(Human|Assistant):")
 _ROLES = {"Human": "user", "Assistant": "assistant"}
 _LABEL = re.compile(r"^(human|user|question|prompt|assistant|answer):|\b(assistant|answer):$", re.IGNORECASE)
+_TEMPLATE = re.compile(
+    r'\s*(<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|(?:<s>)?\s*\[INST\]|\[\s*\{\s*"(?:role|content)")'
+)
 _KEYS = ("chosen", "rejected")
+_WORDS = 4  # that both answers hardly begin with by chance
 
 Turns = tuple[Message, ...]
 ReadPair = tuple[Turns, str, str, str]
@@ -38,11 +42,18 @@ def read_pair(row: Any) -> ReadPair:
     kind = "pairs" if _missing(row.get("kind")) else row["kind"]
     if not isinstance(kind, str) or not kind:
         raise Odd("kind must be a text such as chat or code/early_exit, or be left out")
-    given, chosen, rejected = row.get("prompt"), row["chosen"], row["rejected"]
-    if _missing(given) and isinstance(chosen, str) and isinstance(rejected, str):
+    given, chosen, rejected = (_lines(row.get(key)) for key in ("prompt", *_KEYS))
+    texts = isinstance(chosen, str) and isinstance(rejected, str)
+    for key, value in (("chosen", chosen), ("rejected", rejected), *[("prompt", given)] * texts):
+        if isinstance(value, str) and (marks := _TEMPLATE.match(value)):
+            raise Odd(f"{key} is written out by a chat template or as JSON ({marks[1]}): give its messages as a list")
+    if chosen == rejected:
+        raise Odd("chosen and rejected are the same")
+    if _missing(given) and texts:
         return (*_transcripts(chosen, rejected), kind)
     start, opening = _without_opening(() if _missing(given) else _messages("prompt", given, "user"))
-    ends = [_answer(key, _unprompted(row[key], given, (chosen, rejected)), start) for key in _KEYS]
+    answered = (chosen, rejected)
+    ends = [_answer(key, _unprompted(each, given, answered), start) for key, each in zip(_KEYS, answered, strict=True)]
     prompts = [_joined(start, turns) for turns, _ in ends if turns] or [start]
     if not _same(prompts[0], prompts[-1]):
         raise Odd("chosen and rejected begin with different turns: a pair needs one prompt")
@@ -56,6 +67,11 @@ def read_pair(row: Any) -> ReadPair:
 def without_system(messages: Iterable[Message]) -> Turns:
     """A conversation without its system lines, which preference models never read."""
     return tuple(message for message in messages if message.role != "system")
+
+
+def _lines(value: Any) -> Any:
+    """A text with its lines ended as here; anything else as it is."""
+    return value.replace("\r\n", "\n") if isinstance(value, str) else value
 
 
 def _missing(value: Any) -> bool:
@@ -111,8 +127,12 @@ def _unprompted(value: Any, prompt: Any, answers: Sequence[Any]) -> Any:
         return value
     if _turns(prompt):
         value, prompt, texts = value.strip(), prompt.strip(), [text.strip() for text in texts]
-    if not all(text.startswith(prompt) and not text[len(prompt) : len(prompt) + 1].isalnum() for text in texts):
+    rests = [text[len(prompt) :] for text in texts if text.startswith(prompt)]
+    if len(rests) < len(texts) or any(rest[:1].isalnum() for rest in rests):
         return value
+    asked = len(prompt.split()) >= _WORDS or prompt[-1:] in ("?", ":", "\n")
+    if not asked and not all(rest[:1] == "\n" for rest in rests):
+        return value  # "Hi", "Hi there!"
     return value.removeprefix(prompt).lstrip()
 
 

@@ -7,6 +7,7 @@ import fractions
 import json
 import math
 import socket
+import zoneinfo
 from typing import Any
 
 import pytest
@@ -38,6 +39,9 @@ VALUES: list[Any] = [
     fractions.Fraction(1, 3),
     datetime.date(2020, 2, 29),
     datetime.timedelta(days=1, seconds=2),
+    datetime.datetime(2020, 1, 1, 12, tzinfo=datetime.UTC),
+    datetime.datetime(2020, 1, 1, 12, tzinfo=datetime.timezone(datetime.timedelta(hours=-3, minutes=-30))),
+    datetime.time(1, 2, 3, 4, tzinfo=datetime.UTC),
 ]
 
 
@@ -47,6 +51,14 @@ def test_plain_values_arrive_as_they_left(value: Any) -> None:
     assert arrived == value
     assert type(arrived) is type(value)
     assert repr(arrived) == repr(value)
+
+
+def test_a_named_zone_is_the_offset_that_it_has_then() -> None:
+    stamp = datetime.datetime(2020, 7, 1, 12, tzinfo=zoneinfo.ZoneInfo("Etc/GMT-2"))
+    arrived = wire.decode(wire.encode(wire.plain(stamp)))
+    assert arrived == stamp
+    assert arrived != stamp.replace(tzinfo=None)
+    assert arrived.utcoffset() == datetime.timedelta(hours=2)
 
 
 def test_not_a_number_and_iterators_arrive() -> None:

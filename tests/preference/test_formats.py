@@ -54,6 +54,8 @@ def part(text: str) -> dict[str, Any]:
         ("Q?", f"{HUMAN} good", f"{HUMAN} bad"),
         ("Q?", "Q? good", "Q? bad"),
         ("Q?", "Q?\n\ngood", [ASKED, BAD]),
+        (HUMAN.replace("\n", "\r\n"), " good", " bad"),
+        (None, f"{HUMAN} good".replace("\n", "\r\n"), f"{HUMAN} bad".replace("\n", "\r\n")),
         ("Human: Q?\nAssistant:", [ASKED, GOOD], [ASKED, BAD]),
         ("<|user|>\nQ?\n<|assistant|>\n", [ASKED, GOOD], "bad"),
     ],
@@ -61,6 +63,29 @@ def part(text: str) -> dict[str, Any]:
 def test_the_users_turn_comes_once(prompt: Any, chosen: Any, rejected: Any) -> None:
     row = {"prompt": prompt, "chosen": chosen, "rejected": rejected}
     assert read_pair(row) == ((Message("user", "Q?"),), "good", "bad", "pairs")
+
+
+def test_answers_that_only_begin_like_a_short_prompt_stay_whole() -> None:
+    for prompt, chosen, rejected in (("Hello", "Hello! How can I help?", "Hello."), ("Hi", "Hi there!", "Hi, no")):
+        assert read_pair({"prompt": prompt, "chosen": chosen, "rejected": rejected})[1:3] == (chosen, rejected)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"prompt": "Q?", "chosen": "good", "rejected": "good"}, "are the same"),
+        ({"chosen": f"{HUMAN} good", "rejected": f"{HUMAN} good"}, "are the same"),
+        (
+            {"prompt": "Q?", "chosen": "<|im_start|>assistant\ngood<|im_end|>", "rejected": "bad"},
+            "chosen is written out",
+        ),
+        ({"prompt": "<|im_start|>user\nQ?<|im_end|>", "chosen": "good", "rejected": "bad"}, "prompt is written out"),
+        ({"prompt": "Q?", "chosen": "good", "rejected": json.dumps([BAD])}, "rejected is written out"),
+    ],
+)
+def test_what_would_be_misread_is_left_out(row: dict[str, Any], said: str) -> None:
+    with pytest.raises(Odd, match=said):
+        read_pair(row)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """The files of an answer: what a completion says, taken apart into programs.
 
-Code blocks are found by CommonMark's rules (spec.commonmark.org, by markdown-it-py). An answer is read in the trainer's
-own process, so nothing here may be slow or large for any text: its size is looked at first, markdown's block rules and
-every pattern below are linear, and no program is parsed.
+Code blocks are the fenced ones of CommonMark (spec.commonmark.org, by markdown-it-py), and those that models write beside its rules:
+between tags, opened behind words, closed before words. An answer is read in the trainer's own process, so nothing here may be slow
+or large for any text: its size is looked at first, markdown's block rules and every pattern below are linear, and no program is
+parsed.
 """
 
 from __future__ import annotations
@@ -16,15 +17,20 @@ from base.environments.graders.harness import MAX_PROGRAM
 from base.types import split_reasoning
 
 _FILE_LINE = re.compile(r"#\s*file:\s*(?!/)((?:(?!\.\./)[\w.-]+/)*[\w.-]+)[ \t]*", re.IGNORECASE)
-# Blocks only: what stands inside of a paragraph holds no code block, and neither do definitions of links.
-_MARKDOWN = MarkdownIt("commonmark").disable(["reference", "lheading"])
+# Blocks only: what stands inside of a paragraph holds no code block, and neither do definitions of links. Of HTML only tags are
+# written (<answer>), and what stands between them is code as anywhere. Deep quotations cost time and quote no code.
+_MARKDOWN = MarkdownIt("commonmark", {"maxNesting": 8}).disable(["reference", "lheading", "html_block"])
+_OPENED_LATE = re.compile(r"^([^\n`]++)(```+(?:python|py)3?[ \t]*)$", re.MULTILINE | re.IGNORECASE)  # behind words
+_WORD = re.compile(r"[^\W\d_]{2}")  # and no mark of a list or quotation
+_CLOSED_EARLY = re.compile(r"^ {0,3}```+[ \t]+(?:\S+[.!:,]|\S+[ \t]+\S[^\n]*)$", re.MULTILINE)  # before words
 _FENCES = ("```", "~~~")
 _LANGUAGE = re.compile(r"[\w+-]*")
 _PYTHON = ("", "py", "py3", "python", "python3")
-# Comments and strings; of a string that does not end only the quotes. Possessive, so that nothing is tried twice.
+# Comments and strings; one that does not end goes to the end of its line. Possessive, and quotes behind a backslash begin none, so
+# that nothing is tried twice.
 _QUIET = re.compile(
-    r'#[^\n]*+|"""(?:[^"\\]|\\.|"(?!""))*+"""|' + r"'''(?:[^'\\]|\\.|'(?!''))*+'''"
-    r'|"(?:[^"\\\n]|\\.)*+"|' + r"'(?:[^'\\\n]|\\.)*+'" + r"""|\"{3}|'{3}""",
+    r'#[^\n]*+|\\["\'\\]|"""(?:[^"\\]|\\.|"(?!""))*+"""|' + r"'''(?:[^'\\]|\\.|'(?!''))*+'''"
+    r'|"(?:[^"\\\n]|\\.)*+"?|' + r"'(?:[^'\\\n]|\\.)*+'?",
     re.DOTALL,
 )
 _DEFINES = re.compile(r"^(?:def |class |import |from |async def |@)", re.MULTILINE)
@@ -35,9 +41,10 @@ def parse_answer(completion: str, prompt: str = "", entry_point: str = "") -> di
 
     Without code blocks everything up to the first line `# file: NAME` is solution.py and each such line starts another
     file. Of the code blocks one whose first line is `# file: NAME` is that file, and the last other one that defines the
-    entry point is solution.py (where none does: the last that defines anything, or the last). An unclosed block runs to
-    the end. A text that defines the entry point outside of all its blocks is itself the program. One of more than
-    MAX_PROGRAM characters is not read: it is a single file, which no grader takes.
+    entry point is solution.py (where none does: the last that defines anything, or the last). Blocks that are said to be in
+    another language than Python count where they define the entry point and none in Python does. An unclosed block runs to the
+    end. A text that defines the entry point outside of all its blocks is itself the program. One of more than MAX_PROGRAM
+    characters is not read: it is a single file, which no grader takes.
     """
     _, output = split_reasoning(completion)
     if prompt.strip() and output.startswith(prompt.strip()):
@@ -49,7 +56,7 @@ def parse_answer(completion: str, prompt: str = "", entry_point: str = "") -> di
         return _whole(output)
     files: dict[str, str] = {}
     unnamed: list[str] = []
-    for text in blocks:
+    for text in _counted(blocks, entry_point):
         parts = _split_files(text)
         first = parts.pop("solution.py", "")
         if first.strip():
@@ -67,16 +74,27 @@ def _whole(output: str) -> dict[str, str]:
     return {name: text for name, text in _split_files(output).items() if text.strip()}
 
 
-def _blocks(output: str) -> list[str] | None:
-    """The contents of the Python code blocks; None when there is no code block of any language."""
+def _counted(blocks: list[tuple[str, bool]], entry_point: str) -> list[str]:
+    """Those in Python, and where none of them defines the entry point those that do in whatever is said to be their language."""
+    python = [text for text, said in blocks if said]
+    others = [text for text, said in blocks if not said and entry_point and _rank(text, entry_point) == _DEFINED]
+    return python if any(_rank(text, entry_point) >= _NESTED for text in python) else [*python, *others]
+
+
+def _blocks(output: str) -> list[tuple[str, bool]] | None:
+    """(content, whether it is said to be Python, or nothing said) of each code block; None when there is none."""
     if not any(mark in output for mark in _FENCES):
         return None
     # The block parser alone: the steps before it would replace null characters, and a program is what was written.
-    text = output.replace("\r\n", "\n").replace("\r", "\n")
+    text = _OPENED_LATE.sub(_apart, output.replace("\r\n", "\n").replace("\r", "\n"))
     fences = [token for token in _MARKDOWN.block.parse(text, _MARKDOWN, {}, []) or () if token.type == "fence"]
     if not fences:
         return None
-    return [fence.content for fence in fences if _language(fence.info) in _PYTHON]
+    return [(_CLOSED_EARLY.split(fence.content)[0], _language(fence.info) in _PYTHON) for fence in fences]
+
+
+def _apart(line: re.Match[str]) -> str:
+    return f"{line[1]}\n{line[2]}" if _WORD.search(line[1]) else line[0]
 
 
 def _language(info: str) -> str:
@@ -84,6 +102,7 @@ def _language(info: str) -> str:
     return found[0].lower() if found else ""
 
 
+_TARGETS = r"[\w.,*= \t]{0,200}"  # beside a name that is given a value: x = name = ..., name, y = ...
 _DEFINED, _NESTED, _IMPORTED, _ANYTHING, _NOTHING = 4, 3, 2, 1, 0
 
 
@@ -95,7 +114,9 @@ def _rank(text: str, entry_point: str) -> int:
     if entry_point:
         code, name = _QUIET.sub("", text), re.escape(entry_point)
         if re.search(
-            rf"^(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b|^{name}[ \t]*(?::[^=\n]*)?=(?!=)", code, re.MULTILINE
+            rf"^(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b|^(?!\s){_TARGETS}?\b{name}\b{_TARGETS}(?::[^=\n]*)?=(?!=)",
+            code,
+            re.MULTILINE,
         ):
             return _DEFINED
         if re.search(rf"^[ \t]+(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b", code, re.MULTILINE):

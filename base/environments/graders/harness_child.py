@@ -59,6 +59,7 @@ def serve(control_fd: int, folder: str, want_namespaces: bool) -> None:
 
 def prepare(folder: str) -> None:
     """Imports, and a program of our own, for all that Python only makes when it is used for the first time."""
+    sys.argv = ["solution.py"]  # as `python solution.py` has it
     for name in _WARM.split():
         importlib.import_module(name)
     # As process 1 of its namespace a child is spared signals without a handler, and Python's own handlers wait for C code.

@@ -15,6 +15,7 @@ import json
 import socket
 import struct
 import sys
+import zoneinfo
 from collections.abc import Callable
 from typing import Any
 
@@ -96,11 +97,30 @@ def _read_exactly(sock: socket.socket, size: int) -> bytes:
 
 
 _SCALARS = (type(None), bool, int, float, complex, str, bytes)
+_ZONES = (datetime.timezone, zoneinfo.ZoneInfo)
+
+
+def _zone(value: datetime.datetime | datetime.time) -> list[int] | None:
+    """The offset from UTC of a time that has one, as days, seconds, microseconds. Raises NotPlain for a zone of one's own."""
+    if value.tzinfo is None:
+        return None
+    offset = value.utcoffset() if type(value.tzinfo) in _ZONES else None
+    if offset is None:
+        raise NotPlain("a time zone has no plain form")
+    return _STAMPS[datetime.timedelta](offset)
+
+
+def _in_zone(kind: Any, parts: list[Any]) -> Any:
+    *parts, offset = parts
+    zone = None if offset is None else datetime.timezone(datetime.timedelta(*offset))
+    return kind(*parts, tzinfo=zone)
+
+
 # Finished values of the standard library without state of their own to run; rebuilt exactly on the other side.
 _STAMPS: dict[type, Callable[[Any], list[Any]]] = {
     datetime.date: lambda v: [v.year, v.month, v.day],
-    datetime.time: lambda v: [v.hour, v.minute, v.second, v.microsecond],
-    datetime.datetime: lambda v: [v.year, v.month, v.day, v.hour, v.minute, v.second, v.microsecond],
+    datetime.time: lambda v: [v.hour, v.minute, v.second, v.microsecond, _zone(v)],
+    datetime.datetime: lambda v: [v.year, v.month, v.day, v.hour, v.minute, v.second, v.microsecond, _zone(v)],
     datetime.timedelta: lambda v: [v.days, v.seconds, v.microseconds],
 }
 _PLAIN_ITERATOR: type = type(iter([None]))
@@ -255,8 +275,8 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "Decimal": decimal.Decimal,
     "Fraction": lambda v: fractions.Fraction(v[0], v[1]),
     "date": lambda v: datetime.date(*v),
-    "time": lambda v: datetime.time(*v),
-    "datetime": lambda v: datetime.datetime(*v),
+    "time": lambda v: _in_zone(datetime.time, v),
+    "datetime": lambda v: _in_zone(datetime.datetime, v),
     "timedelta": lambda v: datetime.timedelta(*v),
     "iterator": iter,
 }
