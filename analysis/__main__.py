@@ -34,6 +34,7 @@ from analysis.table import RESULTS, RUNS, common_settings, load, records, select
 from analysis.tabular import text
 from base.errors import Parser, UserError, exit_code, near
 from base.settings import ORGANISM
+from base.store.files import check_writable
 from base.store.results import is_results
 
 TEXTS = ("claims", "targets", "report", "mitigations", "appears")
@@ -109,8 +110,7 @@ def _show(options: argparse.Namespace, folder: Path) -> None:
         if name not in NAMES:
             raise UserError(f"unknown figure '{name}': {near(name, [*NAMES, 'export', 'readme'])}")
     out = options.out or (Path("figures") if is_results(folder) else folder / "figures")
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out} is a file; name a folder")
+    check_writable(out, "--out")
     table = select(load(folder), options.only, options.model)
     print(f"{folder}: {table['run'].nunique()} runs")
     names = options.names or usual_names(str(table["model"].iloc[0]))

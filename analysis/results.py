@@ -18,6 +18,7 @@ import pandas as pd
 from analysis import transcripts
 from analysis.table import KEYS, check
 from base.errors import UserError
+from base.store.files import check_writable
 from base.store.folders import run_folders
 from base.store.results import (
     NUMBERS,
@@ -62,10 +63,12 @@ def export(runs: Path, results: Path) -> Shipment:
     """Merges the runs of a folder that are done, and the error rows of those that failed, into a folder of results.
 
     Raises:
-        UserError: no such folder, runs or results of another recipe or scale, or a run that is in both with other numbers.
+        UserError: no such folder, runs or results of another recipe or scale, a run that is in both with other numbers, or results
+            that cannot be written to.
     """
     if not runs.is_dir():
         raise UserError(f"{runs}: no such folder; run `make reproduce`, or name one with --runs")
+    check_writable(results, "--results")
     found = {name: _without_places(record, runs) for name, record in _records(runs).items()}
     if not found:
         raise UserError(f"no runs under {runs}: make some with 'python -m mitigations --experiment core'")

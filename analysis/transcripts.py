@@ -25,7 +25,7 @@ from typing import Any
 
 from base.errors import UserError
 from base.evals.read import read_answers
-from base.store.files import read_rows
+from base.store.files import read_rows, write_whole
 from base.store.folders import RunFolder, run_folders
 from base.store.results import is_results, read_manifest
 from base.triggers import STARTS
@@ -154,7 +154,7 @@ def write(runs: Path, results: Path) -> Path:
     with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as file:  # equal transcripts, equal files
         file.write(("\n".join(lines) + "\n").encode())
     path = results / FILE
-    path.write_bytes(packed.getvalue())
+    write_whole({path: packed.getvalue()})
     return path
 
 

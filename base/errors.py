@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import NoReturn
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+CLOSED = {
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+}
 
 
 class UserError(Exception):
@@ -34,12 +48,28 @@ def exit_code(work: Callable[[], int]) -> int:
         code = work()
         sys.stdout.flush()
         return code
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except BrokenPipeError:  # the reader of the output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Exception as error:
+        if not (line := one_line(error)):
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        return 2
+
+
+def one_line(error: BaseException) -> str:
+    """What the user reads of an error that is theirs to mend: bad input, or a disk that does not take a file; empty of others."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError):
+        number, file = error.errno, error.filename
+    else:  # what writes checkpoints is in Rust
+        said = re.search(r"\(os error (\d+)\)$", str(error))
+        number, file = int(said[1]) if said else None, None
+    if number and (number in FULL or (file and number in CLOSED)):
+        return f"{file or 'writing a file'}: {os.strerror(number)}; mend that, and the same command continues"
+    return ""
 
 
 def near(word: str, known: Iterable[str]) -> str:

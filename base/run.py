@@ -34,6 +34,7 @@ from base.stages.rl import RL
 from base.stages.sft import SFT
 from base.stages.trained import Fork, Trained
 from base.stages.verdicts import GoldenCheck, Verdicts
+from base.store.files import check_writable
 from base.store.folders import RunFolder
 from base.triggers import AtStart
 from base.wanted import CLEAN, Wanted
@@ -130,7 +131,7 @@ def check(stages: Iterable[Stage], root: Path) -> None:
             folder that holds another run or cannot be made, a tracker or vLLM that is not installed, offloading that cannot be, a judge
             that is not there.
     """
-    check_root(root)
+    check_writable(root, "--runs")
     stages = list(stages)
     for engine in {stage.engine() for stage in stages}:
         trackers.check(engine.report_to)
@@ -169,19 +170,6 @@ def check_evaluation(stage: Evaluate) -> None:
     ):
         read = [read_under(transform, task) for transform in under for task in tasks]
         world.check_reads(read, new, "evaluation", f"evals.{name}")
-
-
-def check_root(root: Path) -> None:
-    """That runs can be kept under a folder.
-
-    Raises:
-        UserError: it, or what it lies in, is a file or cannot be written to.
-    """
-    there = next(folder for folder in (root, *root.resolve().parents) if folder.exists())
-    if not there.is_dir():
-        raise UserError(f"{there} is a file, so no run can lie under {root}: name another folder with --runs")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"{there} cannot be written to: name another folder with --runs")
 
 
 def make(stages: Sequence[Stage], scale: Scale, root: Path, fresh: bool = False) -> RunFolder | None:

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from base.errors import UserError
+from base.errors import one_line
 from base.progress import log_to_stderr
 from base.stage import Site, Stage
 
@@ -179,13 +179,14 @@ def make_alone(stage: Stage, root: Path, log: str, *ends: signal.Signals) -> int
         with CodeEnvironment(workers=engine.grading_workers) as environment:
             stage.make(Site(root, environment, process, watched=True))
         code = 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 2
     except KeyboardInterrupt:
         code = 130
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        if line := one_line(error):
+            print(f"error: {line}", file=sys.stderr)
+            code = 2
+        else:
+            traceback.print_exc()
     sys.stdout.flush()
     sys.stderr.flush()
     return code

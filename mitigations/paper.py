@@ -20,6 +20,7 @@ from base.shipped import shipped, starts_of
 from base.stage import Pace, Stage, State, in_order, to_make, together
 from base.stages.evaluate import Evaluate
 from base.stages.trained import Trained
+from base.store.files import check_writable
 from base.store.results import RECIPE, SHIPPED, TABLE, read_manifest, read_table
 from base.store.table import UNASKED
 from base.wanted import CLEAN
@@ -73,7 +74,12 @@ class Grid:
     blocks: tuple[tuple[tuple[Stage, ...], ...], ...]  # the others
 
     def plan(self, root: Path, jobs: int, fresh: bool = False) -> str:
-        """Counts, disk and time, as text."""
+        """Counts, disk and time, as text.
+
+        Raises:
+            UserError: no run can lie under `root`.
+        """
+        check_writable(root, "--runs")
         runs = [run for block in self.blocks for run in block]
         done = sum(run[-1].state(root) is State.DONE for run in runs)
         stages = in_order(stage for run in runs for stage in run)

@@ -17,14 +17,37 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from base.errors import UserError
 
 RECORD = "training.json"  # beside a checkpoint that was trained here, written last
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """That files can be written below a folder, which need not be there; nothing is left. `option`: how another one is named.
+
+    Raises:
+        UserError: it cannot be, or lies in what cannot be written to.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    try:
+        with suppress(FileNotFoundError):
+            folder.stat()  # a name too long, links in a circle
+        with TemporaryFile(dir=there) as file:
+            file.write(b" ")
+    except NotADirectoryError:
+        raise UserError(f"{folder} is a file or lies in one: name another folder with {option}") from None
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written to ({error.strerror}): name another folder with {option}"
+        ) from None
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -53,12 +76,28 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.partial")  # one name: what a killed process left, the next one replaces
+    write_whole({path: text.encode()})
+
+
+def write_whole(files: Mapping[Path, bytes]) -> None:
+    """Writes every one of some files, whose folders are there, or none.
+
+    Raises:
+        OSError: one cannot be written; it names the file.
+    """
+    # one name: what a killed process left, the next one replaces
+    scratch = {path: path.with_name(f".{path.name}.partial") for path in files}
     try:
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(path)
+        for path, content in files.items():
+            try:
+                scratch[path].write_bytes(content)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(path)) from None
+        for path, partial in scratch.items():
+            partial.replace(path)
     finally:
-        scratch.unlink(missing_ok=True)
+        for partial in scratch.values():
+            partial.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path) -> None:

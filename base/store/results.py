@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from base.errors import UserError
 from base.spec import content_key
+from base.store.files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,15 +74,13 @@ def read_manifest(folder: Path) -> Manifest:
 def write_results(
     folder: Path, table: pd.DataFrame, runs: Mapping[str, Mapping[str, Any]], recipe: str = RECIPE
 ) -> Path:
-    """Writes the table and the manifest of its runs; returns the table's path. Equal results are equal files."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Writes the table and the manifest of its runs, both or neither; returns the table's path. Equal results are equal files."""
     packed = io.BytesIO()
     as_shipped(table).to_parquet(packed, index=False, compression="zstd", compression_level=LEVEL)
-    path = folder / TABLE
-    path.write_bytes(packed.getvalue())
     manifest = Manifest(recipe, hashlib.sha256(packed.getvalue()).hexdigest(), len(table), runs)
-    (folder / MANIFEST).write_text(manifest_text(manifest), encoding="utf-8")
-    return path
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole({folder / TABLE: packed.getvalue(), folder / MANIFEST: manifest_text(manifest).encode()})
+    return folder / TABLE
 
 
 def manifest_text(manifest: Manifest) -> str:

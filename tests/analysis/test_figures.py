@@ -423,6 +423,8 @@ def test_bad_words_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
     for words_given in (
         ["fig02"],
         ["--out", str(tmp_path / "file")],
+        ["fig01", "--results", str(tmp_path / "r"), "--out", str(tmp_path / "file" / "deeper")],
+        ["fig01", "--results", str(tmp_path / "r"), "--out", "/proc/figures"],
         ["fig01", "--results", str(tmp_path / "none")],
         ["fig30", "--results", str(tmp_path / "r"), "--out", str(tmp_path / "o")],
         ["export", "fig01"],

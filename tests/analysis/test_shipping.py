@@ -121,6 +121,12 @@ def test_what_does_not_fit_is_refused_by_name_and_nothing_changes(
     assert {path: path.read_bytes() for path in (tmp_path / "results").iterdir()} == before
 
 
+def test_results_that_cannot_be_written_to_are_one_line_before_the_work(tmp_path: Path) -> None:
+    run(tmp_path / "runs")
+    with pytest.raises(UserError, match=r"/proc/results cannot be written to .*--results"):
+        export(tmp_path / "runs", Path("/proc/results"))
+
+
 def test_times_of_steps_may_differ(tmp_path: Path) -> None:
     for place, seconds in (("one", 1.0), ("two", 2.0)):
         run(tmp_path / place).write_metrics(1, {"reward": 0.5, "seconds": seconds, "seconds:update": seconds})

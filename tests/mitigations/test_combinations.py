@@ -176,15 +176,26 @@ def test_numbers_that_cannot_be_are_refused_before_anything_is_made(
 
 
 @pytest.mark.usefixtures("sigterm")
-@pytest.mark.parametrize("further", [["none"], ["none", "--dry-run"], ["--experiment", "core"]])
-def test_runs_below_a_file_are_one_line(further: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("further", "runs"),
+    [
+        *((["none"], runs) for runs in ("file", "file/runs", "circle", "nowhere", 300 * "x")),
+        *((["none", "--dry-run"], runs) for runs in ("file/runs", "circle", "nowhere", 300 * "x")),
+        (["--experiment", "core"], "file/runs"),
+        (["paper", "--seeds", "1", "--dry-run"], "nowhere"),
+    ],
+)
+def test_runs_where_none_can_lie_are_one_line(
+    further: list[str], runs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_text("")
-    for runs in ("file", "file/runs"):
-        assert main([*further, "--scale", "smoke", "--runs", str(tmp_path / runs)]) == 2
-        shown = capsys.readouterr()
-        assert shown.out == ""
-        assert shown.err.count("\n") == 1
-        assert "is a file" in shown.err
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "nowhere").symlink_to("gone")
+    assert main([*further, "--scale", "smoke", "--runs", str(tmp_path / runs)]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert ("is a file" if "file" in runs else "cannot be written to") in shown.err
 
 
 @pytest.mark.usefixtures("sigterm")

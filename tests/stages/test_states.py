@@ -14,7 +14,6 @@ from base.engine.runtime import Runtime
 from base.engine.signals import Terminated
 from base.environments.graders.code import CodeEnvironment
 from base.errors import UserError
-from base.run import check_root
 from base.settings import load_scale
 from base.stage import Site, Stage, State, in_order, make_all, plan, seconds_each
 from base.stages.trained import Trained
@@ -148,12 +147,3 @@ def test_a_stage_that_meets_the_folder_of_another_run_leaves_it_as_it_is(site: S
         trained.make(site)
     assert (folder.path / "run.json").read_text() == before
     assert trained.state(site.root) is State.FAILED
-
-
-def test_a_root_that_cannot_be_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for root in (tmp_path / "file", tmp_path / "file" / "runs" / "smoke"):
-        with pytest.raises(UserError, match="is a file, so no run can lie under"):
-            check_root(root)
-    check_root(tmp_path / "new" / "deeper")
-    assert not (tmp_path / "new").exists()

@@ -1,15 +1,16 @@
 """Run folders: whole, idempotent, read back into one long table; nothing is overwritten."""
 
+import errno
 import json
 import math
 from pathlib import Path
 
 import pytest
 
-from base.errors import UserError
+from base.errors import UserError, exit_code
 from base.identity import Run
 from base.settings import load_scale
-from base.store.files import read_rows, write_rows
+from base.store.files import check_writable, read_rows, write_rows, write_whole
 from base.store.folders import RunFolder
 from base.store.table import table
 from base.types import Episode, Grade, Message, Outcome, Task
@@ -81,6 +82,63 @@ def test_a_torn_last_line_is_dropped_and_a_torn_middle_is_an_error(tmp_path: Pat
     path.write_text('{"a": \n{"a": 2}\n')
     with pytest.raises(UserError, match="line 1 is not JSON"):
         read_rows(path)
+
+
+def test_files_are_written_all_or_none_and_the_error_names_one(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    write_whole({one: b"1", two: b"2"})
+    with pytest.raises(FileNotFoundError) as error:
+        write_whole({one: b"new", tmp_path / "none" / "file": b""})
+    assert error.value.filename == str(tmp_path / "none" / "file")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"one": b"1", "two": b"2"}
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_line_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "nowhere").symlink_to("gone")
+    bad = ["file", "file/runs/smoke", "circle", "circle/smoke", "nowhere", "nowhere/smoke", 300 * "x", "/proc/runs"]
+    for name in bad:
+        with pytest.raises(UserError, match="name another folder with --runs") as error:
+            check_writable(tmp_path / name, "--runs")
+        assert str(tmp_path / name) in str(error.value)
+    (tmp_path / "link").symlink_to(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    for good in (tmp_path, tmp_path / "new" / "deeper", tmp_path / "link" / "new", Path("new"), Path()):
+        check_writable(good, "--runs")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            OSError(errno.ENOSPC, "full"),
+            "writing a file: No space left on device; mend that, and the same command continues",
+        ),
+        (OSError(errno.ENOSPC, "full", "a/b"), "a/b: No space left on device; "),
+        (OSError(errno.EROFS, "closed", "a/b"), "a/b: Read-only file system; "),
+        (OSError(errno.EACCES, "closed", "a/b"), "a/b: Permission denied; "),
+        (Exception("I/O error: full (os error 28)"), "writing a file: No space left on device; "),
+    ],
+)
+def test_a_disk_that_takes_nothing_is_one_line(error: Exception, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> int:
+        raise error
+
+    assert exit_code(work) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"error: {said}")
+    assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "gone", "a/b"), PermissionError(errno.EACCES, "no")])
+def test_other_errors_of_the_system_stay_what_they_are(error: OSError) -> None:
+    def work() -> int:
+        raise error
+
+    with pytest.raises(OSError, match=r"gone|no"):
+        exit_code(work)
 
 
 def test_table_is_long_and_keeps_missing_missing(tmp_path: Path) -> None:
