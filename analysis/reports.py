@@ -101,8 +101,10 @@ def compare_rows(
     table holds it.
 
     Raises:
-        UserError: the table holds no run of the arm, or runs with different overridden settings.
+        UserError: the table holds no run of the arm, or runs with different overridden settings; `hackable` is no share.
     """
+    if not 0 <= hackable <= 1:
+        raise UserError(f"hackable is a share between 0 and 1, not {hackable}")
     outline, measured, kept = evidence.outline, evidence.measured, evidence.records
     arm = _as_stored(arm, set(outline["arm"]))
     shown_as = {spec: name for name, spec in evidence.corpora.items() if spec != corpora.MAIN}
@@ -123,9 +125,17 @@ def compare_rows(
 
 def _sides(table: pd.DataFrame, arm: str, corpus: str, hackable: float) -> tuple[Condition, Condition, Condition]:
     """(what an arm starts from, its baseline, itself) with the settings that there are runs of; see `compare_rows`."""
-    mine = table[(table["arm"] == arm) & (table["corpus"] == corpus) & (table["hackable"] == hackable)]
+    every = table[table["arm"] == arm]
+    if not len(every):
+        raise UserError(f"no run of arm '{arm}': {near(arm, set(table['arm']))}")
+    mine = every[(every["corpus"] == corpus) & (every["hackable"] == hackable)]
     if not len(mine):
-        raise UserError(f"no run of arm '{arm}' on corpus '{corpus}': {near(arm, set(table['arm']))}")
+        there = sorted(
+            {f"'{name}' with {share:g}" for name, share in zip(every["corpus"], every["hackable"], strict=True)}
+        )
+        raise UserError(
+            f"no run of arm '{arm}' on corpus '{corpus}' with hackable {hackable:g}, only on {', '.join(there)}"
+        )
     settings = sorted(mine["overrides"].unique())
     if len(settings) > 1 and settings[0]:
         raise UserError(f"'{arm}' was run with different settings ({'; '.join(settings)}): choose with --only set-KEY")

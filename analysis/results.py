@@ -63,7 +63,7 @@ def export(runs: Path, results: Path) -> Shipment:
     """Merges the runs of a folder that are done, and the error rows of those that failed, into a folder of results.
 
     Raises:
-        UserError: no such folder, runs or results of another recipe or scale, a run that is in both with other numbers, or results
+        UserError: no such folder, runs or results of another recipe or scale, results of an older version, a run that is in both with other numbers, or results
             that cannot be written to.
     """
     if not runs.is_dir():
@@ -73,10 +73,10 @@ def export(runs: Path, results: Path) -> Shipment:
     if not found:
         raise UserError(f"no runs under {runs}: make some with 'python -m mitigations --experiment core'")
     new = {name: record for name, record in found.items() if record["status"] in (DONE, FAILED)}
+    stored = _typed(read_table(results), results) if is_results(results) else _nothing()
     old = read_manifest(results)
     _check_recipes(new, old, results)
     done = {name for name, record in new.items() if record["status"] == DONE}
-    stored = _typed(read_table(results), results) if is_results(results) else _nothing()
     made = _typed(as_shipped(_table_of(runs, done)), runs) if done else _nothing()
     records = merged_records(old.runs, new, Counter(made["run"]), Counter(stored["run"]))
     table = merged(stored, made, results, runs, old.runs, new)

@@ -16,7 +16,7 @@ from analysis import corpora, labels, settings
 from analysis.evals import KINDS, READINGS, in_mean, shown
 from base.errors import UserError
 from base.store.folders import run_folders
-from base.store.results import MANIFEST, RECIPE, is_results, read_manifest, read_table
+from base.store.results import MANIFEST, RECIPE, TABLE, is_results, read_manifest, read_table
 from base.store.table import COLUMNS, IDENTITY, UNASKED
 from base.store.table import table as store_table
 from base.wanted import CLEAN
@@ -37,7 +37,7 @@ def source(path: str | Path | None = None) -> Path:
     `python -m mitigations --runs DIR` leaves it, it is that scale's folder.
 
     Raises:
-        UserError: it holds runs of several scales.
+        UserError: it holds runs of several scales, or results of an older version.
     """
     if path is None:
         path = RUNS if RUNS.is_dir() else RESULTS
@@ -60,11 +60,16 @@ def load(folder: Path) -> pd.DataFrame:
     Its `attrs` say where it is from (`source`), what made its runs (`recipe`) and which of them were still running or failed (`unfinished`).
 
     Raises:
-        UserError: no such folder, an unreadable table, missing columns, or the same cell measured twice.
+        UserError: no such folder or nothing in it, results of an older version, an unreadable table, missing columns, or the same cell measured twice.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; run `make reproduce`, or name one with --runs or --results")
-    table = check(read_table(folder) if is_results(folder) else store_table(folder), str(folder))
+    if not (exported := is_results(folder)) and not run_folders(folder):
+        raise UserError(
+            f"{folder} holds no results ({TABLE}) and no runs: name another folder with --results or --runs, or make runs with"
+            " 'python -m mitigations --experiment core'"
+        )
+    table = check(read_table(folder) if exported else store_table(folder), str(folder))
     unfinished = [name for name, record in records(folder).items() if record.get("status", DONE) != DONE]
     table.attrs = {"source": str(folder), "recipe": recipe(folder), "unfinished": unfinished}
     return table

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # Of runs made by this code. Raise it when seeds, keys or settings of base change, so that older results are marked.
 RECIPE = "0.3"
 TABLE, MANIFEST, STARTS = "table.parquet", "manifest.json", "starts"
+FORMER_TABLE = "table.csv.gz"  # of results as they were before; it is not read
 SHIPPED = Path(__file__).parents[2] / "results"  # one folder a scale
 NUMBERS = ("value", "n", "missing")
 PARTS, LISTS, MAPS = ("scale", "engine"), ("sessions",), ("judges",)  # fields of a record that stand apart
@@ -46,8 +47,18 @@ class Manifest:
 
 
 def is_results(folder: Path) -> bool:
-    """Whether a folder holds exported results, and not runs."""
-    return (folder / TABLE).is_file()
+    """Whether a folder holds exported results, and not runs.
+
+    Raises:
+        UserError: results as earlier versions wrote them.
+    """
+    there = (folder / TABLE).is_file()
+    if not there and (folder / FORMER_TABLE).is_file():
+        raise UserError(
+            f"{folder} is of an older version, whose table was {FORMER_TABLE}: export its runs again with this version, into"
+            " another folder (python -m analysis export --runs DIR --results DIR)"
+        )
+    return there
 
 
 def read_manifest(folder: Path) -> Manifest:

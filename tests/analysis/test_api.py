@@ -1,5 +1,7 @@
 """The Python door: what a notebook calls is what the command line prints and draws."""
 
+import math
+import re
 import subprocess
 import sys
 from inspect import isfunction
@@ -130,3 +132,23 @@ def test_an_arm_may_be_spelt_as_on_the_command_line() -> None:
     assert analysis.compare("results/mitigations", "pm_penalty:weight=.25").equals(usual)
     with pytest.raises(UserError, match="did you mean"):
         analysis.compare("results/mitigations", "pm_penalty:weigth=0.25")
+
+
+@pytest.mark.parametrize(
+    ("corpus", "hackable", "said"),
+    [
+        ("main", math.nan, "hackable is a share between 0 and 1, not nan"),
+        ("main", 2.0, "hackable is a share between 0 and 1, not 2"),
+        (
+            "main",
+            0.25,
+            "no run of arm 'none' on corpus 'main' with hackable 0.25, only on 'main' with 0, 'main' with 1",
+        ),
+        ("mian", 1.0, "no run of arm 'none' on corpus 'mian' with hackable 1, only on 'main' with 0"),
+    ],
+)
+def test_an_arm_that_was_run_otherwise_is_not_called_unknown(
+    corpus: str, hackable: float, said: str, long: pd.DataFrame
+) -> None:
+    with pytest.raises(UserError, match=re.escape(said)):
+        analysis.compare(long, "none", corpus, hackable)

@@ -127,6 +127,15 @@ def test_results_that_cannot_be_written_to_are_one_line_before_the_work(tmp_path
         export(tmp_path / "runs", Path("/proc/results"))
 
 
+def test_results_of_an_older_version_stay_as_they_are(tmp_path: Path) -> None:
+    run(tmp_path / "runs")
+    export(tmp_path / "runs", tmp_path / "results")
+    (tmp_path / "results" / TABLE).rename(tmp_path / "results" / "table.csv.gz")
+    with pytest.raises(UserError, match="older version"):
+        export(tmp_path / "runs", tmp_path / "results")
+    assert not (tmp_path / "results" / TABLE).exists()
+
+
 def test_times_of_steps_may_differ(tmp_path: Path) -> None:
     for place, seconds in (("one", 1.0), ("two", 2.0)):
         run(tmp_path / place).write_metrics(1, {"reward": 0.5, "seconds": seconds, "seconds:update": seconds})

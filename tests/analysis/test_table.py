@@ -9,7 +9,7 @@ from synthetic_results import SIX, table
 
 from analysis.evals import shown
 from analysis.evidence import Evidence
-from analysis.table import check, finished, load, measures, records, select
+from analysis.table import check, finished, load, measures, records, select, source
 from base.errors import UserError
 from base.store.results import TABLE
 
@@ -45,6 +45,17 @@ def test_bad_results_are_one_clear_line(tmp_path: Path, spoil: str) -> None:
     with pytest.raises(UserError) as error:
         load(folder)
     assert "\n" not in str(error.value)
+
+
+def test_a_folder_of_neither_results_nor_runs_says_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds no results .* and no runs"):
+        load(tmp_path)
+    (tmp_path / "table.csv.gz").touch()
+    (tmp_path / "starts" / "shared" / "control").mkdir(parents=True)
+    (tmp_path / "starts" / "shared" / "control" / "run.json").write_text("{}")
+    for read in (load, source):
+        with pytest.raises(UserError, match=r"older version, whose table was table.csv.gz: export its runs again"):
+            read(tmp_path)
 
 
 def test_the_price_is_measured_apart_and_is_no_eval() -> None:
