@@ -85,9 +85,9 @@ def test_the_default_is_what_ships_with_the_code(tmp_path: Path, monkeypatch: py
 
 def test_claims_as_numbers_are_those_that_are_printed(long: pd.DataFrame) -> None:
     claims = analysis.claims(long)
-    findings = Evidence(long, CLAIMS).findings
-    assert list(claims["verdict"]) == [finding.verdict for finding in findings]
-    printed = show(findings)
+    evidence = Evidence(long, CLAIMS)
+    assert list(claims["verdict"]) == [finding.verdict for finding in evidence.findings]
+    printed = show(evidence.findings, evidence.maker)
     assert {"A1 hacking", "B4 test time"} <= set(claims.dropna(subset=["low"])["name"])
     for _, row in claims[claims["unit"] == "percentage points"].dropna(subset=["low"]).iterrows():
         line = next(line for line in printed.splitlines() if line.startswith(row["name"]))
