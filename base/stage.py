@@ -6,7 +6,6 @@ their stages have equal keys. Every stage leaves a record in ROOT/stages/: its s
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -236,8 +235,8 @@ def seconds_each(root: Path) -> dict[tuple[str, str], float]:
     """Median seconds of a unit, by kind and unit, of the stages that were finished here in one go under `root`."""
     found: dict[tuple[str, str], list[float]] = {}
     for path in (root / "stages").glob("*.json"):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        here = record["state"] == State.DONE and not record.get("shipped")
+        record = read_json(path)
+        here = record.get("state") == State.DONE and not record.get("shipped")
         if here and len(record["sessions"]) == 1 and record["units"]:
             each = record["seconds"] / record["units"]
             found.setdefault((record["kind"], record.get("unit", "")), []).append(each)

@@ -28,6 +28,7 @@ from typing import Any
 from base.errors import UserError
 
 RECORD = "training.json"  # beside a checkpoint that was trained here, written last
+MAKE_AGAIN = "restore the file, or delete the run's folder: the same command makes the run again"
 
 
 def check_writable(folder: Path, option: str) -> None:
@@ -55,18 +56,26 @@ def write_json(path: Path, value: Any) -> None:
     _write(path, json.dumps(value, indent=1, default=plain) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; a missing file is an empty one.
+def read_json(path: Path, remedy: str = "restore the file or remove it") -> dict[str, Any]:
+    """A JSON object; a missing file is an empty one. `remedy`: what is to be done about a spoilt one.
 
     Raises:
         UserError: the file is no JSON object.
     """
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return _object(path.read_bytes())
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise UserError(f"{path} is not a JSON object ({error}): restore the file or remove it") from None
+        raise UserError(f"{path} is not a JSON object ({error}): {remedy}") from None
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    """Raises ValueError for what is no JSON object in UTF-8."""
+    value = json.loads(text.decode())
+    if not isinstance(value, dict):
+        raise ValueError(f"it is of type {type(value).__name__}")
+    return value
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -107,17 +116,21 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON-lines file; a torn last line (an interrupted append) is dropped. Missing file: no rows."""
+    """Rows of a JSON-lines file; a torn last line (an interrupted append) is dropped. Missing file: no rows.
+
+    Raises:
+        UserError: another line is no JSON object.
+    """
     if not path.exists():
         return []
     rows = []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    for number, line in enumerate(lines):
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
         try:
-            rows.append(json.loads(line)) if line else None
-        except json.JSONDecodeError:
-            if number < len(lines) - 1:
-                raise UserError(f"{path} line {number + 1} is not JSON: restore the file or remove the run") from None
+            rows += [_object(line)] if line.strip() else []
+        except ValueError as error:
+            if number < len(lines):
+                raise UserError(f"{path} line {number} is not a JSON object ({error}): {MAKE_AGAIN}") from None
     return rows
 
 

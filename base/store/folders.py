@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,13 @@ from typing import Any
 from base.errors import UserError
 from base.identity import Run
 from base.settings import Scale
-from base.store.files import read_json, read_rows, remove_leftovers, write_json, write_rows
+from base.store.files import MAKE_AGAIN, read_json, read_rows, remove_leftovers, write_json, write_rows
 from base.store.provenance import diff, provenance
 from base.store.results import RECIPE
 from base.types import Episode
+
+RECORDED = {"name": str, "run": dict, "scale": dict}  # what every record has from the beginning
+STEP = re.compile(r"step-(\d+)")
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,17 @@ class RunFolder:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What run.json says; empty where there is none."""
-        return read_json(self.path / "run.json")
+        """What run.json says; empty where there is none.
+
+        Raises:
+            UserError: it is not the record of a run.
+        """
+        file = self.path / "run.json"
+        record = read_json(file, MAKE_AGAIN)
+        lacking = [name for name, kind in RECORDED.items() if not isinstance(record.get(name), kind)]
+        if lacking and file.exists():
+            raise UserError(f"{file} is not the record of a run (it lacks {', '.join(lacking)}): {MAKE_AGAIN}")
+        return record
 
     def check(self, key: str) -> None:
         """That it holds the run whose training stage has this key, or nothing yet.
@@ -88,7 +101,7 @@ class RunFolder:
     def checkpoints(self) -> dict[int, Path]:
         """Step -> checkpoint folder, in order."""
         found = sorted((self.path / "checkpoints").glob("step-*"))
-        return {int(path.name.split("-")[1]): path for path in found}
+        return {_step(path): path for path in found}
 
     def write_scores(
         self, step: int, prompt: str, rows: Sequence[Mapping[str, Any]], answers: Sequence[Mapping[str, Any]]
@@ -135,17 +148,29 @@ class RunFolder:
 
     def scores(self) -> Iterator[dict[str, Any]]:
         """Score rows of every evaluated checkpoint, in order of steps."""
-        for path in sorted((self.path / "scores").glob("step-*/*.jsonl")):
-            yield from read_rows(path)
+        for step, prompt in sorted(self.scored()):
+            yield from self.scores_of(step, prompt)
 
     def scored(self) -> set[tuple[int, str]]:
         """(step, prompt) of every evaluation; step 0 is the policy before training."""
         found = (self.path / "scores").glob("step-*/*.jsonl")
-        return {(int(path.parent.name.split("-")[1]), path.stem) for path in found}
+        return {(_step(path.parent), path.stem) for path in found}
 
     def scored_steps(self) -> set[int]:
         """Steps that were evaluated under some prompt."""
         return {step for step, _ in self.scored()}
+
+
+def _step(folder: Path) -> int:
+    """Raises:
+    UserError: it is none that a run made.
+    """
+    named = STEP.fullmatch(folder.name)
+    if not named:
+        raise UserError(
+            f"{folder} is no step of a run (those are called like step-0004): move it out of the run's folder"
+        )
+    return int(named[1])
 
 
 def _place(step: int, prompt: str) -> Path:

@@ -3,6 +3,7 @@
 import errno
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -80,8 +81,48 @@ def test_a_torn_last_line_is_dropped_and_a_torn_middle_is_an_error(tmp_path: Pat
     path.write_text(path.read_text() + '{"a": ')
     assert read_rows(path) == [{"a": 1}]
     path.write_text('{"a": \n{"a": 2}\n')
-    with pytest.raises(UserError, match="line 1 is not JSON"):
+    with pytest.raises(UserError, match="line 1 is not a JSON object"):
         read_rows(path)
+
+
+@pytest.mark.parametrize("tail", [b'{"a": ', b"\0\0\0", b"\xff\xfe", b"3"])
+def test_a_last_line_that_is_no_row_is_dropped_and_before_others_it_is_one_clear_line(
+    tmp_path: Path, tail: bytes
+) -> None:
+    made = folder(tmp_path)
+    made.write_metrics(1, {"loss": 1.0})
+    path = made.path / "metrics.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + tail)
+    assert read_rows(path) == [{"step": 1, "loss": 1.0}]
+    path.write_bytes(whole + tail + b"\n")
+    with pytest.raises(UserError, match=f"{path} line 2 is not a JSON object .*delete the run's folder") as error:
+        table(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("spoilt", ["[1]", "3", "{", "{}", '{"name": "x", "run": 3, "scale": {}}', "\udcff"])
+def test_a_spoilt_record_is_one_clear_line(tmp_path: Path, spoilt: str) -> None:
+    made = folder(tmp_path)
+    (made.path / "run.json").write_text(spoilt, encoding="utf-8", errors="surrogateescape")
+    for read in (lambda: made.check("a key"), lambda: table(tmp_path)):
+        with pytest.raises(
+            UserError, match=f"{made.path}/run.json is not .*: restore the file, or delete the run's"
+        ) as error:
+            read()
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("copied", ["step-copy", "step-0004-copy"])
+def test_a_copy_beside_the_steps_of_a_run_is_one_clear_line(tmp_path: Path, copied: str) -> None:
+    made = folder(tmp_path)
+    score = {"prompt": "none", "eval": "goals", "metric": "misaligned", "value": 0.5, "n": 2, "missing": 0}
+    made.write_scores(4, "none", [score], [])
+    shutil.copytree(made.path / "scores" / "step-0004", made.path / "scores" / copied)
+    (made.path / "checkpoints" / copied).mkdir(parents=True)
+    for read in (made.scored, made.checkpoints, lambda: table(tmp_path)):
+        with pytest.raises(UserError, match=f"{copied} is no step of a run.*: move it out"):
+            read()
 
 
 def test_files_are_written_all_or_none_and_the_error_names_one(tmp_path: Path) -> None:
