@@ -156,9 +156,21 @@ def export(runs: str | Path, results: str | Path) -> Path:
 
 
 def _table(table: pd.DataFrame | str | Path | None) -> pd.DataFrame:
-    from analysis.table import select
+    """Raises:
+    UserError: as `load`, or it is no table as `load` returns it.
+    """
+    import pandas as pd
 
-    return select(load(table) if table is None or isinstance(table, str | Path) else table)
+    from analysis.table import check, select
+    from base.errors import UserError
+
+    if table is None or isinstance(table, str | Path):
+        return select(load(table))
+    if not isinstance(table, pd.DataFrame):
+        raise UserError(f"{table!r} is no table: give what analysis.load returns, or the folder to load it from")
+    if table.empty:
+        raise UserError("the table that was given has no rows: give what analysis.load returns, or some of its rows")
+    return select(check(table, "the table that was given"))
 
 
 def _evidence(table: pd.DataFrame | str | Path | None) -> Evidence:

@@ -30,7 +30,7 @@ from analysis.figures.figure import Drawing
 from analysis.findings import show as show_claims
 from analysis.html import page
 from analysis.results import export
-from analysis.table import RESULTS, RUNS, common_settings, load, records, select, source
+from analysis.table import RESULTS, RUNS, common_settings, load, records, select, source, together
 from analysis.tabular import text
 from base.errors import Parser, UserError, exit_code, near
 from base.settings import ORGANISM
@@ -152,7 +152,7 @@ def with_baseline(table: pd.DataFrame, results: Path) -> tuple[pd.DataFrame, str
         return table, ""
     stored = load(results)
     both = pd.concat([table, stored[stored["arm"] == "none"]], ignore_index=True)
-    both.attrs = stored.attrs
+    both.attrs = {**stored.attrs, "recipe": together([table.attrs["recipe"], stored.attrs["recipe"]])}
     return both, f"baseline: {results} (committed)\n"
 
 

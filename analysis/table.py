@@ -5,7 +5,7 @@ Both are read by base.store; results are written by analysis.results.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ RUN = ("run", *CELL, "pretrain_seed", "seed")
 RUNS, RESULTS = Path("runs/tiny"), Path("results/tiny")
 BEHIND = "†"  # marks what was measured behind a failed gate
 DONE = "done"  # the status of a finished run
+AND = " and "  # between recipes
 GATES = {"True": 1.0, "1.0": 1.0, "1": 1.0, "False": 0.0, "0.0": 0.0, "0": 0.0}
 
 
@@ -70,28 +71,43 @@ def load(folder: Path) -> pd.DataFrame:
             " 'python -m mitigations --experiment core'"
         )
     table = check(read_table(folder) if exported else store_table(folder), str(folder))
-    unfinished = [name for name, record in records(folder).items() if record.get("status", DONE) != DONE]
-    table.attrs = {"source": str(folder), "recipe": recipe(folder), "unfinished": unfinished}
+    kept = records(folder)
+    unfinished = [name for name, record in kept.items() if record.get("status", DONE) != DONE]
+    if exported:
+        made = read_manifest(folder).recipe
+    else:
+        made = together(str(kept.get(name, {}).get("recipe") or "unknown") for name in table["run"].unique())
+    table.attrs = {"source": str(folder), "recipe": made, "unfinished": unfinished}
     return table
+
+
+def together(recipes: Iterable[str]) -> str:
+    """What made runs that were not all made by one recipe."""
+    return AND.join(sorted({each for recipe in recipes for each in recipe.split(AND)}))
 
 
 def check(table: pd.DataFrame, source: str) -> pd.DataFrame:
     """The table with the agreed columns and types, sorted; a missing value stays missing (NaN).
 
     Raises:
-        UserError: a column is missing, nothing is in the table, or a number was measured twice.
+        UserError: a column is missing or holds no numbers where it has to, nothing is in the table, or a number was measured twice.
     """
     table = table if "overrides" in table.columns else table.assign(overrides="")  # exported before there was one
     absent = [name for name in COLUMNS if name not in table.columns]
     if absent:
-        raise UserError(f"{source}: the table lacks the column(s) {', '.join(absent)}; write it anew with base.store")
+        raise UserError(
+            f"{source}: the table lacks the column(s) {', '.join(absent)}: `python -m analysis export` and analysis.load give a whole one"
+        )
     if table.empty:
         raise UserError(f"{source}: no results yet; train something first, e.g. `make reproduce`")
     table = table[list(COLUMNS)].copy()
     for name in ("hackable", "value", "n", "missing"):
         table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
     for name in ("pretrain_seed", "seed", "step"):
-        table[name] = pd.to_numeric(table[name]).astype(int)
+        try:
+            table[name] = pd.to_numeric(table[name]).astype(int)
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{source}: the column {name} holds something else than whole numbers ({error})") from None
     for name in ("run", "arm", "corpus", "scale", "model", "tasks", "overrides", "prompt", "eval", "metric"):
         table[name] = table[name].astype(str)
     table["gates_passed"] = table["gates_passed"].astype(str).map(GATES)
@@ -226,15 +242,6 @@ def records(folder: Path) -> dict[str, dict[str, Any]]:
     if (folder / MANIFEST).is_file():
         return {name: dict(record) for name, record in read_manifest(folder).runs.items()}
     return {run.record["name"]: run.record for run in run_folders(folder)}
-
-
-def recipe(folder: Path) -> str:
-    """What made the runs of a folder: RECIPE, or of results what their manifest says.
-
-    Raises:
-        UserError: the manifest of a results folder cannot be read.
-    """
-    return read_manifest(folder).recipe
 
 
 def wall_minutes(records: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:

@@ -4,8 +4,10 @@ import math
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from inspect import isfunction
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -124,6 +126,25 @@ def test_wrong_words_are_one_clear_line(long: pd.DataFrame, tmp_path: Path) -> N
     ):
         with pytest.raises(UserError) as error:
             call()
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda long: long.drop(columns=["seed"]), r"lacks the column\(s\) seed: .*analysis.load"),
+        (lambda long: long.head(0), "has no rows"),
+        (lambda long: long.assign(seed="one"), "the column seed holds something else than whole numbers"),
+        (lambda long: pd.concat([long, long]), "has two values of"),
+        (lambda long: 3, "3 is no table: give what analysis.load returns"),
+    ],
+)
+def test_what_is_no_table_is_one_clear_line(
+    spoil: Callable[[pd.DataFrame], Any], said: str, long: pd.DataFrame
+) -> None:
+    for call in (lambda table: analysis.figure("fig01", table), analysis.claims, analysis.report):
+        with pytest.raises(UserError, match=said) as error:
+            call(spoil(long))
         assert "\n" not in str(error.value)
 
 

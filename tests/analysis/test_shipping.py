@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from analysis.results import export
-from analysis.table import load, records, wall_minutes
+from analysis.table import finished, load, records, wall_minutes
 from base.errors import UserError
 from base.store.files import write_json
 from base.store.folders import RunFolder
@@ -147,6 +147,15 @@ def test_results_of_an_older_recipe_take_no_new_runs(tmp_path: Path) -> None:
     run(tmp_path / "runs")
     with pytest.raises(UserError, match=r"results/mitigations was made by recipe 0.1"):
         export(tmp_path / "runs", ROOT / "results" / "mitigations")
+
+
+def test_runs_of_another_recipe_are_drawn_with_a_note(tmp_path: Path) -> None:
+    run(tmp_path / "runs")
+    assert load(tmp_path / "runs").attrs["recipe"] == RECIPE
+    run(tmp_path / "runs", seed=1, recipe="0.9")
+    loaded = load(tmp_path / "runs")
+    assert loaded.attrs["recipe"] == f"{RECIPE} and 0.9"
+    assert [note for note in finished(loaded)[1] if note.startswith(f"made with recipe {RECIPE} and 0.9: ")]
 
 
 def test_places_of_the_machine_do_not_ship(tmp_path: Path) -> None:
