@@ -156,8 +156,10 @@ def export(runs: str | Path, results: str | Path) -> Path:
 
 
 def _table(table: pd.DataFrame | str | Path | None) -> pd.DataFrame:
-    """Raises:
-    UserError: as `load`, or it is no table as `load` returns it.
+    """The rows of a table that was given, or of the folder of one.
+
+    Raises:
+        UserError: as `load`, or it is no table as `load` returns it.
     """
     import pandas as pd
 

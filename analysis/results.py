@@ -63,8 +63,8 @@ def export(runs: Path, results: Path) -> Shipment:
     """Merges the runs of a folder that are done, and the error rows of those that failed, into a folder of results.
 
     Raises:
-        UserError: no such folder, runs or results of another recipe or scale, results of an older version, a run that is in both with other numbers, or results
-            that cannot be written to.
+        UserError: no such folder, runs or results of another recipe or scale, results of an older version, a run that is in both
+            with other numbers, or results that cannot be written to.
     """
     if not runs.is_dir():
         raise UserError(f"{runs}: no such folder; run `make reproduce`, or name one with --runs")

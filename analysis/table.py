@@ -61,7 +61,8 @@ def load(folder: Path) -> pd.DataFrame:
     Its `attrs` say where it is from (`source`), what made its runs (`recipe`) and which of them were still running or failed (`unfinished`).
 
     Raises:
-        UserError: no such folder or nothing in it, results of an older version, an unreadable table, missing columns, or the same cell measured twice.
+        UserError: no such folder or nothing in it, results of an older version, an unreadable table, missing columns, or the same
+            cell measured twice.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; run `make reproduce`, or name one with --runs or --results")

@@ -184,8 +184,10 @@ def dispatch(options: argparse.Namespace) -> int:
 
 
 def check_words(options: argparse.Namespace) -> None:
-    """Raises:
-    UserError: options that would be ignored.
+    """That no option would be ignored.
+
+    Raises:
+        UserError: one would be.
     """
     word = options.words[0] if options.words and options.words[0] in WORDS else ""
     if options.jobs is not None and options.jobs < 1:

@@ -45,7 +45,7 @@ _ALWAYS = {
 _MOVE = "move adapter_config.json out of the folder"
 _OWN_CODE = "it brings code of its own (auto_map), which is not run here: use a model that transformers knows"
 _DECODERS = "gpt_neox"  # whose configurations say that they are none, and mean no encoder
-_POINTER = b"version https://git-lfs"
+_POINTER, _POINTER_SIZE = b"version https://git-lfs", 1024  # bytes, at most
 
 
 PathOrId = str | os.PathLike[str]
@@ -173,8 +173,9 @@ def declared(path_or_id: PathOrId) -> SimpleNamespace:
     return SimpleNamespace(generation_config=settings)
 
 
-def load_model(auto: Any, path_or_id: PathOrId, what: str, *, dtype: Any, **changes: Any) -> Any:
-    """The checkpoint as `auto` (an Auto class) makes it, `changes` applied to its configuration.
+def load_model(auto: Any, path_or_id: PathOrId, what: str, *, dtype: Any, head: str = "", **changes: Any) -> Any:
+    """The checkpoint as `auto` (an Auto class) makes it, `changes` applied to its configuration; it may lack the module `head`,
+    which is drawn.
 
     Without dropout, and with the outputs that forward passes here have.
 
@@ -190,18 +191,17 @@ def load_model(auto: Any, path_or_id: PathOrId, what: str, *, dtype: Any, **chan
             if hasattr(part, key):
                 setattr(part, key, value)
     model, loaded = _load(auto, path_or_id, what, config=config, dtype=dtype, output_loading_info=True)
-    _check_loaded(model, loaded, path_or_id, changes)
+    _check_loaded(model, loaded, path_or_id, head)
     return model
 
 
-def _check_loaded(model: Any, loaded: Mapping[str, Any], path_or_id: PathOrId, changes: Mapping[str, Any]) -> None:
-    """That every weight is the checkpoint's: one that it lacks would be another one at every load.
+def _check_loaded(model: Any, loaded: Mapping[str, Any], path_or_id: PathOrId, head: str) -> None:
+    """That every weight but those of `head` is the checkpoint's: one that it lacks would be another one at every load.
 
     Raises:
-        UserError: weights are missing (a head for `changes` may be), or adapters beside them were loaded, too.
+        UserError: weights are missing, or adapters beside them were loaded, too.
     """
-    head = "score." if changes else ""
-    if missing := sorted(name for name in loaded["missing_keys"] if not (head and name.startswith(head))):
+    if missing := sorted(name for name in loaded["missing_keys"] if not (head and name.startswith(f"{head}."))):
         raise UserError(
             f"{path_or_id} lacks {len(missing)} of the weights of {type(model).__name__} ({', '.join(missing[:3])}, ...): it is"
             " the checkpoint of another kind of model, or its config.json is another one's"
@@ -259,7 +259,7 @@ def _load(loader: Any, name: PathOrId, what: str, **options: Any) -> Any:
 def _pointers(folder: Path) -> list[Path]:
     """Files of weights that git has left as pointers."""
     files = [file for kind in ("*.safetensors", "*.bin") for file in sorted(folder.glob(kind)) if file.is_file()]
-    return [file for file in files if file.open("rb").read(len(_POINTER)) == _POINTER]
+    return [file for file in files if file.stat().st_size < _POINTER_SIZE and file.read_bytes().startswith(_POINTER)]
 
 
 def _looks_local(name: str) -> bool:

@@ -86,7 +86,12 @@ def load_reward_model(
     with torch.random.fork_rng(devices=[]), suppress_seqcls_warning():
         torch.manual_seed(seed)
         model = load_model(
-            AutoModelForSequenceClassification, path_or_id, "a language model checkpoint", dtype=dtype, num_labels=1
+            AutoModelForSequenceClassification,
+            path_or_id,
+            "a language model checkpoint",
+            dtype=dtype,
+            head="score",
+            num_labels=1,
         )
     model.generation_config = None  # base.models.save copies it; what generates nothing has none
     kind, _, rank = trained.partition(":")

@@ -162,8 +162,10 @@ class RunFolder:
 
 
 def _step(folder: Path) -> int:
-    """Raises:
-    UserError: it is none that a run made.
+    """The step of a folder's name.
+
+    Raises:
+        UserError: it is none that a run made.
     """
     named = STEP.fullmatch(folder.name)
     if not named:

@@ -77,8 +77,9 @@ def _whole(output: str) -> dict[str, str]:
 def _counted(blocks: list[tuple[str, bool]], entry_point: str) -> list[str]:
     """Those in Python, and where none of them defines the entry point those that do in whatever is said to be their language."""
     python = [text for text, said in blocks if said]
-    others = [text for text, said in blocks if not said and entry_point and _rank(text, entry_point) == _DEFINED]
-    return python if any(_rank(text, entry_point) >= _NESTED for text in python) else [*python, *others]
+    if not entry_point or any(_rank(text, entry_point) >= _NESTED for text in python):
+        return python
+    return python + [text for text, said in blocks if not said and _rank(text, entry_point) == _DEFINED]
 
 
 def _blocks(output: str) -> list[tuple[str, bool]] | None:
