@@ -9,14 +9,15 @@ at equal hack rate, over arms). Its effect is counted in the claimed direction, 
 - a claim of no protection is *reproduced* if the effect is above minus the margin, *contradicted* as above;
 - anything else, and anything with fewer than MIN_SEEDS runs a side, is *inconclusive*.
 
-A verdict from fewer than LOOK seeds a side holds *so far*: it is said again, from all of them, when they are there.
+A verdict from fewer seeds a side than are to decide holds *so far*: it is said again, from all of them, when they are there.
 
 p values are Holm-corrected over all claims that could be tested, each of the three questions apart. The exact permutation p
 value (two-sided, uncorrected) is printed beside them; see analysis.stats for why it does not decide.
 
 **Which claims get more seeds** is decided once, after LOOK seeds, by one rule for every claim over runs: if the 95% interval
 from the first LOOK seeds of its conditions holds the margin (of a claim of no protection: minus the margin), its conditions
-go on to MOST seeds, without another look in between.
+go on to MOST seeds, without another look in between: until both sides have MOST, and for all other claims, the first LOOK
+seeds alone are tested, however many more of a condition are there.
 """
 
 from __future__ import annotations
@@ -151,7 +152,7 @@ class Finding:
     @property
     def so_far(self) -> bool:
         """Whether it is a verdict from fewer seeds than are to decide."""
-        few = min(self.effect.seeds_a, self.effect.seeds_b) < LOOK
+        few = min(self.effect.seeds_a, self.effect.seeds_b) < (MOST if self.straddles else LOOK)
         return self.verdict != "inconclusive" and self.claim.statistic.over_runs and few
 
 
@@ -166,26 +167,30 @@ class More:
 
 def judge(runs: Measured, claims: Sequence[Claim]) -> list[Finding]:
     """Tests the claims together on the measures of finished runs."""
-    early = runs.first(LOOK)
-    effects = [claim(runs) for claim in claims]
+    early, late = runs.first(LOOK), runs.first(MOST)
+    straddles = [_straddles(claim, early) for claim in claims]
+    tested = [
+        late if more and _has(MOST, claim, late) else early for claim, more in zip(claims, straddles, strict=True)
+    ]
+    effects = [claim(values) for claim, values in zip(claims, tested, strict=True)]
     asked = list(zip(claims, effects, strict=True))
     p_for = _corrected(effects, [effect.p_above(0.0 if claim.change else claim.bound) for claim, effect in asked])
     p_against = _corrected(effects, [effect.p_below(claim.bound) for claim, effect in asked])
     p_opposite = _corrected(effects, [effect.p_below(0.0) for effect in effects])
     level = ALPHA / max(1, len(claims))
     findings = []
-    for (claim, effect), *ps in zip(asked, p_for, p_against, p_opposite, strict=True):
-        verdict, why = _verdict(claim, effect, (ps[0], ps[1], ps[2]), runs)
+    for (claim, effect), values, more, *ps in zip(asked, tested, straddles, p_for, p_against, p_opposite, strict=True):
+        verdict, why = _verdict(claim, effect, (ps[0], ps[1], ps[2]), values)
         findings.append(
             Finding(
                 *(claim, verdict, effect, ps[0], ps[1], why, ps[2]),
-                twin=claim.on_twin(runs),
+                twin=claim.on_twin(values),
                 needed=_at_least(MIN_SEEDS, effect.seeds_needed(claim.gap, level)),
                 resolves=effect.resolves(level) if _enough(effect) else None,
                 seeds=(runs.count(claim.treated), runs.count(claim.reference)),
-                hacking=(hacking(runs, claim.treated), hacking(runs, claim.reference)),
-                straddles=_straddles(claim, early),
-                apart=claim.apart(runs),
+                hacking=(hacking(values, claim.treated), hacking(values, claim.reference)),
+                straddles=more,
+                apart=claim.apart(values),
             )
         )
     return findings
@@ -215,8 +220,12 @@ def _at_least(least: int, seeds: int | None) -> int | None:
     return None if seeds is None else max(least, seeds)
 
 
+def _has(seeds: int, claim: Claim, runs: Measured) -> bool:
+    return min(runs.count(side) for side in claim.asked.sides) >= seeds
+
+
 def _straddles(claim: Claim, early: Measured) -> bool:
-    if not claim.statistic.over_runs or min(early.count(side) for side in claim.asked.sides) < LOOK:
+    if not claim.statistic.over_runs or not _has(LOOK, claim, early):
         return False
     effect = claim(early)
     if effect.low is None or effect.high is None or min(effect.seeds_a, effect.seeds_b) < LOOK:

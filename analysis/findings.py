@@ -26,8 +26,8 @@ HOW_TO_READ = (
     " confidence. On the twin: the same comparison where the pretraining text does not tie cheating to bad character; what is"
     " left there is not caused by that link. Asked for: the margin. Reproduced: the effect is there, and as large as is asked for (a"
     " claim that the paper does not make holds, or does not hold). A claim that something does not change is reproduced where a larger"
-    f" change than the margin, in the direction that is denied, is ruled out. So far: from fewer than the {LOOK} seeds a side that are to"
-    " decide. Contradicted: as large the other way. Not reproduced: smaller than asked for. Inconclusive: the runs allow both,"
+    f" change than the margin, in the direction that is denied, is ruled out. So far: from fewer seeds a side than are to decide, {LOOK} or, by"
+    f" the rule below, {MOST}. Contradicted: as large the other way. Not reproduced: smaller than asked for. Inconclusive: the runs allow both,"
     " or what they say by themselves does not outlast the correction for all claims together, or there are fewer than"
     f" {MIN_SEEDS} seeds a side."
 )
@@ -78,7 +78,8 @@ def show_more(findings: Sequence[Finding], maker: Maker) -> str:
     """Which conditions go on to more seeds, by the rule of analysis.claims, and the commands that make them."""
     rule = (
         f"More seeds, by one rule for every claim, decided at {LOOK} seeds a side: where the 95% interval of the first {LOOK}"
-        f" goes from below to above what is asked for, the two arms go on to {MOST} seeds."
+        f" goes from below to above what is asked for, the two arms go on to {MOST} seeds. Nothing between the two looks is"
+        f" tested: until both sides have {MOST} seeds, the first {LOOK} alone count, as they do for every other claim."
     )
     more = more_seeds(findings)
     lines = [f"- {m.condition.label}: {m.seeds} of {MOST} ({', '.join(m.claims)})" for m in more]

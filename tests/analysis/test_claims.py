@@ -42,7 +42,7 @@ def test_clear_effects_are_reproduced() -> None:
 
 
 def test_absent_effects_are_not_reproduced() -> None:
-    found = verdicts(range(8), with_final("inoculation:wording=please_hack", 0.97, 0.40))
+    found = verdicts(range(5), with_final("inoculation:wording=please_hack", 0.97, 0.50))
     assert found["B2"].verdict == "not reproduced"
 
 
@@ -149,19 +149,19 @@ def test_runs_without_spread_are_decided() -> None:
 
 
 def test_hacking_and_misalignment_are_separated() -> None:
-    """Please hack makes only three of six runs hack; those that hack are as misaligned as the baseline's."""
-    long = pair(range(6), 0.95, 0.36)
+    """Please hack makes only three of five runs hack; those that hack are as misaligned as the baseline's."""
+    long = pair(range(5), 0.95, 0.36)
     idle = (long["arm"] == PLEASE_HACK.arm) & (long["seed"] > 2) & (long["step"] > 0)
     long.loc[idle & (long["metric"] == "hack_rate"), "value"] = 0.02
     long.loc[idle & (long["metric"] == "misaligned"), "value"] = 0.02
     ends, given, chance = judged(long, about(-1, 0.05), about(-1, 0.3, GivenHacking()), about(-1, 0.5, ChanceToHack()))
     assert ends.effect.estimate > 0.1
-    assert ends.hacking == ((3, 6), (6, 6))
+    assert ends.hacking == ((3, 5), (5, 5))
     assert abs(given.effect.estimate) < 0.15
     assert given.verdict == "not reproduced"
-    assert given.effect.note == "runs that hack: 3 of 6 against 6 of 6"
-    assert chance.effect.estimate == 0.5
-    assert chance.effect.note == "3 of 6 runs against 6 of 6"
+    assert given.effect.note == "runs that hack: 3 of 5 against 5 of 5"
+    assert chance.effect.estimate == pytest.approx(0.4)
+    assert chance.effect.note == "3 of 5 runs against 5 of 5"
     assert chance.effect.p_exact is not None
     assert chance.effect.p_exact > 0.05
 
@@ -216,7 +216,7 @@ def test_where_no_run_hacks_nothing_is_said_of_those_that_do() -> None:
 
 
 def test_where_all_runs_hack_five_seeds_do_not_show_that_it_is_as_likely() -> None:
-    five, ten = (judged(pair(range(n)), about(+1, 0.25, ChanceToHack(), change=False))[0] for n in (5, 14))
+    five, ten = (judged(pair(range(n)), about(+1, 0.35, ChanceToHack(), change=False))[0] for n in (5, 10))
     assert five.effect.estimate == ten.effect.estimate == 0.0
     assert five.verdict == "inconclusive"
     assert ten.verdict == "reproduced"
@@ -291,6 +291,35 @@ def test_more_seeds_are_asked_for_by_the_first_five_alone() -> None:
     assert more_seeds(judged(first[first["seed"] < 5], close)) == [], "it is decided at five"
     lopsided = later[(later["arm"] != "none") | (later["seed"] < 5)]
     assert more_seeds(judged(lopsided, close)) == [], "of both sides"
+
+
+def test_nothing_between_the_two_looks_changes_a_finding() -> None:
+    """Later seeds, whatever they say, count where a claim goes on, and once all ten are there on both sides."""
+    close, clear = replace(about(-1, 0.04), name="C2"), about(-1, 0.5)
+    runs = pair(range(1, 11), 0.95, 0.32)
+    moved = (runs["seed"] > 5) & (runs["arm"] == PLEASE_HACK.arm) & (runs["metric"] == "misaligned")
+    runs.loc[moved, "value"] = 0.0
+    first, between = (judged(runs[runs["seed"] <= last], clear, close) for last in (5, 9))
+    assert [finding.effect for finding in between] == [finding.effect for finding in first]
+    assert [finding.seeds for finding in between] == [(9, 9), (9, 9)]
+    lopsided = judged(runs[(runs["seed"] <= 5) | (runs["arm"] == "none")], clear, close)
+    assert [finding.effect for finding in lopsided] == [finding.effect for finding in first]
+    last = judged(runs, clear, close)
+    assert last[0].effect == first[0].effect, "it was decided at five"
+    assert last[1].effect.seeds_a == 10
+    assert last[1].effect.estimate > first[1].effect.estimate
+    assert [finding.straddles for finding in last] == [False, True]
+
+
+def test_a_verdict_of_a_claim_that_goes_on_is_one_so_far() -> None:
+    runs = pair(range(1, 11))
+    there = judged(runs, about(-1, 0.05))[0]
+    close = about(-1, there.effect.estimate - 0.001)
+    five, ten = (judged(runs[runs["seed"] <= last], close)[0] for last in (5, 10))
+    assert (five.verdict, five.straddles, five.so_far) == ("reproduced", True, True)
+    assert ten.straddles
+    assert not ten.so_far
+    assert not there.so_far
 
 
 def test_the_model_before_rl_gets_its_seeds_from_the_baseline() -> None:
