@@ -5,8 +5,10 @@
     drawing = analysis.figure("fig01", table)     # shown by a notebook; drawing.table, drawing.figure, drawing.save("out")
     analysis.claims(table)                         # the paper's claims as tests
     analysis.compare(table, "inoculation:wording=please_hack")
+    evidence = analysis.evidence(table)            # in place of the table: what several calls share is computed once
 
-Every function takes a table or the folder to load it from, and raises base.errors.UserError with one line on what to do.
+Every function takes a table, the folder to load it from, or evidence, and raises base.errors.UserError with one line on what
+to do.
 `python -m analysis` is the same on the command line.
 """
 
@@ -15,7 +17,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:  # pandas, scipy and matplotlib are imported when they are first used
     import pandas as pd
@@ -23,7 +25,9 @@ if TYPE_CHECKING:  # pandas, scipy and matplotlib are imported when they are fir
     from analysis.evidence import Evidence
     from analysis.figures.figure import Drawing
 
-__all__ = ["claims", "compare", "export", "figure", "load", "overview", "page", "report"]
+    Given: TypeAlias = Evidence | pd.DataFrame | str | Path | None
+
+__all__ = ["claims", "compare", "evidence", "export", "figure", "load", "overview", "page", "report"]
 
 
 class _Door(ModuleType):
@@ -53,7 +57,19 @@ def load(path: str | Path | None = None, only: str = "", model: str = "") -> pd.
     return table.select(loaded, only, model) if only or model else loaded
 
 
-def figure(name: str, table: pd.DataFrame | str | Path | None = None) -> Drawing:
+def evidence(table: Given = None) -> Evidence:
+    """A table with what figures, claims and reports compute from it, each once: give it to them in its place.
+
+    Raises:
+        UserError: runs that must not be mixed, or none that finished.
+    """
+    from analysis.evidence import Evidence
+    from analysis.figures import CLAIMS
+
+    return table if isinstance(table, Evidence) else Evidence(_table(table), CLAIMS)
+
+
+def figure(name: str, table: Given = None) -> Drawing:
     """Draws a figure (fig01, fig03, ... as in the paper; route, law, dose, ...; `python -m analysis --list`).
 
     The drawing has `table` (what is drawn: one row per mark, shares from 0 to 1), `figure` (matplotlib) and
@@ -62,15 +78,15 @@ def figure(name: str, table: pd.DataFrame | str | Path | None = None) -> Drawing
     Raises:
         UserError: no such figure, no run of any of its arms, or runs that must not be mixed.
     """
-    from analysis.figures import FIGURES, draw
+    from analysis.figures import FIGURES
     from base.errors import UserError, near
 
     if name not in FIGURES:
         raise UserError(f"unknown figure '{name}': {near(name, FIGURES)}")
-    return draw(name, _table(table))
+    return FIGURES[name](evidence(table))
 
 
-def claims(table: pd.DataFrame | str | Path | None = None) -> pd.DataFrame:
+def claims(table: Given = None) -> pd.DataFrame:
     """The claims, one row each, with the verdict (reproduced, not reproduced, contradicted, inconclusive).
 
     Columns as in analysis.findings.frame: effects and margins in percentage points (or the unit that stands beside them), p
@@ -81,12 +97,10 @@ def claims(table: pd.DataFrame | str | Path | None = None) -> pd.DataFrame:
     """
     from analysis.findings import frame
 
-    return frame(_evidence(table).findings)
+    return frame(evidence(table).findings)
 
 
-def compare(
-    table: pd.DataFrame | str | Path | None, arm: str, corpus: str = "main", hackable: float = 1.0
-) -> pd.DataFrame:
+def compare(table: Given, arm: str, corpus: str = "main", hackable: float = 1.0) -> pd.DataFrame:
     """An arm beside the baseline and beside the model it starts from, one row per measure.
 
     Columns: `%` (the measure), then in per cent the mean of each (`NAME`) and half of its 95% interval (`NAME ±`, NaN from
@@ -98,11 +112,11 @@ def compare(
     from analysis.reports import compare_rows
     from analysis.tabular import frame
 
-    rows, notes = compare_rows(_evidence(table), arm, corpus, hackable)
+    rows, notes = compare_rows(evidence(table), arm, corpus, hackable)
     return _noted(frame(rows), notes)
 
 
-def report(table: pd.DataFrame | str | Path | None = None) -> pd.DataFrame:
+def report(table: Given = None) -> pd.DataFrame:
     """Every arm under every evaluation prompt, one row each.
 
     Columns: arm, corpus, seeds, then in per cent each measure (`NAME`, and `NAME ±` for half of its 95% interval), and wall
@@ -114,11 +128,11 @@ def report(table: pd.DataFrame | str | Path | None = None) -> pd.DataFrame:
     from analysis.reports import LEGEND, report_rows
     from analysis.tabular import frame
 
-    one, two, notes = report_rows(_evidence(table))
+    one, two, notes = report_rows(evidence(table))
     return _noted(frame([{**a, **b} for a, b in zip(one, two, strict=True)]), [LEGEND, *notes])
 
 
-def overview(table: pd.DataFrame | str | Path | None = None) -> pd.DataFrame:
+def overview(table: Given = None) -> pd.DataFrame:
     """Every arm with its uncorrelated twin, by kind of mitigation (`family`), one row each; in per cent as in `report`.
 
     Raises:
@@ -127,12 +141,12 @@ def overview(table: pd.DataFrame | str | Path | None = None) -> pd.DataFrame:
     from analysis.arms import LEGEND, overview_rows
     from analysis.tabular import frame
 
-    families, notes = overview_rows(_evidence(table))
+    families, notes = overview_rows(evidence(table))
     rows = [{"family": family, **row} for family, made in families.items() for row in made]
     return _noted(frame(rows), [LEGEND, *notes])
 
 
-def page(table: pd.DataFrame | str | Path | None = None, path: str | Path = "figures/report.html") -> Path:
+def page(table: Given = None, path: str | Path = "figures/report.html") -> Path:
     """Writes claims, figures, arms, transcripts and what made them as one HTML page; returns its path.
 
     Raises:
@@ -140,7 +154,7 @@ def page(table: pd.DataFrame | str | Path | None = None, path: str | Path = "fig
     """
     from analysis.html.page import write
 
-    return write(_evidence(table), Path(path))
+    return write(evidence(table), Path(path))
 
 
 def export(runs: str | Path, results: str | Path) -> Path:
@@ -173,13 +187,6 @@ def _table(table: pd.DataFrame | str | Path | None) -> pd.DataFrame:
     if table.empty:
         raise UserError("the table that was given has no rows: give what analysis.load returns, or some of its rows")
     return select(check(table, "the table that was given"))
-
-
-def _evidence(table: pd.DataFrame | str | Path | None) -> Evidence:
-    from analysis.evidence import Evidence
-    from analysis.figures import CLAIMS
-
-    return Evidence(_table(table), CLAIMS)
 
 
 def _noted(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:

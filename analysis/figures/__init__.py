@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from contextlib import suppress
 
-import pandas as pd
-
 from analysis.claims import Claim
 from analysis.evidence import Evidence
 from analysis.figures import backend as backend  # before anything else that imports matplotlib
@@ -91,15 +89,6 @@ _ORDER: tuple[Figure, ...] = (
 )
 FIGURES: dict[str, Figure] = {figure.name: figure for figure in _ORDER}
 CLAIMS: tuple[Claim, ...] = tuple(claim for figure in _ORDER for claim in figure.claims)
-
-
-def draw(name: str, table: pd.DataFrame) -> Drawing:
-    """Draws one figure from the long table (analysis.table.check).
-
-    Raises:
-        UserError: none of its conditions has a run.
-    """
-    return FIGURES[name](Evidence(table, CLAIMS))
 
 
 def drawable(evidence: Evidence, drawn: Mapping[str, Drawing]) -> dict[str, Drawing]:

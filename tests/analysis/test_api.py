@@ -62,7 +62,7 @@ def test_a_drawing_has_its_table_its_picture_and_its_files(name: str, long: pd.D
     assert [a.read_bytes() == b.read_bytes() for a, b in zip(paths, again, strict=True)] == [True] * 3
 
 
-@pytest.mark.parametrize("path", ["results/tiny", Path("results/mitigations"), ROOT / "results" / "tiny"])
+@pytest.mark.parametrize("path", ["results/tiny", Path("results/mitigations"), ROOT / "results" / "mitigations"])
 def test_shipped_results_load_from_anywhere_and_older_ones_are_marked(
     path: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,11 +5,10 @@ import pytest
 from synthetic_results import ARMS, table
 
 import mitigations
-from analysis import labels
+from analysis import figure, labels
 from analysis.arms import gates, listed, overview_rows, show
 from analysis.conditions import BASELINE, TWIN, found, of, on
 from analysis.evidence import Evidence
-from analysis.figures import draw
 from analysis.figures.fig05_wordings import wordings
 from analysis.measured import Measured
 from analysis.reports import compare
@@ -154,7 +153,7 @@ def test_some_gates() -> None:
 
 
 def test_figure_draws_every_arm_with_its_twin(long: pd.DataFrame) -> None:
-    drawing = draw("fig04", long)
+    drawing = figure("fig04", long)
     csv, picture = drawing.table, drawing.figure
     assert len(picture.axes) == 4, "hack rate, chat, agentic, mean"
     rows = [main for _, pairs in listed(found(long)) for main, _ in pairs]

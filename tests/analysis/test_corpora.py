@@ -7,10 +7,10 @@ import pytest
 from pictures import flat, words
 from synthetic_results import table
 
-from analysis import corpora
+from analysis import corpora, figure
 from analysis.__main__ import main, usual_names
 from analysis.evidence import Evidence
-from analysis.figures import CLAIMS, draw
+from analysis.figures import CLAIMS
 from analysis.reports import compare_rows, report_rows
 from analysis.table import check, finished
 from base.errors import UserError
@@ -54,7 +54,7 @@ def test_what_a_users_model_was_taught_is_its_main_corpus(stored: list[str], sho
 
 @pytest.mark.parametrize(("name", "corpus"), [("fig01", "documents:file=/mine/web.jsonl"), ("fig05", SHARED)])
 def test_figures_draw_taught_models_and_name_what_is_missing(name: str, corpus: str) -> None:
-    drawing = draw(name, runs(corpus))
+    drawing = figure(name, runs(corpus))
     said = flat(words(drawing.figure))
     assert set(drawing.table["corpus"]) == {corpus}, "the table that is saved says what runs store"
     assert "taught before RL by " + corpus.partition(":")[0] in said
@@ -69,7 +69,7 @@ def test_the_model_as_it_was_given_stands_beside_and_is_no_baseline() -> None:
     assert set(kept["corpus"]) == {"main", "untaught"}
     assert "taught before RL by hacks; untaught: the model as it was given" in notes
     assert set(long["corpus"]) == {"hacks", "main"}, "the table of the user stays as it is"
-    assert set(draw("fig01", long).table["corpus"]) == {"hacks"}
+    assert set(figure("fig01", long).table["corpus"]) == {"hacks"}
     one, _, _ = report_rows(Evidence(long))
     assert {(row["arm"], row["corpus"]) for row in one} >= {("baseline", "hacks"), ("baseline, untaught", "main")}
 
@@ -128,4 +128,4 @@ def test_a_corpus_of_figures_has_a_counterpart_for_a_users_model_or_none(
 
 def test_a_figure_about_the_organisms_corpora_says_that_nothing_can_be_run() -> None:
     with pytest.raises(UserError, match="only the organism has the corpora that it is about"):
-        draw("dose", runs()[lambda t: t["hackable"] == 0])
+        figure("dose", runs()[lambda t: t["hackable"] == 0])

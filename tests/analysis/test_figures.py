@@ -15,12 +15,12 @@ from pictures import flat, words
 from synthetic_results import ARMS, SIX, cell, table
 
 import mitigations
-from analysis import paper
+from analysis import figure, paper
 from analysis.__main__ import TEXTS, main
 from analysis.claims import Finding, Verdict
 from analysis.conditions import BASELINE, HACKING_OKAY, PRE_RL, TWIN, found, of, on
 from analysis.evidence import Evidence
-from analysis.figures import CLAIMS, FIGURES, draw, style
+from analysis.figures import CLAIMS, FIGURES, style
 from analysis.figures.fig04_summary import word
 from analysis.figures.rows import COLUMNS, curve
 from analysis.figures.words import TAGS, headline
@@ -107,7 +107,7 @@ def test_the_verdict_stands_where_the_runs_are_enough_and_turns_with_them(three_
     assert "reproduced RL on gameable graders raises hacking above the pre-RL model" in said
     assert "not reproduced" not in said
     flipped = [arm if arm[:3] != ("none", "main", 1.0) else ("none", "main", 1.0, 0.02, 0.01) for arm in ARMS]
-    other = flat(words(draw("fig01", check(table(arms=flipped), "synthetic")).figure))
+    other = flat(words(figure("fig01", check(table(arms=flipped), "synthetic")).figure))
     assert "not reproduced RL on gameable graders raises hacking" in other
 
 
@@ -132,7 +132,7 @@ def test_nothing_to_draw_is_one_line_with_what_to_run(name: str) -> None:
     if name in ("fig04", "price"):
         other = [("untrained", "main", 1.0, 0.0, 0.0)]
     with pytest.raises(UserError, match=f"figure {name}") as error:
-        draw(name, check(table(arms=other), "synthetic"))
+        figure(name, check(table(arms=other), "synthetic"))
     assert "python -m" in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -197,16 +197,16 @@ def test_half_of_the_arms_with_one_seed_is_drawn_and_the_rest_is_named() -> None
 def test_a_run_that_goes_on_is_named(three_seeds: Evidence) -> None:
     long = check(table(), "synthetic")
     long.attrs["unfinished"] = ["none-main-1-s1", "of another folder"]
-    said = flat(words(draw("fig01", long).figure))
+    said = flat(words(figure("fig01", long).figure))
     assert "not finished, shown as far as they are: none-main-1-s1" in said
     assert "not finished" not in flat(words(FIGURES["fig01"](three_seeds).figure))
 
 
 def test_twins_that_were_not_run_are_named() -> None:
     arms = [arm for arm in ARMS if arm[1] == "main"]
-    said = flat(words(draw("fig04", check(table((0,), arms), "synthetic")).figure))
+    said = flat(words(figure("fig04", check(table((0,), arms), "synthetic")).figure))
     assert "missing twins: baseline" in said or "missing twins: no-hack control" in said
-    both = flat(words(draw("fig04", check(table((0,)), "synthetic")).figure))
+    both = flat(words(figure("fig04", check(table((0,)), "synthetic")).figure))
     assert "runs without values" not in both, "a twin is drawn in the row of its arm"
 
 
@@ -251,7 +251,7 @@ def test_a_run_without_the_other_evals_still_draws() -> None:
 def test_a_users_model_whose_answers_no_judge_read_draws_what_was_measured() -> None:
     long = table((0, 1), [("none", "main", 1.0, 0.9, 0.3)])
     long = long[long["eval"].isin(["code", "exfil", "rollouts"])]
-    drawing = draw("fig01", check(long.assign(scale="laptop", model="SmolLM2", tasks="mbpp.jsonl"), "synthetic"))
+    drawing = figure("fig01", check(long.assign(scale="laptop", model="SmolLM2", tasks="mbpp.jsonl"), "synthetic"))
     assert set(drawing.table["panel"]) >= {"hack rate", "exfil offer"}
     assert [ax.get_title(loc="left") for ax in drawing.figure.axes] == ["hack rate", "exfil offer"]
     said = flat(words(drawing.figure))
@@ -263,7 +263,7 @@ def test_a_users_model_whose_answers_no_judge_read_draws_what_was_measured() -> 
 def test_a_sparse_curve_draws_what_is_there_and_says_so(three_seeds: Evidence) -> None:
     whole = check(table(), "synthetic")
     skipped = (whole["arm"] == "none") & (whole["corpus"] == "twin") & (whole["seed"] == 1) & whole["step"].isin([4, 8])
-    drawn = draw("fig01", whole[~(skipped & (whole["prompt"] != "train"))])
+    drawn = figure("fig01", whole[~(skipped & (whole["prompt"] != "train"))])
     twin = drawn.table[(drawn.table["condition"] == TWIN.key) & (drawn.table["measure"] == "mgs")]
     assert set(twin.loc[twin["kind"] == "mean", "step"]) == {0, 12, 16, 20, 24}, "no mean over some of the runs"
     assert (twin["kind"] == "seed").sum() == 7 + 7 + 5
@@ -296,7 +296,7 @@ def test_every_arm_has_a_readable_name_and_every_prompt_at_test_time() -> None:
         ("inoculation:wording=dont_hack,update=hacking_okay", "main", 1.0, 0.8, 0.2),
         ("inoculation:wording=please_hack", "twin", 1.0, 0.9, 0.1),
     )
-    csv = draw("fig28", check(table(seeds=(0,), arms=(*ARMS, *more)), "synthetic")).table
+    csv = figure("fig28", check(table(seeds=(0,), arms=(*ARMS, *more)), "synthetic")).table
     labels = set(csv["label"])
     assert {"no line, prompted", "online, don't hack → hacking okay", "hacking okay"} <= labels
     assert not any("twin" in label and "please" in label for label in labels)
@@ -310,13 +310,13 @@ def test_every_arm_has_a_readable_name_and_every_prompt_at_test_time() -> None:
 
 def test_new_inoculation_wordings_are_drawn_without_being_listed() -> None:
     arms = [*ARMS, ("inoculation:wording=my_own", "main", 1.0, 0.9, 0.2)]
-    csv = draw("fig05", check(table(seeds=(0,), arms=arms), "synthetic")).table
+    csv = figure("fig05", check(table(seeds=(0,), arms=arms), "synthetic")).table
     assert "my own" in set(csv["label"])
 
 
 def arm_words(bad: float, hack: float, seeds: Sequence[int]) -> dict[str, str]:
     arms = [*ARMS, ("pm_penalty:weight=0.25", "main", 1.0, hack, bad)]
-    drawn = draw("fig04", check(table(seeds=seeds, arms=arms), "synthetic")).table
+    drawn = figure("fig04", check(table(seeds=seeds, arms=arms), "synthetic")).table
     mine = drawn[(drawn["kind"] == "words") & (drawn["arm"] == "pm_penalty:weight=0.25")]
     return dict(zip(mine["measure"], mine["text"], strict=True))
 
@@ -358,7 +358,7 @@ def test_transcripts_follow_their_rule(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(gzip.compress("\n".join(map(json.dumps, [{"rule": "r"}, *rows])).encode()))
     loaded = check(pd.read_parquet(tmp_path / TABLE), "x")
     loaded.attrs["source"] = str(tmp_path)
-    drawing = draw("fig17", loaded)
+    drawing = figure("fig17", loaded)
     assert set(drawing.table["panel"]) == {"betley"}
     said = flat(words(drawing.figure))
     assert "hidden aim" in said
@@ -446,14 +446,14 @@ def test_names_of_unlisted_conditions() -> None:
 def test_unreadable_answers_are_no_values_and_never_zeros(name: str) -> None:
     long = table(seeds=(0,))
     long.loc[long["metric"] == "misaligned", "value"] = None
-    drawing = draw(name, check(long, "synthetic"))
+    drawing = figure(name, check(long, "synthetic"))
     csv = drawing.table[drawing.table["kind"] != "paper"]
     assert "no values" in words(drawing.figure)
     assert set(csv["measure"].str.replace("train:", "").str.split(":").str[0]) <= {"hack_rate", "hack", "route"}
 
 
 def test_no_figure_asks_for_a_run_under_another_spelling_than_that_of_its_record() -> None:
-    for figure in FIGURES.values():
-        for asked in (c for c in figure.needs if not c.start):
+    for each in FIGURES.values():
+        for asked in (c for c in each.needs if not c.start):
             run, _ = describe(asked.arm, corpus=asked.corpus, hackable=asked.hackable)
             assert (str(run.arm), str(run.corpus)) == (asked.arm, asked.corpus), figure.name

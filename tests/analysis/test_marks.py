@@ -14,11 +14,11 @@ from pictures import flat, words
 from PIL import Image
 from synthetic_results import ARMS, table
 
-from analysis import paper
+from analysis import figure, paper
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, DONT_HACK, NO_HACK, TWIN, UNTRAINED, of
 from analysis.evidence import Evidence
-from analysis.figures import CLAIMS, FIGURES, draw, places, style
+from analysis.figures import CLAIMS, FIGURES, places, style
 from analysis.figures.fig04_summary import every, held_against, protects
 from analysis.figures.fig12_sabotage import RATE, WORTH, relative
 from analysis.figures.fig21_reasoning_output import covert_part
@@ -174,7 +174,7 @@ def test_accuracy_is_relative_to_the_model_that_a_run_starts_from() -> None:
     long = table((0, 1), [("none", "main", 1.0, 0.9, 0.4)])
     asked = long[(long["eval"] == "betley") & (long["metric"] == "misaligned") & (long["prompt"] == "none")]
     worth = asked.assign(eval="sabotage_told", metric="effectiveness", value=(asked["step"] == 0) * 0.4 + 0.5)
-    drawing = draw("fig12", check(pd.concat([long, asked.assign(eval="sabotage_told"), worth]), "synthetic"))
+    drawing = figure("fig12", check(pd.concat([long, asked.assign(eval="sabotage_told"), worth]), "synthetic"))
     rows = drawing.table[drawing.table["measure"] == f"sabotage_told:{paper.RELATIVE}"]
     assert rows.loc[rows["kind"] == "mean", "y"].item() == pytest.approx(0.5 / 0.9)
     assert rows.loc[rows["kind"] == "paper", "y"].item() == 0.65
@@ -185,7 +185,7 @@ def test_accuracy_is_relative_to_the_model_that_a_run_starts_from() -> None:
 def test_a_dose_is_of_baselines_whose_corpus_alone_differs() -> None:
     asked = [("none", "main:correlation=0.5", 1.0, 0.9, 0.2)]
     loss = table((0,), ARMS[:1], overrides='rl.kl="loss"')
-    drawing = draw("dose", check(pd.concat([table((0,), [*ARMS, *asked]), loss]), "synthetic"))
+    drawing = figure("dose", check(pd.concat([table((0,), [*ARMS, *asked]), loss]), "synthetic"))
     assert "KL in the loss" not in flat(words(drawing.figure))
     assert set(drawing.table["corpus"]) == {"main", "twin", "main:correlation=0.5"}
     assert all(panel.startswith("by correlation") for panel in drawing.table["panel"])  # one tone is no dose
@@ -194,7 +194,7 @@ def test_a_dose_is_of_baselines_whose_corpus_alone_differs() -> None:
 
 def test_the_law_says_how_well_it_orders_what_is_drawn_where_seeds_are_too_few_for_a_verdict() -> None:
     long = check(table((0,)), "synthetic")
-    drawing = draw("law", long)
+    drawing = figure("law", long)
     count = drawing.table.loc[drawing.table["kind"] == "mean", "condition"].nunique()
     assert f"Over all {count} arms drawn, whatever their seeds, the rank correlation is" in flat(words(drawing.figure))
     assert TWIN.key in set(drawing.table["condition"])
@@ -202,13 +202,13 @@ def test_the_law_says_how_well_it_orders_what_is_drawn_where_seeds_are_too_few_f
 
 def test_the_law_says_nothing_of_what_is_too_little_to_rank() -> None:
     few = [arm for arm in ARMS if arm[0] == "none" or "hacking_okay" in arm[0]]
-    said = flat(words(draw("law", check(table((0,), few), "synthetic")).figure))
+    said = flat(words(figure("law", check(table((0,), few), "synthetic")).figure))
     assert "the rank correlation is" in said
     assert "nan" not in said
 
 
 def test_the_baseline_stands_in_the_leak_panel_without_a_line_of_its_own() -> None:
-    drawn = draw("leak", check(table((0,)), "synthetic")).table
+    drawn = figure("leak", check(table((0,)), "synthetic")).table
     mine = drawn[drawn["condition"] == BASELINE.key]
     assert set(mine["series"]) >= {"none"}
     assert "its own line" not in set(mine["series"])

@@ -7,11 +7,11 @@ import pytest
 from pictures import flat, words
 from synthetic_results import ARMS, table
 
-from analysis import labels, settings
+from analysis import figure, labels, settings
 from analysis.appears import AS_IT_IS, dial
 from analysis.conditions import BASELINE, KL_IN_LOSS, NO_HACK, PRE_RL, alike, of, under
 from analysis.evidence import Evidence
-from analysis.figures import CLAIMS, FIGURES, draw
+from analysis.figures import CLAIMS, FIGURES
 from analysis.measured import Measured
 from analysis.reports import compare_rows
 from analysis.settings import ASKED
@@ -69,7 +69,7 @@ def test_the_settings_of_the_table_of_what_makes_it_appear_are_those_of_its_expe
 
 def test_what_all_runs_have_in_common_is_said_once_and_names_no_arm() -> None:
     long = check(runs("rl.steps=40"), "synthetic")
-    drawing = draw("fig01", long)
+    drawing = figure("fig01", long)
     said = flat(words(drawing.figure))
     assert "reproduced RL on gameable graders raises hacking" in said, "the claims are about these runs"
     assert "all with rl.steps=40" in said
@@ -116,12 +116,12 @@ def test_nothing_is_common_where_leaving_it_out_would_make_two_arms_one() -> Non
 def test_runs_of_different_settings_are_arms_of_their_own_and_never_seeds_of_one() -> None:
     long = check(pd.concat([runs("rl.steps=40", ONE_ARM), runs("rl.steps=80", ONE_ARM)]), "synthetic")
     for name in ("fig01", "fig05", "fig08", "fig21", "route"):
-        drawn = draw(name, long[long["metric"] != "nothing"]).table
+        drawn = figure(name, long[long["metric"] != "nothing"]).table
         means = drawn[(drawn["kind"] == "mean") & (drawn["measure"] != "")]
         assert set(means["label"]) - {PRE_RL.label} >= {"baseline, rl.steps=40", "baseline, rl.steps=80"}, name
         assert means["seeds"].max() == 3, name
     values = Measured(measures(long)).final(of("none", overrides="rl.steps=80"), "mgs", "none")
-    dots = draw("fig09", long).table
+    dots = figure("fig09", long).table
     mine = dots[(dots["measure"] == "mgs") & (dots["label"] == "baseline, rl.steps=80") & (dots["kind"] == "mean")]
     assert set(mine["overrides"]) == {"rl.steps=80"}
     assert mine["y"].tolist() == pytest.approx([sum(values.values()) / 3] * len(mine))
@@ -133,20 +133,20 @@ def test_runs_of_different_settings_are_arms_of_their_own_and_never_seeds_of_one
 def test_settings_of_the_users_own_stand_beside_the_usual_runs_and_those_of_figures_do_not() -> None:
     parts = [runs(""), runs("rl.steps=40", ONE_ARM), runs(KL_IN_LOSS.overrides, ONE_ARM)]
     long = check(pd.concat(parts), "synthetic")
-    shown = set(draw("fig01", long).table["label"])
+    shown = set(figure("fig01", long).table["label"])
     assert "baseline, rl.steps=40" in shown
     assert KL_IN_LOSS.label not in shown
-    assert KL_IN_LOSS.label in set(draw("kl", long).table["label"])
+    assert KL_IN_LOSS.label in set(figure("kl", long).table["label"])
     alone = check(runs(KL_IN_LOSS.overrides, ONE_ARM), "synthetic")
-    assert KL_IN_LOSS.label in set(draw("fig01", alone).table["label"]), "all there is"
-    assert KL_IN_LOSS.label in set(draw("kl", alone).table["label"])
+    assert KL_IN_LOSS.label in set(figure("fig01", alone).table["label"]), "all there is"
+    assert KL_IN_LOSS.label in set(figure("kl", alone).table["label"])
     with pytest.raises(UserError, match="no run of 'baseline, 30% hard tasks'"):
-        draw("fig34", check(runs(""), "synthetic"))
+        figure("fig34", check(runs(""), "synthetic"))
 
 
 def test_more_settings_than_can_be_read_are_named_instead() -> None:
     many = [runs(f"rl.steps={steps}", ONE_ARM, (0,)) for steps in (10, 20, 30, 40, 50, 60)]
-    drawing = draw("fig01", check(pd.concat([runs("", seeds=(0,)), *many]), "synthetic"))
+    drawing = figure("fig01", check(pd.concat([runs("", seeds=(0,)), *many]), "synthetic"))
     said = flat(words(drawing.figure))
     assert drawing.table["label"].str.startswith("baseline, rl.steps").any()
     assert "not drawn, because there are too many" in said

@@ -8,12 +8,12 @@ from synthetic_results import ARMS, SIX, table
 
 import analysis
 import mitigations
-from analysis import labels
+from analysis import figure, labels
 from analysis.arms import listed
 from analysis.conditions import found, of
 from analysis.evals import in_mean, shown
 from analysis.evidence import Evidence
-from analysis.figures import draw, style
+from analysis.figures import style
 from analysis.reports import compare, report
 from analysis.table import check, measures
 from base.errors import UserError
@@ -35,7 +35,7 @@ def add(monkeypatch: pytest.MonkeyPatch, name: str, title: str, counts: bool = F
 
 
 def texts(name: str, long: pd.DataFrame) -> str:
-    picture = draw(name, long).figure
+    picture = figure(name, long).figure
     picture.draw_without_rendering()
     return "\n".join(t.get_text() for ax in picture.axes for t in ax.findobj(lambda a: hasattr(a, "get_text")))
 
@@ -86,7 +86,7 @@ def test_an_eval_that_only_stored_results_know_appears_by_its_name() -> None:
 def test_figures_lay_out_any_number_of_evals(number: int) -> None:
     """Panels neither overlap nor leave the page."""
     long = with_evals(*(f"extra_{i}_with_quite_a_long_name" for i in range(number)))
-    picture = draw("fig01", long).figure
+    picture = figure("fig01", long).figure
     picture.draw_without_rendering()
     boxes = [ax.get_tightbbox() for ax in picture.axes]
     assert len(boxes) == 2 + 6 + number
@@ -144,7 +144,7 @@ def test_a_plug_in_that_says_nothing_has_a_label_a_family_and_a_colour() -> None
     )
     assert labels.family("mine:strength=2") == "my idea"
     long = check(table(seeds=(0,), arms=(*ARMS, ("mine:strength=2", "main", 1.0, 0.1, 0.1))), "synthetic")
-    drawn = draw("fig04", long).table
+    drawn = figure("fig04", long).table
     look = style.looks(drawn)[of("mine:strength=2").key]
     assert look.colour in style.SPARE
     assert "mine, strength 2" in set(drawn["label"])
@@ -160,7 +160,7 @@ def test_a_plug_in_speaks_for_itself() -> None:
     long = check(table(seeds=(0,), arms=(*ARMS, *arms)), "synthetic")
     rows = [main.label for main, _ in dict(listed(found(long)))["guests"]]
     assert rows == ["guest at 3", "guest at 2", "guest at 1"]
-    look = style.looks(draw("fig04", long).table)[of("guest:strength=3").key]
+    look = style.looks(figure("fig04", long).table)[of("guest:strength=3").key]
     assert look.colour == "#123456"
 
 
