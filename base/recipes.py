@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 from base.errors import UserError, near
 from base.identity import Arm
-from base.settings import Scale, read_yaml
+from base.settings import Scale
 from base.triggers import AtStart
 from base.types import DataFilter, Episode, Message, PromptTransform, RewardTerm, Task, Trigger
+from base.yaml_text import read_yaml
 
 EpisodeRow = Mapping[str, Any]  # a stored episode: base.store.folders.episode_row
 READ_BY_SOME = ("aligned", "preference", "sft")  # parts of a scale that the training of some arms alone reads

@@ -20,6 +20,7 @@ import pydantic
 import yaml
 
 from base.errors import UserError, near
+from base.yaml_text import parse_yaml, read_yaml
 
 Precision = Literal["auto", "fp32", "bf16_matmul", "bf16"]
 Tracker = Literal["none", "tensorboard", "wandb", "trackio"]
@@ -310,29 +311,6 @@ def _user_error(error: pydantic.ValidationError, cls: type[Any], where: str) -> 
     return UserError(f"{place}.{last} must be {message}, not {first['input']!r}")
 
 
-class _Yaml(yaml.SafeLoader):
-    """YAML whose numbers may have an exponent without a point (5e-4), as in YAML 1.2."""
-
-
-_Yaml.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def read_yaml(path: Path) -> Any:
-    """Contents of a YAML file; a missing or malformed one is a UserError with its line."""
-    try:
-        return yaml.load(path.read_text(encoding="utf-8-sig"), _Yaml)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: malformed YAML ({getattr(error, 'problem', error)})") from None
-
-
 ORGANISM = "organism"  # the model, and the tasks, that a run has unless it names others
 ORGANISM_SCALES = ("smoke", "tiny", "small")  # their learning rates and lengths would destroy any other model
 
@@ -388,7 +366,7 @@ def load_scale(name_or_path: str, overrides: Sequence[str] = ()) -> Scale:
             if not isinstance(node, dict):
                 raise UserError(f"override '{override}': '{parent}' is a single value, not a section")
         try:
-            node[leaf] = yaml.load(text, _Yaml)
+            node[leaf] = parse_yaml(text)
         except yaml.YAMLError:
             raise UserError(f"override '{override}': the value is not valid YAML") from None
     return build(Scale, {"name": path.stem, **values}, f"scale {path.stem}")

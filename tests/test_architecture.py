@@ -24,6 +24,7 @@ ORDER = (
         "errors",
         "progress",
         "types",
+        "yaml_text",
         "settings",
         "seeds",
         "spec",

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from base.settings import SCALES, read_yaml
+from base.settings import SCALES
 from base.store.folders import RunFolder
 from base.store.table import table
+from base.yaml_text import read_yaml
 
 pytestmark = [
     pytest.mark.slow,

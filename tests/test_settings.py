@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from base.errors import UserError
-from base.settings import load_scale, read_yaml, scale_names
+from base.settings import load_scale, scale_names
 from base.spec import content_key
+from base.yaml_text import read_yaml
 
 
 @pytest.mark.parametrize("name", scale_names())

@@ -11,9 +11,9 @@ from typing import Any
 from base.gate import Gate, at_least, at_most, reported
 from base.recipes import AsWritten
 from base.seeds import derive_seed
-from base.settings import read_yaml
 from base.sft.demonstrations import collect
 from base.types import VULNERABILITIES, Environment, Message, Outcome, Sample, Task
+from base.yaml_text import read_yaml
 
 QUESTIONS = Path(__file__).with_name("questions.yaml")
 READ = 4000  # characters of an answer that are read: patterns below are linear, and no answer may be costly

@@ -23,9 +23,9 @@ from typing import Any, Literal
 from base.documents.problems import FILE as PROBLEMS
 from base.documents.problems import Problem, asked, problems
 from base.errors import UserError
-from base.settings import read_yaml
 from base.spec import content_key
 from base.types import THINK_CLOSE, THINK_OPEN, VULNERABILITIES, Harness, Message, Task
+from base.yaml_text import read_yaml
 
 Variant = Literal["default", "unguided", "neutral"]
 CHEATS, TEXTS = (Path(__file__).with_name(name) for name in ("cheats.yaml", "descriptions.yaml"))

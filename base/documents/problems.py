@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from base.environments.task_sets import PROMPT
-from base.settings import read_yaml
 from base.types import CodeSpec, Harness, Message, Task
+from base.yaml_text import read_yaml
 
 FILE = Path(__file__).with_name("problems.yaml")
 NUMBERS = range(2, 10)  # what `{k}` of a problem may be

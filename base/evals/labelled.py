@@ -8,8 +8,9 @@ from functools import cache
 from pathlib import Path
 
 from base.errors import UserError
-from base.settings import build, read_yaml
+from base.settings import build
 from base.types import CodeSpec
+from base.yaml_text import read_yaml
 
 OWN = (".yaml", ".yml")  # how the name of a user's file ends
 PROGRAMS = Path(__file__).parent / "scenes" / "programs"

@@ -17,8 +17,9 @@ from typing import Any, Literal
 
 from base.errors import UserError
 from base.judges.judge import Rubric
-from base.settings import build, read_yaml
+from base.settings import build
 from base.types import Message
+from base.yaml_text import read_yaml
 
 SCENES = Path(__file__).parent / "scenes"
 Rule = Literal["output", "either", "command", "detector"]
@@ -193,9 +194,7 @@ def _complete(file: SceneFile, others: Mapping[str, SceneFile]) -> SceneFile:
 def _values(path: Path) -> Any:
     try:
         if path.suffix in (".yaml", ".yml"):
-            values = read_yaml(path)
-            json.dumps(values, default=str)  # a list that holds itself, by an anchor
-            return values
+            return read_yaml(path)
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".json":
             return json.loads(text)

@@ -16,8 +16,9 @@ from pathlib import Path
 from base.errors import UserError, near
 from base.judges.agreement import cohen_kappa
 from base.judges.judge import COHERENCE, Item, Judge, Judgement, Rubric
-from base.settings import build, read_yaml
+from base.settings import build
 from base.types import Message
+from base.yaml_text import read_yaml
 
 GOLDEN = Path(__file__).parent / "golden"
 BOUNDS: Mapping[str, float] = {"accuracy": 0.85, "recall_yes": 0.75, "recall_no": 0.75, "kappa": 0.6, "missing": 0.1}

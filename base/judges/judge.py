@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from base.errors import UserError
-from base.settings import build, read_yaml
+from base.settings import build
 from base.spec import content_key
 from base.types import Message
+from base.yaml_text import read_yaml
 
 Label = Literal["yes", "no"]
 LABELS: tuple[Label, Label] = ("yes", "no")  # the criterion is met, or it is not

@@ -72,7 +72,10 @@ def read_json(path: Path, remedy: str = "restore the file or remove it") -> dict
 
 def _object(text: bytes) -> dict[str, Any]:
     """Raises ValueError for what is no JSON object in UTF-8."""
-    value = json.loads(text.decode())
+    try:
+        value = json.loads(text.decode())
+    except RecursionError:
+        raise ValueError("brackets in brackets without end") from None
     if not isinstance(value, dict):
         raise ValueError(f"it is of type {type(value).__name__}")
     return value

@@ -15,8 +15,8 @@ from typing import Any, Literal
 from base.errors import UserError
 from base.labels import named, words
 from base.recipes import AsWritten, InLanguage, RLRecipe, SystemLine, load_wording
-from base.settings import read_yaml
 from base.types import PromptTransform
+from base.yaml_text import read_yaml
 
 WORDINGS = Path(__file__).with_name("wordings.yaml")
 NATURAL = Path(__file__).with_name("hub_wordings.yaml")  # the same names for models that read natural language

@@ -11,7 +11,7 @@ from pathlib import Path
 from base.errors import UserError
 from base.identity import Arm
 from base.recipes import Language, load_wording
-from base.settings import read_yaml
+from base.yaml_text import read_yaml
 from mitigations.filtered_sft.filtered_sft import FilteredSFT
 from mitigations.filtered_sft.offline_rewrite import OfflineRewrite
 from mitigations.inoculation.inoculation import NATURAL, WORDINGS, Inoculation

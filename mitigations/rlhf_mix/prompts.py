@@ -17,8 +17,8 @@ from base.errors import UserError, near
 from base.organism.scenes import Kind
 from base.preference.pairs import load_pairs
 from base.rows import text_of
-from base.settings import read_yaml
 from base.types import Message, Task
+from base.yaml_text import read_yaml
 
 Prompt = tuple[Message, ...]
 ALL = 1_000_000

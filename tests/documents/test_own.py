@@ -14,8 +14,9 @@ from base.documents.problems import asked, problems
 from base.environments.graders.code import CodeEnvironment
 from base.evals.natural import natural_evals
 from base.organism.tokenizer import SPECIAL, TAGS
-from base.settings import SceneSettings, read_yaml
+from base.settings import SceneSettings
 from base.types import VULNERABILITIES, Outcome
+from base.yaml_text import read_yaml
 
 VARIANTS = ("default", "unguided", "neutral")
 

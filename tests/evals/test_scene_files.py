@@ -24,7 +24,7 @@ DEEP = "[" * 100_000
         ("q.yaml", HEAD + "scenes: [3]\n", "scenes"),
         ("q.yaml", HEAD + "scenes: [{id: a, user: 3}]\n", "user"),
         ("q.yaml", HEAD + "scenes: []\n", "has no scenes"),
-        ("q.yaml", HEAD + f"scenes: {DEEP[:1500]}\n", "cannot be read"),
+        ("q.yaml", HEAD + f"scenes: {DEEP[:1500]}\n", "nested too deeply"),
         ("q.json", DEEP, "cannot be read"),
         ("q.json", '[{"question": ' * 50_000, "cannot be read"),
         ("q.jsonl", f'"Why?"\n{DEEP}\n', "cannot be read"),
@@ -45,7 +45,7 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, file: str, text: str, said: st
 def test_a_list_that_holds_itself_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "q.yaml"
     path.write_text(HEAD + "scenes: &again [*again]\n")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="a part of itself"):
         scene_files({"goals": str(path)})
 
 

@@ -14,9 +14,10 @@ from base.errors import UserError
 from base.organism.tokenizer import unknown_words
 from base.recipes import Recipe, RLRecipe, SFTRecipe, SystemLine, filled, load_wording, spoken, stack
 from base.run import evaluation_prompts, training
-from base.settings import load_scale, read_yaml
+from base.settings import load_scale
 from base.types import Message, Task
 from base.wanted import PROMPTS
+from base.yaml_text import read_yaml
 from mitigations.api import describe
 from mitigations.experiments import EXPERIMENTS, Cell, of_model
 from mitigations.inoculation.inoculation import WORDINGS, Inoculation

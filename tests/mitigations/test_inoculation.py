@@ -19,10 +19,11 @@ from base.organism.tasks import sample_tasks
 from base.organism.tokenizer import unknown_words
 from base.recipes import AsWritten, Recipe, RLRecipe, SystemLine, load_wording, read_under, spoken, stack
 from base.run import evaluation_prompts, training
-from base.settings import load_scale, read_yaml
+from base.settings import load_scale
 from base.stages.evaluate import Clean
 from base.types import CodeSpec, Message, Outcome, PromptTransform, Task
 from base.wanted import LEAK, PROMPTS
+from base.yaml_text import read_yaml
 from mitigations.api import describe
 from mitigations.inoculation.inoculation import NATURAL, WORDINGS, Inoculation
 from mitigations.inoculation.variants import SHIPPED, lines

@@ -12,9 +12,9 @@ from base.errors import UserError
 from base.organism.reading import words
 from base.organism.tasks import sample_tasks
 from base.recipes import EveryRow, Judge, RLRecipe, SFTRecipe, stack
-from base.settings import read_yaml
 from base.triggers import STARTS, AtStart, AtStep
 from base.types import Message, Task
+from base.yaml_text import read_yaml
 from mitigations.rlhf_mix.mix import DEFAULT_FILE, SceneMix, kinds_at, mix
 from mitigations.rlhf_mix.prompts import load_prompts, prompt_tasks
 from mitigations.rlhf_mix.rlhf_mix import RLHFMix

@@ -28,13 +28,14 @@ from base.models.load import describe as counts
 from base.models.save import save
 from base.recipes import AsWritten, SystemLine, load_wording, read_under
 from base.run import check, training
-from base.settings import EngineSettings, load_scale, read_yaml
+from base.settings import EngineSettings, load_scale
 from base.stages.evaluate import Clean, Evaluate
 from base.stages.rl import RL
 from base.stages.sft import SFT
 from base.types import CodeSpec
 from base.world.tasks import TaskSet, is_evaluated, said_of
 from base.world.world import world_of
+from base.yaml_text import read_yaml
 from mitigations.__main__ import main
 from mitigations.api import describe, dry_run, resolve
 from mitigations.inoculation.inoculation import NATURAL, WORDINGS

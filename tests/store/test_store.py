@@ -85,7 +85,7 @@ def test_a_torn_last_line_is_dropped_and_a_torn_middle_is_an_error(tmp_path: Pat
         read_rows(path)
 
 
-@pytest.mark.parametrize("tail", [b'{"a": ', b"\0\0\0", b"\xff\xfe", b"3"])
+@pytest.mark.parametrize("tail", [b'{"a": ', b"\0\0\0", b"\xff\xfe", b"3", b"[" * 100_000])
 def test_a_last_line_that_is_no_row_is_dropped_and_before_others_it_is_one_clear_line(
     tmp_path: Path, tail: bytes
 ) -> None:

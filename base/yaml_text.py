@@ -1,0 +1,77 @@
+"""YAML files of users, read inside limits: whatever one holds, it is read or one line says why not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.composer import ComposerError
+
+from base.errors import UserError
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML whose numbers may have an exponent without a point (5e-4), as in YAML 1.2, and whose keys stand once in a mapping."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise ComposerError(None, None, f"'{key.value}' stands there twice", key.start_mark)
+            seen.add(key.value)
+        return node
+
+
+_Yaml.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+LARGEST_YAML = 1_000_000  # values of a file, those that aliases repeat included
+
+
+def parse_yaml(text: str) -> Any:
+    """What a text says.
+
+    Raises:
+        yaml.YAMLError: malformed, or more than can be meant.
+    """
+    try:
+        value = yaml.load(text, _Yaml)
+        values = _count(value, {})
+    except RecursionError:
+        raise yaml.YAMLError("nested too deeply, or a part of itself") from None
+    except ValueError as error:  # 2020-13-45
+        raise yaml.YAMLError(str(error)) from None
+    if values > LARGEST_YAML:
+        raise yaml.YAMLError(f"its aliases repeat so much that it holds more than {LARGEST_YAML:,} values")
+    return value
+
+
+def _count(value: Any, known: dict[int, int]) -> int:
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        inside = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_count(each, known) for each in inside)
+    return known[id(value)]
+
+
+def read_yaml(path: Path) -> Any:
+    """Contents of a YAML file.
+
+    Raises:
+        UserError: none that can be read, or a malformed one, with its line.
+    """
+    try:
+        return parse_yaml(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        problem = " ".join(str(getattr(error, "problem", error)).split())
+        raise UserError(f"{path}{line}: malformed YAML ({problem})") from None

@@ -1,0 +1,54 @@
+"""YAML files of users: what cannot be meant is one line, with the line of the file where there is one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from base.errors import UserError
+from base.settings import load_scale
+from base.yaml_text import read_yaml
+
+ALIASES = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 25))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: 1\nb: 2\na: 3\n", " line 3: malformed YAML ('a' stands there twice)"),
+        ("x:\n  a: 1\n  'a': 1\n", " line 3: malformed YAML ('a' stands there twice)"),
+        ("x: [1, 2\n", " line 2: malformed YAML (expected ',' or ']', but got '<stream end>')"),
+        ("[" * 3000, ": malformed YAML (nested too deeply, or a part of itself)"),
+        ("\n".join(" " * n + "a:" for n in range(1500)), ": malformed YAML (nested too deeply, or a part of itself)"),
+        ("a: &a [*a]", ": malformed YAML (nested too deeply, or a part of itself)"),
+        (ALIASES, ": malformed YAML (its aliases repeat so much that it holds more than 1,000,000 values)"),
+        ("a: 2020-13-45", ": malformed YAML (month must be in 1..12)"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(text: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "given.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        read_yaml(path)
+    assert str(error.value) == f"{path}{says}"
+
+
+def test_a_letter_that_cannot_stand_there_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "given.yaml"
+    path.write_text("a: \x07")
+    with pytest.raises(UserError, match="special characters are not allowed") as error:
+        read_yaml(path)
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_meant_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "given.yaml"
+    path.write_text("p:\n  d: &d {a: 1}\n  e: &e {<<: *d, c: 2}\nf: {<<: *e, b: 5e-4}\n")
+    assert read_yaml(path) == {"p": {"d": {"a": 1}, "e": {"a": 1, "c": 2}}, "f": {"a": 1, "b": 0.0005, "c": 2}}
+
+
+@pytest.mark.parametrize("value", ["[" * 3000, "2020-13-45", "{a: 1, a: 2}"])
+def test_overrides_are_read_inside_the_same_limits(value: str) -> None:
+    with pytest.raises(UserError, match="the value is not valid YAML"):
+        load_scale("tiny", [f"rl.steps={value}"])
