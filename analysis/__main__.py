@@ -15,6 +15,7 @@ examples:
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -106,23 +107,39 @@ def _compare(options: argparse.Namespace, folder: Path) -> None:
 
 def _show(options: argparse.Namespace, folder: Path) -> None:
     """Draws the figures and writes the texts that are named, or all of them."""
-    for name in options.names:
-        if name not in NAMES:
-            raise UserError(f"unknown figure '{name}': {near(name, [*NAMES, 'export', 'readme'])}")
+    asked = [named(name) for word in options.names for name in word.split(",")]
     out = options.out or (Path("figures") if is_results(folder) else folder / "figures")
     check_writable(out, "--out")
     table = select(load(folder), options.only, options.model)
     print(f"{folder}: {table['run'].nunique()} runs")
-    names = options.names or usual_names(str(table["model"].iloc[0]))
+    names = asked or usual_names(str(table["model"].iloc[0]))
     figures = [name for name in names if name in FIGURES]
     evidence = Evidence(table, CLAIMS)
-    drawn = _draw(figures, evidence, out, skip=not options.names)
+    drawn = _draw(figures, evidence, out, skip=not asked)
     for name in names:
         if name == "report":
             print(reports.report(evidence))
             print(f"\nwrote {page.write(evidence, out / 'report.html', drawn)}")
         elif name in TEXTS:
             _write(name, evidence, out)
+
+
+def named(word: str) -> str:
+    """What is drawn or written under a name: its own, or the number that the paper gives the figure (`fig5`, `18`).
+
+    Raises:
+        UserError: nothing has that name.
+    """
+    if word in NAMES:
+        return word
+    if number := re.fullmatch(r"(?:fig)?[ ._]?0*(\d+)", word.lower()):
+        for figure in FIGURES.values():
+            if figure.paper.startswith("Fig") and number[1] in re.findall(r"\d+", figure.paper):
+                return figure.name
+        raise UserError(f"no figure is that of Fig {number[1]} of the paper: python -m analysis --list")
+    if any(claim.name.split()[0] == word.upper() for claim in CLAIMS):
+        raise UserError(f"{word} is a claim: python -m analysis claims")
+    raise UserError(f"unknown figure '{word}': {near(word, [*NAMES, 'export', 'readme'])}")
 
 
 def usual_names(model: str) -> list[str]:
@@ -183,7 +200,7 @@ def listing() -> str:
     for figure in FIGURES.values():
         lines.append(f"{figure.name}  ({'paper ' * figure.paper.startswith('Fig')}{figure.paper}): {figure.shows}")
         lines += [f"    claim {claim.name}: {claim.text}" for claim in figure.claims]
-        lines.append("    needs: " + ", ".join(condition.label for condition in figure.needs))
+        lines.append("    needs: " + "; ".join(condition.label for condition in figure.needs))
     lines.append("claims  the claims of all figures as tests over training runs")
     lines.append("targets  what the organism is held to, stated before its reported seeds were run")
     lines.append(

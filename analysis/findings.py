@@ -101,7 +101,7 @@ def _commands(more: Sequence[More], maker: Maker) -> list[str]:
 def frame(findings: Sequence[Finding]) -> pd.DataFrame:
     """The findings as numbers, one row a claim. Missing is NaN.
 
-    Columns: name, claim, verdict, why, note; statistic (what is compared), unit; effect, low, high (treated against
+    Columns: name, claim, verdict, why, note, said (verdict and reason as the tables print them); statistic (what is compared), unit; effect, low, high (treated against
     reference, with its 95% interval), the same on the twin (`twin`, `twin_low`, `twin_high`), margin and resolves (the
     smallest effect that the seeds would find), all in that unit; seeds_treated, seeds_reference (that count), paired,
     seeds_needed, hacking_treated, hacking_reference (shares of runs that hack), more_seeds (the rule applies); p_for,
@@ -206,6 +206,7 @@ def _numbers(finding: Finding) -> dict[str, Any]:
             "verdict": finding.verdict,
             "why": finding.why,
             "note": effect.note,
+            "said": verdict_text(finding),
         },
         **{"statistic": claim.statistic.words, "unit": unit.name},
         **{"effect": unit.value(claim.sign, effect.estimate), "low": low, "high": high},

@@ -116,11 +116,14 @@ def compare_rows(
         gap = difference(measured.final(ours, measure, prompt), measured.final(theirs, measure, prompt))
         lines.append({"%": name, **sides, "difference": gap})
     seeds = {c.label: c(outline)["run"].nunique() for c in (theirs, ours)}
-    counts = f"Seeds: {', '.join(f'{label} {n}' for label, n in seeds.items())}. Mean of up to {LAST} last checkpoints."
+    counts = (
+        f"Seeds: {', '.join(f'{label} {n}' for label, n in seeds.items())}. Mean of up to {LAST} last checkpoints; ±: half of its 95%"
+        " interval over training runs; in brackets the same of the difference."
+    )
     made = facts([kept[run] for run in sorted(ours(outline)["run"].unique()) if run in kept])
     if not seeds[theirs.label]:
         made = ["No baseline among these runs: make it with `python -m mitigations none` and the same options.", *made]
-    return lines, [counts, *made, *evidence.notes]
+    return lines, [counts, *made, *evidence.notes_on(each.cell for each in (theirs, ours))[0]]
 
 
 def _sides(table: pd.DataFrame, arm: str, corpus: str, hackable: float) -> tuple[Condition, Condition, Condition]:
@@ -140,9 +143,12 @@ def _sides(table: pd.DataFrame, arm: str, corpus: str, hackable: float) -> tuple
     if len(settings) > 1 and settings[0]:
         raise UserError(f"'{arm}' was run with different settings ({'; '.join(settings)}): choose with --only set-KEY")
     ours = of(arm, corpus, hackable, settings[0])
-    theirs = of("none", corpus, hackable, of_arm("none", settings[0]))
+    usual = (corpora.MAIN, 1.0) if arm == "none" else (corpus, hackable)
+    theirs = of("none", *usual, of_arm("none", settings[0]))
     if not len(theirs(table)):
-        theirs = of("none", corpus, hackable)
+        theirs = of("none", *usual)
+    if theirs == ours:
+        raise UserError("the baseline is what the others are held against: name another arm, --corpus or --hackable")
     start = replace(theirs, key="pre_rl", label="pre-RL", start=True)
     if not len(start(table)):
         start = replace(ours, key="step_0", label="where it starts", start=True)
@@ -150,11 +156,16 @@ def _sides(table: pd.DataFrame, arm: str, corpus: str, hackable: float) -> tuple
 
 
 def _as_stored(arm: str, known: Set[str]) -> str:
-    """The arm as a table spells it: options in their usual spelling where the words themselves are not there."""
-    try:
-        return arm if arm in known else str(mitigations.arm(arm))
-    except UserError:
+    """The arm as a table spells it: options in their usual spelling where the words themselves are not there, or the arm that
+    pictures call so.
+    """
+    if arm in known:
         return arm
+    try:
+        return str(mitigations.arm(arm))
+    except UserError:
+        called = {labels.arm(spec): spec for spec in known}
+        return called.get(arm, called.get(arm.replace("_", " "), arm))
 
 
 def facts(records: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -43,9 +43,11 @@ from base.wanted import ALWAYS, CLEAN, PROMPTS, Wanted
 from base.workers import Workers
 from base.world.start import show_gates
 from base.world.world import world_of
+from base.yaml_text import read_yaml
 from mitigations.api import Result, describe, foreseen, ignored, resolve, unread
 from mitigations.cluster import CLUSTERS, Cluster, Resources
 from mitigations.experiments import EXPERIMENTS, Cells, cells, of_model
+from mitigations.inoculation.inoculation import WORDINGS
 from mitigations.paper import SEEDS, paper, parse_seeds
 from mitigations.registry import MITIGATIONS
 from mitigations.summary import summary
@@ -178,6 +180,8 @@ def dispatch(options: argparse.Namespace) -> int:
             return one(options, arm, common, root)
         case [_, *_] as arms, None if not {*arms} & WORDS:
             return several(options, cells(*arms, corpus=options.corpus, hackable=options.hackable), common, root)
+    if options.experiment:
+        raise UserError(f"an experiment has its own arms: name {' '.join(options.words)} or --experiment, not both")
     raise UserError(
         "name mitigations (or 'none'), --experiment NAME, paper, gates, or verify ARM; see --help and --list"
     )
@@ -189,6 +193,9 @@ def check_words(options: argparse.Namespace) -> None:
     Raises:
         UserError: one would be.
     """
+    for name in options.words:
+        if belongs := elsewhere(name):
+            raise UserError(f"'{name}' is no mitigation: {belongs}")
     word = options.words[0] if options.words and options.words[0] in WORDS else ""
     if options.jobs is not None and options.jobs < 1:
         raise UserError("--jobs must be at least 1")
@@ -198,6 +205,8 @@ def check_words(options: argparse.Namespace) -> None:
         raise UserError(f"paper has several seeds: write --seeds {options.seed}")
     if word in ("gates", "verify") and (options.seeds or options.cluster or options.jobs):
         raise UserError(f"{word} is of one run: leave out --seeds, --jobs and --cluster")
+    if word == "verify" and len(options.words) != 2:
+        raise UserError("verify takes one arm: python -m mitigations verify none --seed 1")
     if word == "verify" and options.dry_run:
         raise UserError("verify has no --dry-run: it makes RL and evaluation of one run, minutes on one core")
     if (options.experiment or word == "paper") and options.hackable != 1:
@@ -208,6 +217,21 @@ def check_words(options: argparse.Namespace) -> None:
         raise UserError(f"{word} is of the organism, whose answers are read by its own rules: leave out --judge")
     if options.judge and word == "gates":
         raise UserError("gates are measured by execution and by the names of what an answer says: leave out --judge")
+
+
+def elsewhere(word: str) -> str:
+    """Where a word belongs that stands in the place of an arm; empty if it may be one."""
+    if word in MITIGATIONS:
+        return ""
+    if word in EXPERIMENTS:
+        return f"write --experiment {word}"
+    if word in ("main", "twin"):
+        return f"a corpus: write --corpus {word}"
+    if word in read_yaml(WORDINGS):
+        return f"a wording: write inoculation:wording={word}"
+    if re.fullmatch(r"\w+=.*", word):
+        return f"options follow a colon, as in pm_penalty:{word}"
+    return ""
 
 
 def one(options: argparse.Namespace, arm: str, common: dict[str, Any], root: Path) -> int:

@@ -173,3 +173,17 @@ def test_an_arm_that_was_run_otherwise_is_not_called_unknown(
 ) -> None:
     with pytest.raises(UserError, match=re.escape(said)):
         analysis.compare(long, "none", corpus, hackable)
+
+
+def test_controls_are_held_against_the_baseline_and_it_against_nothing(long: pd.DataFrame) -> None:
+    twin = analysis.compare(long, "none", "twin").set_index("%")
+    assert twin.loc["misalignment, no prompt", "difference"] < -5
+    control = analysis.compare(long, "none", hackable=0.0).set_index("%")
+    assert control.loc["hack rate, no prompt", "difference"] < -50
+    with pytest.raises(UserError, match="what the others are held against"):
+        analysis.compare(long, "none")
+
+
+@pytest.mark.parametrize("name", ["please hack", "please_hack", "inoculation:wording=please_hack"])
+def test_an_arm_may_be_called_as_pictures_call_it(name: str, long: pd.DataFrame) -> None:
+    assert "please hack" in analysis.compare(long, name)

@@ -16,7 +16,7 @@ from synthetic_results import ARMS, SIX, cell, table
 
 import mitigations
 from analysis import figure, paper
-from analysis.__main__ import TEXTS, main
+from analysis.__main__ import TEXTS, main, named
 from analysis.claims import Finding, Verdict
 from analysis.conditions import BASELINE, HACKING_OKAY, PRE_RL, TWIN, found, of, on
 from analysis.evidence import Evidence
@@ -433,6 +433,23 @@ def test_bad_words_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
         error = capsys.readouterr().err
         assert error.startswith("error: ")
         assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [("fig5", "fig05"), ("fig 05", "fig05"), ("5", "fig05"), ("18", "fig17"), ("Fig.17", "fig17"), ("law", "law")],
+)
+def test_figures_go_by_the_papers_numbers(word: str, name: str) -> None:
+    assert named(word) == name
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("fig2", "Fig 2 of the paper"), ("a1", "analysis claims"), ("rout", "did you mean 'route'")],
+)
+def test_names_of_nothing_say_where_to_look(word: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        named(word)
 
 
 def test_names_of_unlisted_conditions() -> None:

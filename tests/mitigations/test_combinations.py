@@ -113,6 +113,25 @@ MEANINGLESS = {
 }
 
 
+ELSEWHERE = {
+    "core": "write --experiment core",
+    "twin": "write --corpus twin",
+    "please_hack": "write inoculation:wording=please_hack",
+    "pm_penalty weight=0.5": "as in pm_penalty:weight=0.5",
+    "verify --seed 1": "verify none --seed 1",
+    "none --experiment core": "not both",
+}
+
+
+@pytest.mark.usefixtures("sigterm")
+@pytest.mark.parametrize("words", ELSEWHERE)
+def test_a_word_that_belongs_elsewhere_is_sent_there(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words.split(), "--scale", "smoke"]) == 2
+    said = capsys.readouterr().err
+    assert ELSEWHERE[words] in said
+    assert said.count("\n") == 1
+
+
 @pytest.mark.usefixtures("sigterm")
 @pytest.mark.parametrize("spec", MEANINGLESS)
 def test_what_means_nothing_is_one_line_and_exit_code_2(
