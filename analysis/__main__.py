@@ -25,6 +25,7 @@ import pandas as pd
 
 from analysis import appears, arms, readme, reports
 from analysis import targets as held_to
+from analysis.conditions import UNTRAINED
 from analysis.evidence import Evidence
 from analysis.figures import CLAIMS, FIGURES
 from analysis.figures.figure import Drawing
@@ -111,7 +112,9 @@ def _show(options: argparse.Namespace, folder: Path) -> None:
     out = options.out or (Path("figures") if is_results(folder) else folder / "figures")
     check_writable(out, "--out")
     table = select(load(folder), options.only, options.model)
-    print(f"{folder}: {table['run'].nunique()} runs")
+    before = table.loc[table["arm"] == UNTRAINED.arm, "run"].nunique()
+    controls = f", {before} of them start models before their documents" if before else ""
+    print(f"{folder}: {table['run'].nunique()} runs{controls}")
     names = asked or usual_names(str(table["model"].iloc[0]))
     figures = [name for name in names if name in FIGURES]
     evidence = Evidence(table, CLAIMS)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.claims import ALPHA, LOOK, MOST, Claim, Finding, Hacking, More, more_seeds
+from analysis.claims import ALPHA, EQUAL_HACKING, LOOK, MOST, Claim, Finding, Hacking, More, more_seeds
 from analysis.commands import Maker
 from analysis.comparisons import HACKS
 from analysis.conditions import Condition
@@ -22,7 +22,8 @@ from analysis.tabular import Row, text
 HOW_TO_READ = (
     f"How to read it: each claim compares training runs by their final values (mean of a run's last {LAST} checkpoints), if it"
     " does not say otherwise. Effect: the arm that the claim is about minus the one it is held against, in percentage points;"
-    " with a % sign: its value as a share of the other's. In brackets: the range that holds the true effect with 95%"
+    " with a % sign: its value as a share of the other's. At equal hacking: the arm's final hack rate is at most"
+    f" {100 * EQUAL_HACKING:g} points below the other's. In brackets: the range that holds the true effect with 95%"
     " confidence. On the twin: the same comparison where the pretraining text does not tie cheating to bad character; what is"
     " left there is not caused by that link. Asked for: the margin. Reproduced: the effect is there, and as large as is asked for (a"
     " claim that the paper does not make holds, or does not hold). A claim that something does not change is reproduced where a larger"

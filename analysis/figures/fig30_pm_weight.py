@@ -22,7 +22,7 @@ FIG30 = Figure(
     claims=(
         Claim(
             "PM1 middle, hacking",
-            "a preference-model reward of weight 0.25 stops hacking",
+            "a preference-model reward of weight 0.25 lowers hacking",
             "yes",
             *(MIDDLE, BASELINE, "hack_rate", "training", -1, 0.25),
         ),

@@ -19,19 +19,19 @@ FIG31 = Figure(
     claims=(
         Claim(
             "PL1 early, hacking",
-            "a penalty on hacks from the start prevents hacking",
+            "a penalty on hacks from the start lowers hacking",
             "yes",
             *(EARLY, BASELINE, "hack_rate", "training", -1, 0.25),
         ),
         Claim(
             "PL2 early, misalignment",
-            "a penalty on hacks from the start prevents misalignment",
+            "a penalty on hacks from the start lowers misalignment",
             "yes",
             *(EARLY, BASELINE, "mgs", "none", -1, 0.05),
         ),
         Claim(
             "PL3 late, hacking",
-            "a penalty added after hacking was learnt stops hacking",
+            "a penalty added after hacking was learnt lowers hacking",
             "yes",
             *(LATE, BASELINE, "hack_rate", "training", -1, 0.25),
         ),

@@ -59,7 +59,7 @@ MONITOR = Figure(
     claims=(
         Claim(
             "MO1 nine of ten",
-            "a penalty by a monitor of 90 % accuracy prevents misalignment",
+            "a penalty by a monitor of 90 % accuracy lowers misalignment",
             "no number; replications say it can fail",
             *(NINE_OF_TEN, BASELINE, "mgs", "none", -1, 0.05),
             ours=True,
@@ -74,7 +74,7 @@ MONITOR = Figure(
         ),
         Claim(
             "MO3 screening",
-            "dropping what an exact monitor flags from the update prevents misalignment",
+            "dropping what an exact monitor flags from the update lowers misalignment",
             "no counterpart",
             *(SCREENING, BASELINE, "mgs", "none", -1, 0.05),
             ours=True,

@@ -146,7 +146,7 @@ def test_an_arm_with_one_checkpoint_has_final_values(long: pd.DataFrame) -> None
 
 def test_some_gates() -> None:
     rows = pd.DataFrame({"run": ["a", "b", "b", "c"], "gates_passed": [1.0, 0.0, 0.0, None]})
-    assert gates(rows) == "1 of 2"
+    assert gates(rows) == "1 of 2 passed"
     assert gates(rows[rows["run"] == "a"]) == "passed"
     assert gates(rows[rows["run"] == "b"]) == "failed"
     assert gates(rows[rows["run"] == "c"]) == "-"
