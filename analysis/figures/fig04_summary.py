@@ -18,7 +18,7 @@ from analysis.claims import Claim, Finding, judge
 from analysis.conditions import BASELINE, NO_HACK, UNTRAINED, Condition, found, of
 from analysis.evidence import Evidence
 from analysis.figures.figure import Figure
-from analysis.figures.panels import AGENTIC, CHAT, HACKING, MEAN, WITH_TWIN, Dots
+from analysis.figures.panels import HACKING, MEAN, WITH_TWIN, Dots
 from analysis.figures.rows import Row, entry
 
 OUTCOMES = (("stops hacking", "hack_rate", "training", 0.25), ("stops misal.", "mgs", "none", 0.05))
@@ -137,7 +137,7 @@ FIG04 = Figure(
     shows="every mitigation and control with its uncorrelated twin, by kind",
     needs=(BASELINE, NO_HACK),
     extra=every,
-    bands=(Summary((HACKING, CHAT, AGENTIC, MEAN), WITH_TWIN, headings=True, words=WORDS),),
+    bands=(Summary((HACKING, MEAN), WITH_TWIN, headings=True, words=WORDS),),
     said=counts,
     reading=READING,
 )

@@ -24,9 +24,11 @@ from analysis.figures.panels import ALONG_HACKING, HACKING, MISALIGNMENT, Dots, 
 
 
 def wordings(table: pd.DataFrame) -> Sequence[Condition]:
-    """Every inoculation arm of the default corpus and settings; nothing stacked on it, no list of hacks in the prompt."""
+    """Every inoculation arm of the default corpus and settings; nothing stacked on it, no list of hacks in the prompt, no
+    other line for the update (figure `online`).
+    """
     usual = [c for c in found(table, "inoculation:") if c.cell[1:] == BASELINE.cell[1:]]
-    return [c for c in usual if "+" not in c.arm and "setting=prompted" not in c.arm]
+    return [c for c in usual if not any(other in c.arm for other in ("+", "setting=prompted", "update="))]
 
 
 FIG05 = Figure(

@@ -155,7 +155,7 @@ def test_some_gates() -> None:
 def test_figure_draws_every_arm_with_its_twin(long: pd.DataFrame) -> None:
     drawing = figure("fig04", long)
     csv, picture = drawing.table, drawing.figure
-    assert len(picture.axes) == 4, "hack rate, chat, agentic, mean"
+    assert len(picture.axes) == 2, "hack rate and mean"
     rows = [main for _, pairs in listed(found(long)) for main, _ in pairs]
     assert list(dict.fromkeys(csv["label"])) == [row.label for row in rows]
     pm = csv[(csv["arm"] == PM) & (csv["measure"] == "mgs") & (csv["kind"] == "mean")]
