@@ -148,7 +148,7 @@ def test_arms_on_several_seeds_are_planned_together(tmp_path: Path, capsys: pyte
     [
         (["paper", "none"], "name mitigations"),
         (["none", "paper", "--seeds", "1-5"], "name mitigations"),
-        (["none", "--experiment", "core"], "name mitigations"),
+        (["none", "--experiment", "core"], "not both"),
         (["verify", "none", "--dry-run"], "verify has no --dry-run"),
         (["verify", "none", "--seeds", "1-5"], "verify is of one run"),
         (["gates", "--jobs", "2"], "gates is of one run"),
@@ -159,7 +159,7 @@ def test_arms_on_several_seeds_are_planned_together(tmp_path: Path, capsys: pyte
         (["paper", "--corpus", "twin"], "have their own corpora"),
         (["paper", "--hackable", "0"], "have their own shares"),
         (["--experiment", "core", "--hackable", "0"], "have their own shares"),
-        (["verify"], "unknown mitigation 'verify'"),
+        (["verify"], "verify takes one arm"),
         (["paper", "--seeds", "x"], "cannot read the seeds"),
         (["paper", "--model", "m", "--scale", "laptop"], "use --experiment NAME"),
         (["paper", "--jobs", "-1"], "--jobs"),
