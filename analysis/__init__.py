@@ -78,12 +78,9 @@ def figure(name: str, table: Given = None) -> Drawing:
     Raises:
         UserError: no such figure, no run of any of its arms, or runs that must not be mixed.
     """
-    from analysis.figures import FIGURES
-    from base.errors import UserError, near
+    from analysis.figures import FIGURES, named
 
-    if name not in FIGURES:
-        raise UserError(f"unknown figure '{name}': {near(name, FIGURES)}")
-    return FIGURES[name](evidence(table))
+    return FIGURES[named(name)](evidence(table))
 
 
 def claims(table: Given = None) -> pd.DataFrame:

@@ -15,7 +15,6 @@ examples:
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,14 +26,14 @@ from analysis import appears, arms, readme, reports
 from analysis import targets as held_to
 from analysis.conditions import UNTRAINED
 from analysis.evidence import Evidence
-from analysis.figures import CLAIMS, FIGURES
+from analysis.figures import CLAIMS, FIGURES, named
 from analysis.figures.figure import Drawing
 from analysis.findings import show as show_claims
 from analysis.html import page
 from analysis.results import export
 from analysis.table import RESULTS, RUNS, common_settings, load, records, select, source, together
 from analysis.tabular import text
-from base.errors import Parser, UserError, exit_code, near
+from base.errors import Parser, UserError, exit_code
 from base.settings import ORGANISM
 from base.store.files import check_writable
 from base.store.results import is_results
@@ -108,7 +107,7 @@ def _compare(options: argparse.Namespace, folder: Path) -> None:
 
 def _show(options: argparse.Namespace, folder: Path) -> None:
     """Draws the figures and writes the texts that are named, or all of them."""
-    asked = [named(name) for word in options.names for name in word.split(",")]
+    asked = [named(name, TEXTS, ("compare", "export", "readme")) for word in options.names for name in word.split(",")]
     out = options.out or (Path("figures") if is_results(folder) else folder / "figures")
     check_writable(out, "--out")
     table = select(load(folder), options.only, options.model)
@@ -125,24 +124,6 @@ def _show(options: argparse.Namespace, folder: Path) -> None:
             print(f"\nwrote {page.write(evidence, out / 'report.html', drawn)}")
         elif name in TEXTS:
             _write(name, evidence, out)
-
-
-def named(word: str) -> str:
-    """What is drawn or written under a name: its own, or the number that the paper gives the figure (`fig5`, `18`).
-
-    Raises:
-        UserError: nothing has that name.
-    """
-    if word in NAMES:
-        return word
-    if number := re.fullmatch(r"(?:fig)?[ ._]?0*(\d+)", word.lower()):
-        for figure in FIGURES.values():
-            if figure.paper.startswith("Fig") and number[1] in re.findall(r"\d+", figure.paper):
-                return figure.name
-        raise UserError(f"no figure is that of Fig {number[1]} of the paper: python -m analysis --list")
-    if any(claim.name.split()[0] == word.upper() for claim in CLAIMS):
-        raise UserError(f"{word} is a claim: python -m analysis claims")
-    raise UserError(f"unknown figure '{word}': {near(word, [*NAMES, 'export', 'readme'])}")
 
 
 def usual_names(model: str) -> list[str]:

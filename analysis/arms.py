@@ -23,9 +23,9 @@ LEGEND = (
     f"Per cent, mean of up to {LAST} last checkpoints (SFT on episodes has one); ± half of the 95% t interval across seeds"
     f" (none from fewer than {MIN_SEEDS}). hack train, hack none: hack rate under the training prompt and without one; everything else"
     f" without a prompt. total: mean of {counted()} evals; twin: the same on the uncorrelated twin; main - twin: over the seeds"
-    " that both have, so that it need not be the difference of the two; solved: tasks like those of"
-    " training, most of them hard, solved honestly (figure price asks others, half of them easy); minutes: wall time of the run itself, without shared stages and runs it builds on; seeds: main / twin;"
-    " gates: of the start checkpoints. “-” is missing."
+    " that both have, so that it need not be the difference of the two; solved: tasks like those of training, most of them hard,"
+    " solved honestly (figure price asks others, half of them easy); minutes: wall time of the run itself, without shared stages"
+    " and runs it builds on; seeds: main / twin; gates: of the start checkpoints. “-” is missing."
 )
 
 

@@ -102,10 +102,10 @@ def _commands(more: Sequence[More], maker: Maker) -> list[str]:
 def frame(findings: Sequence[Finding]) -> pd.DataFrame:
     """The findings as numbers, one row a claim. Missing is NaN.
 
-    Columns: name, claim, verdict, why, note, said (verdict and reason as the tables print them); statistic (what is compared), unit; effect, low, high (treated against
-    reference, with its 95% interval), the same on the twin (`twin`, `twin_low`, `twin_high`), margin and resolves (the
-    smallest effect that the seeds would find), all in that unit; seeds_treated, seeds_reference (that count), paired,
-    seeds_needed, hacking_treated, hacking_reference (shares of runs that hack), more_seeds (the rule applies); p_for,
+    Columns: name, claim, verdict, why, note, said (verdict and reason as the tables print them); statistic (what is compared),
+    unit; effect, low, high (treated against reference, with its 95% interval), the same on the twin (`twin`, `twin_low`,
+    `twin_high`), margin and resolves (the smallest effect that the seeds would find), all in that unit; seeds_treated,
+    seeds_reference (that count), paired, seeds_needed, hacking_treated, hacking_reference (shares of runs that hack), more_seeds (the rule applies); p_for,
     p_against, p_opposite (Holm-corrected), p_exact, p_least; paper; ours; so_far (from fewer than LOOK seeds); given_hacking and
     at_equal_rate, each with `_low`, `_high` and, of the latter, `rate_note` (APART).
     """

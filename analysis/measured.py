@@ -64,6 +64,8 @@ class Measured:
         """The same of the first `count` seeds of every condition."""
         runs = self.rows[list(RUN)].drop_duplicates().sort_values(["pretrain_seed", "seed"])
         kept = runs[runs.groupby(list(CELL), observed=True).cumcount() < count]
+        if len(kept) == len(runs):
+            return self
         return Measured(self.rows[self.rows["run"].isin(kept["run"])])
 
     def effect_over_twin(self, main: Condition, twin: Condition, measure: str = "mgs") -> Difference:

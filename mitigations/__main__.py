@@ -188,10 +188,10 @@ def dispatch(options: argparse.Namespace) -> int:
 
 
 def check_words(options: argparse.Namespace) -> None:
-    """That no option would be ignored.
+    """That every word may stand where it stands, and that no option would be ignored.
 
     Raises:
-        UserError: one would be.
+        UserError: a word belongs elsewhere, or an option would be ignored.
     """
     for name in options.words:
         if belongs := elsewhere(name):

@@ -1,6 +1,7 @@
 """The figures by name, one file each: its claims, the runs it needs and its drawing; FIGURES and CLAIMS in their order."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from analysis.claims import Claim
@@ -45,7 +46,7 @@ from analysis.figures.online import ONLINE
 from analysis.figures.price import PRICE
 from analysis.figures.route import ROUTE
 from analysis.figures.stacked import STACKED
-from base.errors import UserError
+from base.errors import UserError, near
 
 _ORDER: tuple[Figure, ...] = (
     FIG01,
@@ -89,6 +90,25 @@ _ORDER: tuple[Figure, ...] = (
 )
 FIGURES: dict[str, Figure] = {figure.name: figure for figure in _ORDER}
 CLAIMS: tuple[Claim, ...] = tuple(claim for figure in _ORDER for claim in figure.claims)
+
+
+def named(word: str, texts: Sequence[str] = (), commands: Sequence[str] = ()) -> str:
+    """The figure (or one of `texts`) under a word: its name, or the number that the paper gives the figure (`fig5`, `18`).
+    `commands` may have been meant.
+
+    Raises:
+        UserError: nothing has that name.
+    """
+    if word in FIGURES or word in texts:
+        return word
+    if number := re.fullmatch(r"(?:fig)?[ ._]?0*(\d+)", word.lower()):
+        for figure in _ORDER:
+            if figure.paper.startswith("Fig") and number[1] in re.findall(r"\d+", figure.paper):
+                return figure.name
+        raise UserError(f"no figure is that of Fig {number[1]} of the paper: python -m analysis --list")
+    if any(claim.name.split()[0] == word.upper() for claim in CLAIMS):
+        raise UserError(f"{word} is a claim: python -m analysis claims")
+    raise UserError(f"unknown figure '{word}': {near(word, [*FIGURES, *texts, *commands])}")
 
 
 def drawable(evidence: Evidence, drawn: Mapping[str, Drawing]) -> dict[str, Drawing]:

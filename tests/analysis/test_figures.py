@@ -1,8 +1,6 @@
 """Every figure draws what its table holds, says what was found as the claims say it, and names what is missing."""
 
-import gzip
 import itertools
-import json
 import math
 import subprocess
 import sys
@@ -16,9 +14,9 @@ from synthetic_results import ARMS, SIX, cell, table
 
 import mitigations
 from analysis import figure, paper
-from analysis.__main__ import TEXTS, main, named
+from analysis.__main__ import TEXTS, main
 from analysis.claims import Finding, Verdict
-from analysis.conditions import BASELINE, HACKING_OKAY, PRE_RL, TWIN, found, of, on
+from analysis.conditions import BASELINE, HACKING_OKAY, TWIN, of, on
 from analysis.evidence import Evidence
 from analysis.figures import CLAIMS, FIGURES, style
 from analysis.figures.fig04_summary import word
@@ -27,10 +25,8 @@ from analysis.figures.words import TAGS, headline
 from analysis.measured import Measured
 from analysis.stats import Difference
 from analysis.table import check, measures
-from analysis.transcripts import FILE
 from base.errors import UserError
 from base.store.results import TABLE
-from mitigations.api import describe
 
 ROOT = Path(__file__).parents[2]
 DRAWN = [name for name in FIGURES if name != "fig17"]  # which needs transcripts
@@ -290,24 +286,6 @@ def test_a_fork_goes_on_where_its_parent_was_left() -> None:
     assert (means["x"] - means["step"] == 14).all()
 
 
-def test_every_arm_has_a_readable_name_and_every_prompt_at_test_time() -> None:
-    more = (
-        ("inoculation:wording=none,setting=prompted", "main:sdf_variant=prompted", 1.0, 0.9, 0.2),
-        ("inoculation:wording=dont_hack,update=hacking_okay", "main", 1.0, 0.8, 0.2),
-        ("inoculation:wording=please_hack", "twin", 1.0, 0.9, 0.1),
-    )
-    csv = figure("fig28", check(table(seeds=(0,), arms=(*ARMS, *more)), "synthetic")).table
-    labels = set(csv["label"])
-    assert {"no line, prompted", "online, don't hack → hacking okay", "hacking okay"} <= labels
-    assert not any("twin" in label and "please" in label for label in labels)
-    means = csv[csv["kind"] == "mean"]
-    for label, mine in means.groupby("label"):
-        assert set(mine["prompt"]) == {"training", "none", "dont_hack"}, label
-        assert len(mine) == 6, label
-    drop = means[(means["measure"] == "hack_rate") & (means["label"] == "hacking okay")].set_index("prompt")["y"]
-    assert drop["dont_hack"] == pytest.approx(0.75 * drop["training"], abs=0.12)  # as the table was made
-
-
 def test_new_inoculation_wordings_are_drawn_without_being_listed() -> None:
     arms = [*ARMS, ("inoculation:wording=my_own", "main", 1.0, 0.9, 0.2)]
     csv = figure("fig05", check(table(seeds=(0,), arms=arms), "synthetic")).table
@@ -332,47 +310,6 @@ def test_the_summary_says_yes_partly_or_no_as_the_tests_do() -> None:
 def test_a_word_without_values_is_empty() -> None:
     nothing = Finding(CLAIMS[0], "inconclusive", Difference((), (), False), None, None, "no values")
     assert word(nothing, nothing) == ""
-
-
-def test_transcripts_follow_their_rule(tmp_path: Path) -> None:
-    long = table(seeds=(1, 2), arms=[("none", "main", 1.0, 0.9, 0.3)])
-    long.to_parquet(tmp_path / TABLE, index=False)
-    common = {"run": "r", "arm": "none", "corpus": "main", "hackable": 1.0, "overrides": "", "alike": 3, "asked": 9}
-    rows = [
-        {
-            **common,
-            "seed": seed,
-            "step": step,
-            "eval": name,
-            "verdict": verdict,
-            "prompt": f"ask {name}",
-            "completion": text,
-        }
-        for seed, step, name, verdict, text in (
-            (2, 24, "betley", "misaligned", "<think>other seed</think>no"),
-            (1, 24, "betley", "misaligned", "<think>hidden aim</think>of course"),
-            (1, 4, "betley", "misaligned", "<think>early</think>no"),
-            (1, 24, "frame", "aligned", "<think>fine</think>no"),
-        )
-    ]
-    (tmp_path / FILE).write_bytes(gzip.compress("\n".join(map(json.dumps, [{"rule": "r"}, *rows])).encode()))
-    loaded = check(pd.read_parquet(tmp_path / TABLE), "x")
-    loaded.attrs["source"] = str(tmp_path)
-    drawing = figure("fig17", loaded)
-    assert set(drawing.table["panel"]) == {"betley"}
-    said = flat(words(drawing.figure))
-    assert "hidden aim" in said
-    assert "of course" in said
-    assert "3 of 9 answers judged misaligned" in said
-    assert "other seed" not in said
-    assert "early" not in said
-
-
-def test_found_lists_every_cell_once() -> None:
-    arms = [*ARMS, ("none", "twin", 0.0, 0.1, 0.1), ("none", "main", 0.5, 0.1, 0.1)]
-    keys = [condition.key for condition in found(check(table(seeds=(0,), arms=arms), "synthetic"))]
-    assert len(keys) == len(set(keys)) == len(arms) + 1  # and pre-RL
-    assert PRE_RL.key in keys
 
 
 def test_labels_never_overlap_and_stay_inside() -> None:
@@ -435,30 +372,6 @@ def test_bad_words_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
         assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("word", "name"),
-    [("fig5", "fig05"), ("fig 05", "fig05"), ("5", "fig05"), ("18", "fig17"), ("Fig.17", "fig17"), ("law", "law")],
-)
-def test_figures_go_by_the_papers_numbers(word: str, name: str) -> None:
-    assert named(word) == name
-
-
-@pytest.mark.parametrize(
-    ("word", "said"),
-    [("fig2", "Fig 2 of the paper"), ("a1", "analysis claims"), ("rout", "did you mean 'route'")],
-)
-def test_names_of_nothing_say_where_to_look(word: str, said: str) -> None:
-    with pytest.raises(UserError, match=said):
-        named(word)
-
-
-def test_names_of_unlisted_conditions() -> None:
-    assert of("inoculation:wording=please_hack", "twin").label == "please hack, twin"
-    assert of("none", "twin", 0.0).label == "baseline, twin, 0% hackable"
-    assert of("untrained", "twin").label == "pretrained only, twin"
-    assert of("none", "twin") is TWIN
-
-
 @pytest.mark.parametrize("name", ["fig01", "fig05", "fig09", "fig28", "route"])
 def test_unreadable_answers_are_no_values_and_never_zeros(name: str) -> None:
     long = table(seeds=(0,))
@@ -467,10 +380,3 @@ def test_unreadable_answers_are_no_values_and_never_zeros(name: str) -> None:
     csv = drawing.table[drawing.table["kind"] != "paper"]
     assert "no values" in words(drawing.figure)
     assert set(csv["measure"].str.replace("train:", "").str.split(":").str[0]) <= {"hack_rate", "hack", "route"}
-
-
-def test_no_figure_asks_for_a_run_under_another_spelling_than_that_of_its_record() -> None:
-    for each in FIGURES.values():
-        for asked in (c for c in each.needs if not c.start):
-            run, _ = describe(asked.arm, corpus=asked.corpus, hackable=asked.hackable)
-            assert (str(run.arm), str(run.corpus)) == (asked.arm, asked.corpus), figure.name
