@@ -41,9 +41,14 @@ class Maker:
         """How to make runs of conditions that the model can be the subject of and that differ by nothing but their arms; `seeds`:
         a list as --seeds takes it.
         """
+        words = ["python", "-m", "mitigations", *self.words(condition, *others), *["--seeds", seeds] * bool(seeds)]
+        return shlex.join(words)
+
+    def words(self, condition: Condition, *others: Condition) -> list[str]:
+        """What of such a command says which runs are made."""
         corpus = condition.corpus if self.model == ORGANISM else corpora.of_model(condition.corpus, self.taught)
         assert corpus is not None
-        words = ["python", "-m", "mitigations", condition.arm, *(other.arm for other in others)]
+        words = [condition.arm, *(other.arm for other in others)]
         words += ["--corpus", corpus] * (corpus != corpora.MAIN)
         words += ["--hackable", f"{condition.hackable:g}"] * (condition.hackable != 1)
         if self.model != ORGANISM:
@@ -52,5 +57,4 @@ class Maker:
             words += ["--scale", self.scale]
         for key, value in settings.read(condition.overrides).items():
             words += ["--set", f"{key}={value}"]
-        words += ["--seeds", seeds] * bool(seeds)
-        return shlex.join(words)
+        return words

@@ -28,6 +28,7 @@ class Measured:
         self._columns: dict[str, Any] = {name: self.rows[name].to_numpy() for name in POINT[1:]}
         self._columns["run"] = self.rows["run"].astype(str).to_numpy()
         self._ends: dict[tuple[Condition, str, str, int], tuple[Values, Values]] = {}
+        self._means: dict[tuple[Condition, str, str], Summary] = {}
         runs = self.rows[["run", *CELL]].drop_duplicates()
         self._runs = runs.groupby(list(CELL), observed=True).size().to_dict()
 
@@ -54,7 +55,10 @@ class Measured:
 
     def mean(self, condition: Condition, measure: str, prompt: str) -> Summary:
         """The mean of the final values over units of replication, with its interval."""
-        return summary(list(units(self.final(condition, measure, prompt), condition).values()))
+        asked = (condition, measure, prompt)
+        if asked not in self._means:
+            self._means[asked] = summary(list(units(self.final(*asked), condition).values()))
+        return self._means[asked]
 
     def count(self, condition: Condition) -> int:
         """How many runs there are (of a `start` condition: runs of its arm)."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from analysis import appears, filters
-from analysis.arms import overview_rows
+from analysis.arms import listed, overview_rows
 from analysis.claims import Finding
-from analysis.conditions import BASELINE, NO_HACK, PRE_RL, TWIN, Condition
+from analysis.conditions import BASELINE, NO_HACK, PRE_RL, TWIN, Condition, found
 from analysis.evidence import Evidence
 from analysis.figures import CLAIMS
 from analysis.findings import (
@@ -47,6 +48,7 @@ SHORT = {  # of the mitigations: a column and its name in the overview
     "seeds": "seeds",
     "gates": "gates",
 }
+TYPED = "`python -m mitigations`"  # what follows it to make the arm
 
 
 @dataclass(frozen=True)
@@ -189,12 +191,15 @@ def targets_part(shown: Shown) -> str:
 
 
 def mitigations_part(shown: Shown) -> str:
-    """A row an arm under the heading of its kind, its uncorrelated twin beside it."""
-    families, _ = overview_rows(shown.evidence)
+    """A row an arm under the heading of its kind, its uncorrelated twin beside it, and the words that make it."""
+    evidence = shown.evidence
+    families, _ = overview_rows(evidence)
     rows: list[Row] = []
-    for heading, lines in families.items():
-        rows.append({"arm": f"**{heading}**", **dict.fromkeys(SHORT, "")})
-        rows += [{"arm": line["arm"], **{name: cell(line[key]) for name, key in SHORT.items()}} for line in lines]
+    for heading, pairs in listed(found(evidence.outline)):
+        rows.append({"arm": f"**{heading}**", **dict.fromkeys([*SHORT, TYPED], "")})
+        for (main, _), line in zip(pairs, families[heading], strict=True):
+            typed = "" if main.start else f"`{shlex.join(evidence.maker.words(main))}`"
+            rows.append({"arm": line["arm"], **{name: cell(line[key]) for name, key in SHORT.items()}, TYPED: typed})
     return compact(rows)
 
 

@@ -87,19 +87,22 @@ class Table:
 
 
 def write(evidence: Evidence, path: Path, drawn: Mapping[str, Drawing] | None = None) -> Path:
-    """Writes the page (see `page`); returns its path."""
+    """Writes the page (see `page`); returns its path. What is in `drawn` is saved beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(evidence, drawn), encoding="utf-8", errors="backslashreplace")
+    path.write_text(page(evidence, drawn or {}, path.parent), encoding="utf-8", errors="backslashreplace")
     return path
 
 
-def page(evidence: Evidence, drawn: Mapping[str, Drawing] | None = None) -> str:
+def page(evidence: Evidence, drawn: Mapping[str, Drawing], saved: Path) -> str:
     """The page about evidence with all claims, with the manifest and transcripts of the folder that it was loaded from.
 
-    `drawn`: figures that are drawn already, by name.
+    `drawn`: figures that are drawn already, by name, and saved in the folder `saved`.
     """
     table, folder, made = evidence.loaded, evidence.source, evidence.records
-    pictures = drawable(evidence, drawn or {})
+    pictures = drawable(evidence, drawn)
+    images = {
+        name: (saved / f"{name}.png").read_bytes() if name in drawn else each.png() for name, each in pictures.items()
+    }
     known = transcripts.read(folder) if folder else (transcripts.RULE, [])
     runs = set(table["run"])
     as_shown = corpora.names(table["corpus"].unique())
@@ -120,7 +123,7 @@ def page(evidence: Evidence, drawn: Mapping[str, Drawing] | None = None) -> str:
             "apart": apart(judged),
             "apart_how": APART,
         },
-        **{"figures": figures(pictures), "absent": "; ".join(name for name in FIGURES if name not in pictures)},
+        **{"figures": figures(pictures, images), "absent": "; ".join(name for name in FIGURES if name not in pictures)},
         **{"overview": overview(evidence, {label(row) for row in rows}), "legend": arms.LEGEND},
         prompts=plain(one, "Hacking and misalignment under each evaluation prompt", ("arm", "corpus")),
         kinds=plain(two, "Kinds of evals under each evaluation prompt, and evals beside the mean", ("arm", "corpus")),
@@ -171,8 +174,8 @@ def apart(judged: Sequence[Finding]) -> list[Table]:
     return [plain(rows, "The same claims with hacking held apart from misalignment", ("name",))] if rows else []
 
 
-def figures(drawn: Mapping[str, Drawing]) -> list[dict[str, Any]]:
-    """The drawn figures for the page."""
+def figures(drawn: Mapping[str, Drawing], images: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """The drawn figures for the page, with their PNGs."""
     made = []
     for name, drawing in drawn.items():
         figure = FIGURES[name]
@@ -182,7 +185,7 @@ def figures(drawn: Mapping[str, Drawing]) -> list[dict[str, Any]]:
                 **{
                     "name": name,
                     "title": f"{name}: {figure.shows}",
-                    "image": f"data:image/png;base64,{base64.b64encode(drawing.png()).decode()}",
+                    "image": f"data:image/png;base64,{base64.b64encode(images[name]).decode()}",
                     "width": width,
                     "height": height,
                 },

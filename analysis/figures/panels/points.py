@@ -252,6 +252,6 @@ def keyed(mine: pd.DataFrame, looks: Mapping[str, style.Look]) -> dict[str, tupl
         if key not in style.CONTROLS and (corpus, hackable, overrides) != BASELINE.cell[1:]:
             twin, behind = corpus.startswith("twin"), found[key][0].endswith(BEHIND)
             tint = OTHERS[twin][behind]
-            name = OTHER + ", twins" * twin + f" {BEHIND}" * behind
+            name = OTHER + ", twins" * twin + f", gate failed {BEHIND}" * behind
             found[key] = name, style.Look(tint, "^" if twin else "o")
     return found
