@@ -16,8 +16,9 @@ from typing import Any
 import pandas as pd
 
 from analysis import transcripts
-from analysis.table import KEYS, check
+from analysis.table import DONE, KEYS, check
 from base.errors import UserError
+from base.stage import State
 from base.store.files import check_writable
 from base.store.folders import run_folders
 from base.store.results import (
@@ -34,7 +35,7 @@ from base.store.results import (
 from base.store.table import COLUMNS
 from base.store.table import table as store_table
 
-DONE, FAILED = "done", "failed"
+FAILED = State.FAILED
 PLACED = ("model", "tasks", "arm", "corpus", "overrides")  # columns of a run that may name files of this machine
 PART = r"""[^/\s,;:'"()=]"""  # letters of a path in a text
 FOLDERS = re.compile(rf"(?<![\w.:/~*<-])/(?:{PART}+/)*(?={PART})")  # of an absolute path

@@ -15,6 +15,7 @@ import pandas as pd
 from analysis import corpora, labels, settings
 from analysis.evals import KINDS, READINGS, in_mean, shown
 from base.errors import UserError
+from base.stage import State
 from base.store.folders import run_folders
 from base.store.results import MANIFEST, RECIPE, TABLE, is_results, read_manifest, read_table
 from base.store.table import COLUMNS, IDENTITY, UNASKED
@@ -26,7 +27,7 @@ CELL = ("arm", "corpus", "hackable", "overrides")  # what runs of one condition 
 RUN = ("run", *CELL, "pretrain_seed", "seed")
 RUNS, RESULTS = Path("runs/tiny"), Path("results/tiny")
 BEHIND = "†"  # marks what was measured behind a failed gate
-DONE = "done"  # the status of a finished run
+DONE = State.DONE  # the status of a finished run
 AND = " and "  # between recipes
 GATES = {"True": 1.0, "1.0": 1.0, "1": 1.0, "False": 0.0, "0.0": 0.0, "0": 0.0}
 

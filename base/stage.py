@@ -182,7 +182,7 @@ class Stage(ABC):
                 "needs": [need.key for need in self.needs],
                 "folder": str(self.folder(site.root).relative_to(site.root)) if self.inside(site.root) else str(self),
                 "state": state,
-                "error": None if error is None else f"{type(error).__name__}: {error}",
+                "error": in_a_record(error),
                 "unit": self.unit,
                 "units": self.units(),
                 "seconds": round(old.get("seconds", 0.0) + seconds, 2),
@@ -200,6 +200,11 @@ class Stage(ABC):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.label}"
+
+
+def in_a_record(error: BaseException | None) -> str | None:
+    """An error as records have it, its kind and what it says; None of none."""
+    return None if error is None else f"{type(error).__name__}: {error}"
 
 
 def in_order(wanted: Iterable[Stage]) -> list[Stage]:

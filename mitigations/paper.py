@@ -117,13 +117,16 @@ def paper(
         UserError: settings that cannot be read, or results that cannot.
     """
     there = Results() if fresh else Results.of(SHIPPED / scale.name)
+    cells: dict[str, Planned] = {}  # by the names of their runs: settings that all share may make two cells one run
     ships: list[str] = []
     blocks = []
-    planned = grid(seeds)
-    for block in planned:
+    for block in grid(seeds):
         runs = []
         for cell, seed in block:
             run, settings = describe(**cell.words({**common, "seed": seed}))
+            if run.name in cells:
+                continue
+            cells[run.name] = cell, seed
             stages = resolve(run, settings, evaluate, prompts)
             if there.holds(stages[-1]):
                 ships.append(run.name)
@@ -131,8 +134,7 @@ def paper(
                 runs.append(tuple(stages))
         if runs:
             blocks.append(tuple(runs))
-    cells = tuple(cell for block in planned for cell in block)
-    return Grid(scale, cells, tuple(ships), tuple(blocks))
+    return Grid(scale, tuple(cells.values()), tuple(ships), tuple(blocks))
 
 
 @dataclass(frozen=True)

@@ -68,12 +68,13 @@ def sweep(
 ) -> int:
     """Makes every stage of every run that is not there yet, those of the first block first; exit code 1 if any failed.
 
-    `jobs`: stages side by side; `fresh`: what ships with the code is made here, too.
+    Runs that end in the same stage are one run, as spellings of an arm or settings make them. `jobs`: stages side by side;
+    `fresh`: what ships with the code is made here, too.
 
     Raises:
         UserError: what `base.run.check` finds wrong with any of them, before anything is made.
     """
-    runs = [run for block in blocks for run in block]
+    runs = list({run[-1].key: run for block in blocks for run in block}.values())
     stages = in_order(stage for run in runs for stage in run)
     check(stages, root)
     brought = [] if fresh else bring(stages, root, starts_of(scale.name))
@@ -165,7 +166,7 @@ def by_use(stages: Sequence[Stage], block: Mapping[str, int]) -> list[Stage]:
 
 
 class Tally:
-    """How many runs are done, running, failed and waiting, and how long the rest will take."""
+    """How many runs are done, running, failed and waiting, and how long the rest will take. No two end in the same stage."""
 
     def __init__(self, runs: Sequence[RunStages], root: Path, scale: Scale, jobs: int) -> None:
         self.root, self.scale, self.jobs = root, scale, jobs

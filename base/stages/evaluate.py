@@ -19,7 +19,7 @@ from base.recipes import READ_BY_SOME, AsWritten, Recipe
 from base.seeds import derive_seed
 from base.settings import EngineSettings, Scale
 from base.spec import content_key
-from base.stage import Site, Stage, State
+from base.stage import Site, Stage, State, in_a_record
 from base.stages.reported import report_scores
 from base.stages.trained import Trained
 from base.store.files import read_json, write_json
@@ -212,14 +212,13 @@ class Evaluate(Stage):
     def noted(self, site: Site, state: State, error: BaseException | None) -> None:
         folder = RunFolder(self.folder(site.root))
         prompts = self._drop_what_was_asked_otherwise(folder)
-        said = None if error is None else f"{type(error).__name__}: {error}"
         seconds = {**folder.record.get("seconds", {}), self.kind: self.record(site.root).get("seconds", 0.0)}
         asked = {"key": self.key, "prompts": prompts, "checkpoints": self.wanted.checkpoints}
         folder.update(
             scale=dataclasses.replace(
                 self.asked.scale, measured={}
             ),  # its own: a run that came from it may have begun it
-            **{"status": str(state), "error": said, "seconds": seconds},
+            **{"status": str(state), "error": in_a_record(error), "seconds": seconds},
             **{"evaluation": asked, "evaluated": sorted(folder.scored_steps())},
         )
 
@@ -291,7 +290,7 @@ class EvaluateControl(Stage):
         if state is State.RUNNING:
             folder.open(self.run, self.asked.scale, self.key)
         if folder.record.get("key") == self.key:
-            folder.update(status=str(state))
+            folder.update(status=str(state), error=in_a_record(error))
 
     def engine(self) -> EngineSettings:
         return self.asked.scale.engine

@@ -12,7 +12,7 @@ from base.errors import UserError
 from base.identity import Run
 from base.recipes import EveryRow
 from base.settings import EngineSettings, Scale, load_scale, scale_names
-from base.stage import Site, Stage, State
+from base.stage import Site, Stage, State, in_a_record
 from base.store.files import read_json, read_rows, write_json
 from base.store.folders import RunFolder
 from base.types import DataFilter, PromptTransform, Task, Trigger
@@ -105,7 +105,7 @@ class Trained(Stage):
         elif state is State.DONE:
             folder.update(seconds={**folder.record.get("seconds", {}), self.kind: self.record(site.root)["seconds"]})
         elif folder.record.get("key") == self.key:  # not where opening it was refused: it is another run's
-            folder.update(status=str(state), error=f"{type(error).__name__}: {error}")
+            folder.update(status=str(state), error=in_a_record(error))
 
     def fail(self, root: Path, error: str) -> None:
         """Leaves an error row in the place of the run."""

@@ -209,6 +209,8 @@ def judged_places(folder: RunFolder, key: str) -> set[tuple[int, str]]:
 def judge_run(folder: RunFolder, evals: Evals, used: Sequence[Used]) -> None:
     """Judges the answers of a run that have no verdicts by these judges, and rewrites their score rows.
 
+    Wherever it is stopped, verdicts of other judges stay, and no score row passes for that of another judge.
+
     Raises:
         UserError: answers without what was asked (of an older version), or what a judge finds wrong.
     """
@@ -225,11 +227,12 @@ def judge_run(folder: RunFolder, evals: Evals, used: Sequence[Used]) -> None:
             others = _of_others(folder.verdicts(step, prompt), new)
             kept = [row for row in folder.scores_of(step, prompt) if row["eval"] not in evals]
             made = [{"prompt": prompt, **row} for row in score_rows(evals, answers, rows, used)]
-            folder.write_scores(step, prompt, [*kept, *made], answers)
+            said = {"key": key, "judges": [_said_of(one) for one in used]}
+            folder.update(judged={**said, "places": sorted(done)})  # not this place until all of it is written
             folder.write_verdicts(step, prompt, [*others, *new])
+            folder.rewrite_scores(step, prompt, [*kept, *made])
             done.append((step, prompt))
-            judges = [_said_of(one) for one in used]
-            folder.update(judged={"key": key, "judges": judges, "places": sorted(done)})
+            folder.update(judged={**said, "places": sorted(done)})
             report_scores(folder)
             progress.advance()
 

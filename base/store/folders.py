@@ -110,7 +110,11 @@ class RunFolder:
         place = _place(step, prompt)
         (self.path / "verdicts" / place).unlink(missing_ok=True)  # they were on other answers
         write_rows(self.path / "answers" / place, answers)
-        write_rows(self.path / "scores" / place, ({"step": step, **row} for row in rows))
+        self.rewrite_scores(step, prompt, rows)
+
+    def rewrite_scores(self, step: int, prompt: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Other score rows of the same answers."""
+        write_rows(self.path / "scores" / _place(step, prompt), ({"step": step, **row} for row in rows))
 
     def drop_scores(self, prompt: str = "*") -> None:
         """Forgets every evaluation, or those under one prompt."""

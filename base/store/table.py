@@ -28,7 +28,9 @@ def table(root: Path) -> pd.DataFrame:
     """Every number of every run under `root`, long: one row per run x step x prompt x eval x metric (COLUMNS).
 
     Training metrics have prompt `train` and eval `rollouts`; what the gates measured of who hacks before training stands
-    under eval `start`, with the family of lines as prompt. Missing values are NaN, never zero.
+    under eval `start`, with the family of lines as prompt. An eval's value is of `n` answers, and of `missing` ones none could
+    be measured; rows under `rollouts` (whose metric `missing_rewards` counts episodes) and `start` have NaN in both. Missing
+    values are NaN, never zero.
 
     Raises:
         UserError: there is no such folder or it holds no run.
@@ -72,11 +74,7 @@ def _rows(folder: RunFolder) -> list[dict[str, Any]]:
         rows += [{**identity, **row} for row in _start(folder)]
     for step in read_rows(folder.path / "metrics.jsonl"):
         shared = {**identity, "step": step["step"], "prompt": "train", "eval": "rollouts"}
-        rows += [
-            {**shared, "metric": name, "value": value, "n": step.get("episodes"), "missing": step.get("missing")}
-            for name, value in step.items()
-            if name != "step"
-        ]
+        rows += [{**shared, "metric": name, "value": value} for name, value in step.items() if name != "step"]
     return rows
 
 

@@ -106,6 +106,13 @@ def test_what_ships_is_not_made_again_unless_everything_is(tmp_path: Path, monke
     assert "2 sdf" in whole.plan(tmp_path / "runs", 2, fresh=True)
 
 
+def test_cells_that_settings_make_one_run_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "main_cells", lambda: (Cell(), Cell(settings=("rl.kl=loss",))))
+    found = paper({"scale": "smoke", "settings": ("rl.kl=loss",)}, load_scale("smoke", ["rl.kl=loss"]), (1,))
+    assert found.cells == ((Cell(), 1), (Cell(corpus="twin"), 1))
+    assert len({run[-1].key for block in found.blocks for run in block}) == sum(map(len, found.blocks)) == 2
+
+
 def test_results_hold_a_run_only_with_its_key_and_all_that_is_wanted(tmp_path: Path) -> None:
     run, scale = describe("inoculation:wording=mention", seed=1)
     usual = resolve(run, scale)

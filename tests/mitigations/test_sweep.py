@@ -22,7 +22,7 @@ from base.store.folders import RunFolder
 from base.store.results import RECIPE
 from mitigations.api import describe, resolve
 from mitigations.cluster import Cluster, Resources
-from mitigations.experiments import EXPERIMENTS
+from mitigations.experiments import EXPERIMENTS, Cell
 from mitigations.sweep import Tally, block_of, by_use, log_of, sweep
 
 ROOT = Path(__file__).parents[2]
@@ -110,6 +110,28 @@ def test_a_failed_run_leaves_the_others_and_the_same_call_goes_on(
     assert sweep([toy_runs(1), toy_runs(2)], load_scale("smoke"), tmp_path, 2, Here) == 0
     assert Here.order == ["train b1", "evaluate b1"]
     assert all(stage.made(tmp_path) == 1 for runs in (toy_runs(1), toy_runs(2)) for run in runs for stage in run)
+
+
+def test_a_run_that_is_given_twice_is_made_and_counted_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    twice = [[*toy_runs(1), *toy_runs(1)], [*toy_runs(2), *toy_runs(1)]]
+    assert sweep(twice, load_scale("smoke"), tmp_path, 2, Here) == 0
+    assert "6 of 6 runs done" in capsys.readouterr().out
+    assert sweep(twice, load_scale("smoke"), tmp_path, 2, Here) == 0, "also where all are there"
+    broken = [[*toy_runs(3, fails="b"), *toy_runs(3, fails="b")]]
+    assert sweep(broken, load_scale("smoke"), tmp_path, 2, Here) == 1
+    assert "2 of 3 runs done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("cells", "settings"),
+    [
+        ([Cell("inoculation"), Cell("inoculation:wording=please_hack")], ()),
+        ([Cell(), Cell(settings=("rl.kl=loss",))], ("rl.kl=loss",)),
+    ],
+)
+def test_two_spellings_of_a_run_end_in_the_same_stage(cells: list[Cell], settings: tuple[str, ...]) -> None:
+    ends = [resolve(*describe(**cell.words({"scale": "smoke", "settings": settings})))[-1].key for cell in cells]
+    assert ends[0] == ends[1]
 
 
 def test_the_tally_counts_runs_and_says_how_long_the_rest_takes(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from base.environments.graders.code import CodeEnvironment
 from base.errors import UserError
 from base.settings import load_scale
 from base.stage import Site, Stage, State, in_order, make_all, plan, seconds_each
+from base.stages.evaluate import EvaluateControl
 from base.stages.trained import Trained
 from base.store.files import read_json, write_json
 from base.store.folders import RunFolder
@@ -147,3 +148,16 @@ def test_a_stage_that_meets_the_folder_of_another_run_leaves_it_as_it_is(site: S
         trained.make(site)
     assert (folder.path / "run.json").read_text() == before
     assert trained.state(site.root) is State.FAILED
+
+
+def test_a_control_that_fails_says_why_and_a_second_go_takes_it_back(site: Site) -> None:
+    (control,) = (stage for stage in resolve(*describe(scale="smoke")) if isinstance(stage, EvaluateControl))
+    folder = RunFolder(control.folder(site.root))
+    for state, error, said in (
+        (State.RUNNING, None, None),
+        (State.FAILED, ValueError("no such column"), "ValueError: no such column"),
+        (State.RUNNING, None, None),
+        (State.DONE, None, None),
+    ):
+        control.noted(site, state, error)
+        assert (folder.record["status"], folder.record["error"]) == (state, said)

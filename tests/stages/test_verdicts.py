@@ -25,6 +25,7 @@ from base.recipes import AsWritten
 from base.settings import EvalSettings, Scale, SceneSettings
 from base.stage import Site
 from base.stages.verdicts import Verdicts, judge_run, judging_key, unjudged
+from base.store import files
 from base.store.files import read_rows, write_json
 from base.store.folders import RunFolder
 from mitigations.api import describe, resolve, unread
@@ -138,6 +139,35 @@ def test_answers_stay_as_they_are_and_other_judges_read_them_again(folder: RunFo
     judge_run(folder, EVALS, used(BAD))
     assert scores(folder)["betley", "misaligned"]["value"] == pytest.approx(1 / 4)
     assert len(folder.verdicts(8, "none")) == len({json.dumps(row) for row in folder.verdicts(8, "none")})
+
+
+@pytest.mark.parametrize("writes", range(8))
+def test_a_kill_between_two_writes_loses_no_verdict_of_another_judge(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    judge_run(folder, EVALS, used(BAD))
+    known = {step: folder.verdicts(step, "none") for step in (0, 8)}
+    kept, real = [], files.write_whole
+
+    def killed(content: Mapping[Path, bytes]) -> None:
+        if len(kept) == writes:
+            raise KeyboardInterrupt
+        kept.append(content)
+        real(content)
+
+    monkeypatch.setattr(files, "write_whole", killed)
+    with pytest.raises(KeyboardInterrupt):
+        judge_run(folder, EVALS, used(WORSE))
+    monkeypatch.undo()
+    for step, rows in known.items():
+        assert [row for row in folder.verdicts(step, "none") if row["judge"] == BAD.spec] == rows
+        value = scores(folder, step)["betley", "misaligned"]["value"]
+        for judge, share in ((BAD, 1 / 4), (WORSE, 2 / 4)):
+            open_places = unjudged(folder, judging_key([judge], EVALS))
+            assert (step, "none") in open_places or value == pytest.approx(share), "rows of another judge"
+    judge_run(folder, EVALS, used(WORSE))
+    assert {row["judge"] for step in known for row in folder.verdicts(step, "none")} == {BAD.spec, WORSE.spec}
+    assert unjudged(folder, judging_key([WORSE], EVALS)) == []
 
 
 def test_an_evaluation_made_anew_is_judged_anew(folder: RunFolder) -> None:

@@ -193,6 +193,8 @@ def test_table_is_long_and_keeps_missing_missing(tmp_path: Path) -> None:
     assert rows.loc[rows["metric"] == "misaligned", "value"].isna().all()
     assert rows.loc[rows["metric"] == "hack_rate", "value"].tolist() == [0.1]
     assert set(rows["prompt"]) == {"train", "none"}
+    assert rows.loc[rows["metric"] == "misaligned", ["n", "missing"]].to_numpy().tolist() == [[0, 8]]
+    assert rows.loc[rows["eval"] == "rollouts", ["n", "missing"]].isna().all(axis=None)
 
 
 def test_no_runs_is_a_clear_error(tmp_path: Path) -> None:
