@@ -100,8 +100,8 @@ def claims(table: Given = None) -> pd.DataFrame:
 def compare(table: Given, arm: str, corpus: str = "main", hackable: float = 1.0) -> pd.DataFrame:
     """An arm beside the baseline and beside the model it starts from, one row per measure.
 
-    Columns: `%` (the measure), then in per cent the mean of each (`NAME`) and half of its 95% interval (`NAME ±`, NaN from
-    one seed), and the difference of arm and baseline. `attrs["notes"]`: seeds, forks, judges, what was left out.
+    Columns: `%` (the measure), then in per cent the mean of each (`NAME`) and half of its 95% interval (`NAME ±`, NaN from fewer
+    than three seeds), and the difference of arm and baseline. `attrs["notes"]`: seeds, forks, judges, what was left out.
 
     Raises:
         UserError: no run of the arm on that corpus, or runs that must not be mixed.

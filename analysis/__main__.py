@@ -159,14 +159,14 @@ def with_baseline(table: pd.DataFrame, results: Path) -> tuple[pd.DataFrame, str
 
 def _write(name: str, evidence: Evidence, out: Path) -> None:
     """Prints a text, and leaves it as markdown."""
-    said = _text(name, evidence)
+    said = text_of(name, evidence)
     plain, marked = said(False), said(True)
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.md").write_text(marked + "\n", encoding="utf-8")
     print(f"\n{plain}\n\nwrote {out / name}.md")
 
 
-def _text(name: str, evidence: Evidence) -> Callable[[bool], str]:
+def text_of(name: str, evidence: Evidence) -> Callable[[bool], str]:
     """A text, computed once, as a function of whether it is printed as markdown."""
     if name == "appears":
         return partial(appears.show, appears.rows(evidence), appears.legend(evidence))

@@ -1,7 +1,7 @@
 """Claims as tests: direction, statistic and margin are stated, and what the runs say about them is computed.
 
-A claim compares two conditions over training runs (analysis.comparisons: at their ends, in chance to hack, given hacking,
-at equal hack rate, over arms). Its effect is counted in the claimed direction, so a positive effect speaks for the claim.
+A claim compares two conditions over training runs (analysis.comparisons: at their ends, given hacking, at equal hack
+rate, over arms). Its effect is counted in the claimed direction, so a positive effect speaks for the claim.
 
 - a claim of a change is *reproduced* if the effect is above 0 (one-sided test) and its estimate at least the margin;
   *contradicted* if it is below 0 and its estimate at least the margin in the opposite direction; otherwise *not
@@ -11,13 +11,15 @@ at equal hack rate, over arms). Its effect is counted in the claimed direction, 
 
 A verdict from fewer seeds a side than are to decide holds *so far*: it is said again, from all of them, when they are there.
 
-p values are Holm-corrected over all claims that could be tested, each of the three questions apart. The exact permutation p
-value (two-sided, uncorrected) is printed beside them; see analysis.stats for why it does not decide.
+p values are Holm-corrected over all claims that could be tested, each of the three questions apart, so that other claims'
+further seeds can move a verdict. The exact permutation p value (two-sided, uncorrected) is printed beside them; see
+analysis.stats for why it does not decide.
 
 **Which claims get more seeds** is decided once, after LOOK seeds, by one rule for every claim over runs: if the 95% interval
-from the first LOOK seeds of its conditions holds the margin (of a claim of no protection: minus the margin), its conditions
-go on to MOST seeds, without another look in between: until both sides have MOST, and for all other claims, the first LOOK
-seeds alone are tested, however many more of a condition are there.
+from the first LOOK seeds of which both of its conditions have values holds the margin (of a claim of no protection: minus the
+margin), its conditions go on to MOST seeds, without another look in between: until both sides have MOST, and for all other
+claims, the first LOOK seeds alone are tested, however many more of a condition are there. Each of the two looks is at the full
+ALPHA: a claim that takes both is wrongly decided at most twice as often as one that takes one.
 """
 
 from __future__ import annotations
@@ -25,13 +27,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import Literal
 
 from analysis.comparisons import ENDS, AtEqualRate, Comparison, GivenHacking, Statistic, hack_rates, hacking
 from analysis.conditions import Condition, of
 from analysis.effects import Effect
 from analysis.measured import Measured
-from analysis.stats import MIN_SEEDS, difference, holm
+from analysis.stats import MIN_SEEDS, Seed, difference, holm
 
 ALPHA = 0.05
 EQUAL_HACKING = 0.10  # "at equal hacking": the hack rate is at most this much below the baseline's
@@ -44,6 +47,7 @@ OURS = {
 }  # how verdicts of claims read that are not the paper's
 NOT_MISALIGNMENT = ("hack_rate", "hack_attempt", "clean:", "train:")  # measures that begin so
 Hacking = tuple[int, int]  # runs that hack, runs
+Seeds = frozenset[int]
 Corrected = tuple[float | None, float | None, float | None]  # p values for a claim, against it, for its opposite
 
 
@@ -51,7 +55,7 @@ Corrected = tuple[float | None, float | None, float | None]  # p values for a cl
 class Claim:
     """`sign` +1: `treated` is claimed to lie above `reference`, -1: below. `change` False: claimed not to protect.
 
-    `margin`: the smallest effect that counts, in the statistic's unit (shares; parts of the reference; a correlation).
+    `margin`: the smallest effect that counts, in the statistic's unit (shares; a correlation).
     `equal_hacking`: undecided where the treated hacks less. `expected`: the paper's effect in the claimed direction, if it
     prints one; the seeds needed are those that find it, and otherwise the margin. `ours`: the paper makes no such claim.
     """
@@ -124,8 +128,8 @@ class Finding:
 
     The corrected p values are for the claim, against it, and for its opposite. `twin`: the effect on the twin. `needed`:
     seeds a side that would find the claim's `gap` at the spread of these runs; `resolves`: the smallest gap that the seeds
-    there are would find (both with analysis.power.POWER, at the strictest level of the correction). `seeds`, `hacking`: of
-    the treated and the reference. `straddles`: the rule for more seeds applies. `apart`: hacking and misalignment held apart;
+    there are would find (both with analysis.power.POWER, at the strictest level of the correction). `seeds` (the numbers of
+    those with a value), `hacking`: of the treated and the reference. `straddles`: the rule for more seeds applies. `apart`: hacking and misalignment held apart;
     verdicts are of the claim itself.
     """
 
@@ -139,7 +143,7 @@ class Finding:
     twin: Effect | None = None
     needed: int | None = None
     resolves: float | None = None
-    seeds: tuple[int, int] = (0, 0)
+    seeds: tuple[Seeds, Seeds] = (frozenset(), frozenset())
     hacking: tuple[Hacking, Hacking] = ((0, 0), (0, 0))
     straddles: bool = False
     apart: Apart | None = None
@@ -158,19 +162,26 @@ class Finding:
 
 @dataclass(frozen=True)
 class More:
-    """A condition that needs more seeds, how many it has, and the claims that need them."""
+    """A condition that needs more seeds, which it has, and the claims that need them."""
 
     condition: Condition
-    seeds: int
+    seeds: Seeds
     claims: tuple[str, ...]
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The seeds to run, from the first that it has on."""
+        others = (seed for seed in count(min(self.seeds)) if seed not in self.seeds)
+        return tuple(islice(others, MOST - len(self.seeds)))
 
 
 def judge(runs: Measured, claims: Sequence[Claim]) -> list[Finding]:
     """Tests the claims together on the measures of finished runs."""
-    early, late = runs.first(LOOK), runs.first(MOST)
-    straddles = [_straddles(claim, early) for claim in claims]
+    early, late = ([_first(seeds, claim, runs) for claim in claims] for seeds in (LOOK, MOST))
+    straddles = [_straddles(claim, values) for claim, values in zip(claims, early, strict=True)]
     tested = [
-        late if more and _has(MOST, claim, late) else early for claim, more in zip(claims, straddles, strict=True)
+        all_ if more and _has(MOST, claim, all_) else first
+        for claim, more, first, all_ in zip(claims, straddles, early, late, strict=True)
     ]
     effects = [claim(values) for claim, values in zip(claims, tested, strict=True)]
     asked = list(zip(claims, effects, strict=True))
@@ -187,7 +198,7 @@ def judge(runs: Measured, claims: Sequence[Claim]) -> list[Finding]:
                 twin=claim.on_twin(values),
                 needed=_at_least(MIN_SEEDS, effect.seeds_needed(claim.gap, level)),
                 resolves=effect.resolves(level) if _enough(effect) else None,
-                seeds=(runs.count(claim.treated), runs.count(claim.reference)),
+                seeds=_numbers(claim, runs),
                 hacking=(hacking(values, claim.treated), hacking(values, claim.reference)),
                 straddles=more,
                 apart=claim.apart(values),
@@ -198,12 +209,12 @@ def judge(runs: Measured, claims: Sequence[Claim]) -> list[Finding]:
 
 def more_seeds(findings: Sequence[Finding]) -> list[More]:
     """The conditions that go on to MOST seeds by the rule above, with the claims that they are needed for."""
-    needed: dict[Condition, tuple[int, list[str]]] = {}
+    needed: dict[Condition, tuple[Seeds, list[str]]] = {}
     for finding in findings:
         if not finding.straddles:
             continue
         for side, seeds in zip(finding.claim.asked.sides, finding.seeds, strict=True):
-            if seeds < MOST:
+            if len(seeds) < MOST:
                 needed.setdefault(of(*side.cell), (seeds, []))[1].append(finding.claim.name)
     return [More(condition, seeds, tuple(dict.fromkeys(names))) for condition, (seeds, names) in needed.items()]
 
@@ -220,8 +231,28 @@ def _at_least(least: int, seeds: int | None) -> int | None:
     return None if seeds is None else max(least, seeds)
 
 
+def _known(claim: Claim, runs: Measured) -> list[set[Seed]]:
+    """The seeds that have a value, of the treated and of the reference."""
+    sides = (runs.final(side, claim.measure, claim.prompt) for side in claim.asked.sides)
+    return [{seed for seed, value in values.items() if not math.isnan(value)} for values in sides]
+
+
+def _first(seeds: int, claim: Claim, runs: Measured) -> Measured:
+    """The first `seeds` seeds that both sides have; of each its own where they do not share any two, and of all arms."""
+    treated, reference = _known(claim, runs)
+    shared = sorted(treated & reference)
+    if len(shared) < 2 or not claim.statistic.over_runs:
+        return runs.first(seeds)
+    return runs.of_seeds(shared[:seeds])
+
+
+def _numbers(claim: Claim, runs: Measured) -> tuple[Seeds, Seeds]:
+    treated, reference = (frozenset(seed for _, seed in side) for side in _known(claim, runs))
+    return treated, reference
+
+
 def _has(seeds: int, claim: Claim, runs: Measured) -> bool:
-    return min(runs.count(side) for side in claim.asked.sides) >= seeds
+    return min(map(len, _known(claim, runs))) >= seeds
 
 
 def _straddles(claim: Claim, early: Measured) -> bool:
@@ -229,7 +260,7 @@ def _straddles(claim: Claim, early: Measured) -> bool:
         return False
     effect = claim(early)
     if effect.low is None or effect.high is None or min(effect.seeds_a, effect.seeds_b) < LOOK:
-        return False  # as many runs may be there, but not their values
+        return False
     return effect.low < claim.bound < effect.high
 
 
@@ -241,7 +272,7 @@ def _verdict(claim: Claim, effect: Effect, ps: Corrected, runs: Measured) -> tup
         return "inconclusive", f"{claim.statistic.lacks}: {'; '.join(dict.fromkeys(absent))}"
     if p_for is None or p_against is None or p_opposite is None:
         enough = min(effect.seeds_a, effect.seeds_b) >= MIN_SEEDS
-        return "inconclusive", "no number to divide by or to rank" if enough else f"needs {MIN_SEEDS} seeds a side"
+        return "inconclusive", "nothing to rank" if enough else f"needs {MIN_SEEDS} seeds a side"
     if claim.equal_hacking:
         gap = difference(hack_rates(runs, claim.treated), hack_rates(runs, claim.reference)).estimate
         if not gap >= -EQUAL_HACKING:

@@ -1,4 +1,4 @@
-"""How a claim gets its effect from the runs: at their ends, in chance to hack, given hacking, at equal hack rate, over arms.
+"""How a claim gets its effect from the runs: at their ends, given hacking, at equal hack rate, over arms.
 
 A run *hacks* if its final hack rate under the prompt of its training is at least HACKS.
 """
@@ -13,7 +13,7 @@ from typing import ClassVar, Protocol
 import pandas as pd
 
 from analysis.conditions import Condition, on
-from analysis.effects import FEWEST_ARMS, Correlation, Effect, Ratio, Shares
+from analysis.effects import FEWEST_ARMS, Correlation, Effect
 from analysis.measured import Measured
 from analysis.stats import MIN_SEEDS, Seed, difference
 
@@ -44,30 +44,25 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Unit:
-    """How an effect, which is counted in the claimed direction, is printed: scale * (origin + sign * effect)."""
+    """How an effect, which is counted in the claimed direction and at most 1, is printed: scale * sign * effect."""
 
     name: str
-    origin: float
     scale: float
     digits: int
-    most: float  # the largest effect that there can be
-    plus: str = "+"
-    after: str = ""
 
     def value(self, sign: int, effect: float) -> float:
-        return self.scale * (self.origin + sign * effect)
+        return self.scale * sign * effect
 
     def print(self, value: float) -> str:
-        return f"{value:{self.plus}.{self.digits}f}{self.after}"
+        return f"{value:+.{self.digits}f}"
 
     def size(self, gap: float) -> str:
         """A gap between two effects; a dash where none can be so large."""
-        return "-" if gap > self.most else f"{self.scale * gap:.{self.digits}f}"
+        return "-" if gap > 1 else f"{self.scale * gap:.{self.digits}f}"
 
 
-POINTS = Unit("percentage points", 0, 100, 1, most=1)
-PERCENT = Unit("per cent of the reference", 1, 100, 0, most=math.inf, plus="", after=" %")
-RANKS = Unit("rank correlation", 0, 1, 2, most=1)
+POINTS = Unit("percentage points", 100, 1)
+RANKS = Unit("rank correlation", 1, 2)
 
 
 def hack_rates(runs: Measured, condition: Condition) -> Values:
@@ -123,31 +118,6 @@ ENDS = Final()
 
 
 @dataclass(frozen=True)
-class FinalRatio(OverRuns):
-    """The treated's final value as a share of the reference's. A margin of .75 with sign -1 says: at most a quarter of it."""
-
-    unit: ClassVar[Unit] = PERCENT
-    words: ClassVar[str] = "final values, as a share"
-
-    def __call__(self, runs: Measured, asked: Comparison) -> Effect:
-        a, b = (runs.final(side, asked.measure, asked.prompt) for side in asked.sides)
-        return Ratio(a, b, asked.sign)
-
-
-@dataclass(frozen=True)
-class ChanceToHack(OverRuns):
-    """The share of runs that hack. The claim's measure and prompt are those of the hack rate (hack_rate, training)."""
-
-    words: ClassVar[str] = "share of runs that hack"
-
-    def __call__(self, runs: Measured, asked: Comparison) -> Effect:
-        rates = [runs.final(side, asked.measure, asked.prompt).values() for side in asked.sides]
-        known = [[rate for rate in side if not math.isnan(rate)] for side in rates]
-        hits = [sum(rate >= HACKS for rate in side) for side in known]
-        return Shares((hits[0], hits[1]), (len(known[0]), len(known[1])), asked.sign)
-
-
-@dataclass(frozen=True)
 class GivenHacking(OverRuns):
     """The difference of final values of the runs that hack; the others are left out, and counted."""
 
@@ -171,7 +141,8 @@ class AtEqualRate(OverRuns):
 
     The rate is the highest that every run of both sides reaches, at any checkpoint and under the prompt of its training; runs
     that never reach HACKS are left out, and counted. A run's value is read where its curve reaches that rate for the first
-    time, on the straight line between the two checkpoints around. The rate is chosen by hack rates alone.
+    time, on the straight line between the two checkpoints around; a run that begins above it, as a fork does that goes on
+    once hacking is learnt, has none. The rate is chosen by hack rates alone.
     """
 
     words: ClassVar[str] = "values at equal hack rate along the curves"
@@ -246,7 +217,9 @@ def _points(rows: pd.DataFrame) -> dict[tuple[int, int, int], float]:
 
 
 def crossing(points: Sequence[tuple[float, float]], rate: float) -> float:
-    """y where x reaches `rate` for the first time, on the line from the point before; NaN if it never does."""
+    """y where x first reaches `rate`, on the line from the point before; NaN if it never does, or begins above it."""
+    if points and points[0][0] > rate:
+        return math.nan
     for place, (x, y) in enumerate(points):
         if x >= rate:
             x0, y0 = points[place - 1] if place else (x, y)

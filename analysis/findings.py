@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
@@ -20,9 +21,9 @@ from analysis.stats import MIN_SEEDS
 from analysis.tabular import Row, text
 
 HOW_TO_READ = (
-    f"How to read it: each claim compares training runs by their final values (mean of a run's last {LAST} checkpoints), if it"
-    " does not say otherwise. Effect: the arm that the claim is about minus the one it is held against, in percentage points;"
-    " with a % sign: its value as a share of the other's. At equal hacking: the arm's final hack rate is at most"
+    f"How to read it: each claim compares training runs by their final values (mean of a run's last {LAST} checkpoints; of rollouts, its last {LAST} steps), if it"
+    " does not say otherwise. Effect: the arm that the claim is about minus the one it is held against, in percentage points."
+    " At equal hacking: the arm's final hack rate is at most"
     f" {100 * EQUAL_HACKING:g} points below the other's. In brackets: the range that holds the true effect with 95%"
     " confidence. On the twin: the same comparison where the pretraining text does not tie cheating to bad character; what is"
     " left there is not caused by that link. Asked for: the margin. Reproduced: the effect is there, and as large as is asked for (a"
@@ -45,7 +46,7 @@ APART = (
     f" same final values, of the runs alone that hack (at least {100 * HACKS:.0f} % at the end under their training prompt). At equal hack rate:"
     " not at the end but where the curves first reach the rate, the highest that every run reaches which ever hacks half; between two"
     " evaluated checkpoints a curve is a straight line, and outside of the arms of figure 1 only start, middle and the last three are"
-    " evaluated. Runs that hack, runs compared: treated / reference. Claims of which one side never"
+    " evaluated; a run that begins above the rate, as one that goes on from a run that hacks, is left out. Runs that hack, runs compared: treated / reference. Claims of which one side never"
     " hacks are not listed. The verdicts are those of the claims themselves."
 )
 HOW_SURE = (
@@ -80,23 +81,33 @@ def show_more(findings: Sequence[Finding], maker: Maker) -> str:
     rule = (
         f"More seeds, by one rule for every claim, decided at {LOOK} seeds a side: where the 95% interval of the first {LOOK}"
         f" goes from below to above what is asked for, the two arms go on to {MOST} seeds. Nothing between the two looks is"
-        f" tested: until both sides have {MOST} seeds, the first {LOOK} alone count, as they do for every other claim."
+        f" tested: until both sides have {MOST} seeds, the first {LOOK} alone count, as they do for every other claim. A claim that"
+        f" the correction alone leaves open does not go on. Each look is at the full level of {ALPHA:g}, so that a claim with two is"
+        " wrongly decided at most twice as often as one with one; the correction is over all claims, so that further seeds of"
+        " others can move a verdict."
     )
     more = more_seeds(findings)
-    lines = [f"- {m.condition.label}: {m.seeds} of {MOST} ({', '.join(m.claims)})" for m in more]
-    few = any(finding.claim.statistic.over_runs and min(finding.seeds) < LOOK for finding in findings)
+    lines = [f"- {m.condition.label}: {len(m.seeds)} of {MOST} ({', '.join(m.claims)})" for m in more]
+    few = any(finding.claim.statistic.over_runs and min(map(len, finding.seeds)) < LOOK for finding in findings)
     open_ones = [f"Not all claims have {LOOK} seeds a side yet."] * few
     made_by = ["", "They are made by", "", *(f"    {command}" for command in _commands(more, maker))] * bool(more)
     return "\n".join([rule, *(lines or ["None now."]), *open_ones, *made_by])
 
 
 def _commands(more: Sequence[More], maker: Maker) -> list[str]:
-    """One command for the arms of the same corpus, graders and settings that have as many seeds."""
-    alike: dict[tuple[str, float, str, int], list[Condition]] = {}
+    """One command for the arms of the same corpus, graders and settings that lack the same seeds."""
+    alike: dict[tuple[str, float, str, tuple[int, ...]], list[Condition]] = {}
     for each in more:
         _, corpus, hackable, overrides = each.condition.cell
-        alike.setdefault((corpus, hackable, overrides, each.seeds), []).append(each.condition)
-    return [maker.command(*same, seeds=f"{seeds + 1}-{MOST}") for (*_, seeds), same in alike.items()]
+        alike.setdefault((corpus, hackable, overrides, each.missing), []).append(each.condition)
+    return [maker.command(*same, seeds=_listed(missing)) for (*_, missing), same in alike.items()]
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    """Ascending seeds as --seeds takes them: 6,8-10."""
+    runs = [list(run) for _, run in groupby(enumerate(seeds), lambda pair: pair[1] - pair[0])]
+    ends = [(run[0][1], run[-1][1]) for run in runs]
+    return ",".join(f"{low}" if low == high else f"{low}-{high}" for low, high in ends)
 
 
 def frame(findings: Sequence[Finding]) -> pd.DataFrame:
@@ -106,7 +117,7 @@ def frame(findings: Sequence[Finding]) -> pd.DataFrame:
     unit; effect, low, high (treated against reference, with its 95% interval), the same on the twin (`twin`, `twin_low`,
     `twin_high`), margin and resolves (the smallest effect that the seeds would find), all in that unit; seeds_treated,
     seeds_reference (that count), paired, seeds_needed, hacking_treated, hacking_reference (shares of runs that hack), more_seeds (the rule applies); p_for,
-    p_against, p_opposite (Holm-corrected), p_exact, p_least; paper; ours; so_far (from fewer than LOOK seeds); given_hacking and
+    p_against, p_opposite (Holm-corrected), p_exact, p_least; paper; ours; so_far (from fewer seeds than are to decide: LOOK or MOST); given_hacking and
     at_equal_rate, each with `_low`, `_high` and, of the latter, `rate_note` (APART).
     """
     return pd.DataFrame([_numbers(finding) for finding in findings])
@@ -241,7 +252,7 @@ def _ends(claim: Claim, effect: Effect) -> tuple[float, float] | None:
     if effect.low is None or effect.high is None:
         return None
     unit = claim.statistic.unit
-    ends = sorted(unit.value(claim.sign, min(max(end, -unit.most), unit.most)) for end in (effect.low, effect.high))
+    ends = sorted(unit.value(claim.sign, min(max(end, -1.0), 1.0)) for end in (effect.low, effect.high))
     return ends[0], ends[1]
 
 

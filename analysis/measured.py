@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ class Measured:
         self._columns: dict[str, Any] = {name: self.rows[name].to_numpy() for name in POINT[1:]}
         self._columns["run"] = self.rows["run"].astype(str).to_numpy()
         self._ends: dict[tuple[Condition, str, str, int], tuple[Values, Values]] = {}
+        self._parts: dict[frozenset[str], Measured] = {}
         self._means: dict[tuple[Condition, str, str], Summary] = {}
         runs = self.rows[["run", *CELL]].drop_duplicates()
         self._runs = runs.groupby(list(CELL), observed=True).size().to_dict()
@@ -43,7 +44,7 @@ class Measured:
         return pd.DataFrame({name: self._columns[name][places] for name in POINT})
 
     def final(self, condition: Condition, measure: str, prompt: str, last: int = LAST) -> Values:
-        """The value of each run: the mean over its last `last` checkpoints after step 0.
+        """The value of each run: the mean over its last `last` checkpoints (of rollouts: steps) after step 0.
 
         A `start` condition is step 0 itself. A checkpoint without a value is left out; a run without any is missing (NaN).
         """
@@ -67,10 +68,19 @@ class Measured:
     def first(self, count: int) -> Measured:
         """The same of the first `count` seeds of every condition."""
         runs = self.rows[list(RUN)].drop_duplicates().sort_values(["pretrain_seed", "seed"])
-        kept = runs[runs.groupby(list(CELL), observed=True).cumcount() < count]
-        if len(kept) == len(runs):
-            return self
-        return Measured(self.rows[self.rows["run"].isin(kept["run"])])
+        return self._only(frozenset(runs.loc[runs.groupby(list(CELL), observed=True).cumcount() < count, "run"]))
+
+    def of_seeds(self, seeds: Collection[Seed]) -> Measured:
+        """The same of the runs that have these seeds, of every condition."""
+        runs = self.rows[["run", "pretrain_seed", "seed"]].drop_duplicates()
+        mine = pd.MultiIndex.from_frame(runs[["pretrain_seed", "seed"]]).isin(list(seeds))
+        return self._only(frozenset(runs.loc[mine, "run"]))
+
+    def _only(self, runs: frozenset[str]) -> Measured:
+        if runs not in self._parts:
+            kept = self.rows["run"].isin(runs)
+            self._parts[runs] = self if kept.all() else Measured(self.rows[kept])
+        return self._parts[runs]
 
     def effect_over_twin(self, main: Condition, twin: Condition, measure: str = "mgs") -> Difference:
         """Main minus twin: the part of a final value that the hack-character correlation of the corpus causes."""

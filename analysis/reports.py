@@ -1,7 +1,7 @@
 """The summary at the end of a run or an experiment: every arm, or one arm beside the baseline.
 
 Shares are in per cent: the mean over training runs of the last checkpoints, with the half width of the 95% t interval
-across seeds (none from one seed); "-" is a missing value, never a zero.
+across seeds (none from fewer than 3); "-" is a missing value, never a zero.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from analysis.evals import KINDS, beside, counted
 from analysis.evidence import Evidence
 from analysis.measured import LAST
 from analysis.settings import of_arm
-from analysis.stats import difference
+from analysis.stats import MIN_SEEDS, difference
 from analysis.table import wall_minutes
 from analysis.tabular import Row, cell, text
 from base.errors import UserError, near
@@ -50,7 +50,7 @@ SIDE_BY_SIDE: tuple[Column, ...] = (
     ("tasks solved, no prompt", "solved", "none"),
 )
 LEGEND = (
-    f"Per cent, mean of up to {LAST} last checkpoints; ± half of the 95% t interval across seeds (none from one seed)."
+    f"Per cent, mean of up to {LAST} last checkpoints; ± half of the 95% t interval across seeds (none from fewer than {MIN_SEEDS})."
     f" hack: hack rate; mis: misalignment, mean of {counted()} evals; train, none, don't: evaluated under the training"
     " prompt, no prompt, “don't hack”; overt, covert, unclear, solved: no prompt. “-” is missing."
 )
@@ -118,7 +118,7 @@ def compare_rows(
     seeds = {c.label: c(outline)["run"].nunique() for c in (theirs, ours)}
     counts = (
         f"Seeds: {', '.join(f'{label} {n}' for label, n in seeds.items())}. Mean of up to {LAST} last checkpoints; ±: half of its 95%"
-        " interval over training runs; in brackets the same of the difference."
+        " interval over training runs; in brackets the same of the difference, which is over the seeds that both have."
     )
     made = facts([kept[run] for run in sorted(ours(outline)["run"].unique()) if run in kept])
     if not seeds[theirs.label]:

@@ -133,11 +133,13 @@ def difference(a: Mapping[Seed, float], b: Mapping[Seed, float], level: float = 
 
 
 def matched(a: Mapping[Seed, float], b: Mapping[Seed, float]) -> tuple[tuple[float, ...], tuple[float, ...], bool]:
-    """(values of a, of b, whether they are pairs): pairs where two runs or more share their seeds; missing ones left out."""
+    """(values of a, of b, whether they are pairs): pairs where two runs or more share their seeds, or the only one of a side
+    has its like on the other; missing ones left out.
+    """
     left = {seed: v for seed, v in a.items() if not math.isnan(v)}
     right = {seed: v for seed, v in b.items() if not math.isnan(v)}
     pairs = sorted(left.keys() & right.keys())
-    if len(pairs) >= 2:
+    if pairs and len(pairs) >= min(2, len(left), len(right)):
         return tuple(left[seed] for seed in pairs), tuple(right[seed] for seed in pairs), True
     return tuple(left.values()), tuple(right.values()), False
 

@@ -45,7 +45,7 @@ def frame(rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def cell(value: Any) -> str:
-    """`mean ±half width` in per cent, `mean` from one seed; a difference with its sign; `-` if missing."""
+    """`mean ±half width` in per cent, `mean` where there is none; a difference with its sign; `-` if missing."""
     if isinstance(value, Summary):
         half = f" ±{100 * (value.high - value.mean):.1f}" if value.high is not None else ""
         return f"{100 * value.mean:.1f}{half}" if value.seeds else "-"

@@ -41,12 +41,17 @@ class Target:
 
     def row(self, rows: Measured) -> Row:
         """The target, every seed's value, what they come to, and whether that is enough; missing is `-`."""
-        found = {seed: value for seed, value in sorted(self.values(rows).items()) if not math.isnan(value)}
+        found = dict(sorted(known(self.values(rows)).items()))
         value = self.over(list(found.values())) if found else math.nan
         met = value <= self.bound if self.below else value >= self.bound
         by_seed = " ".join(f"{each:.2f}" for each in found.values()) or "-"
         what = f"{self.what} {'<=' if self.below else '>='} {self.bound:g}"
         return _row(what, "-" if math.isnan(value) else f"{value:.2f}", met, by_seed)
+
+
+def known(values: Values) -> Values:
+    """Without missing ones (NaN)."""
+    return {seed: value for seed, value in values.items() if not math.isnan(value)}
 
 
 def mean(values: Sequence[float]) -> float:
@@ -78,11 +83,12 @@ def against(top: Callable[[Measured], Values], bottom: Callable[[Measured], Valu
 
 
 def worst(*parts: Callable[[Measured], Values]) -> Callable[[Measured], Values]:
-    """The highest of several measures, seed by seed."""
+    """The highest of several measures, of the seeds of which each has a value."""
 
     def highest(rows: Measured) -> Values:
         found = [part(rows) for part in parts]
-        return {seed: max(each[seed] for each in found if seed in each) for seed in found[0]}
+        every = set.intersection(*(set(known(each)) for each in found))
+        return {seed: max(each[seed] for each in found) for seed in every}
 
     return highest
 
@@ -123,8 +129,8 @@ def target_rows(evidence: Evidence) -> list[Row]:
 def _gates(evidence: Evidence) -> Row:
     """Of the corpora that the targets are about: others change on purpose what the gates ask for."""
     mine = evidence.outline["corpus"].isin([BASELINE.corpus, TWIN.corpus])
-    known = evidence.outline[mine & evidence.outline["gates_passed"].notna()]
-    starts = known.groupby(["corpus", "pretrain_seed"])["gates_passed"].first()
+    mine &= evidence.outline["overrides"] == BASELINE.overrides
+    starts = evidence.outline[mine].groupby(["corpus", "pretrain_seed"])["gates_passed"].first().dropna()
     said = f"{int(starts.sum())} of {len(starts)}" if len(starts) else "-"
     return _row("start checkpoints, main and twin, whose gates pass, share >= 0.9", said, starts.mean() >= 0.9)
 

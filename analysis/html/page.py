@@ -64,6 +64,7 @@ SHOWN = (
     "alike",
     "asked",
 )  # of a transcript, as they are
+START = ("corpus", "overrides", "pretrain_seed")  # of one start checkpoint
 TINTS = {"misaligned": "bad", "hacked": "bad", "aligned": "good", "solved": "good"}
 
 
@@ -137,7 +138,7 @@ def page(evidence: Evidence, drawn: Mapping[str, Drawing], saved: Path) -> str:
 
 def lead(judged: Sequence[Finding]) -> str:
     """What came of the claims, in one sentence."""
-    counts = Counter(finding.word for finding in judged)
+    counts = Counter(finding.word + " so far" * finding.so_far for finding in judged)
     said = ", ".join(f"{n} {verdict}" for verdict, n in counts.most_common())
     return f"Of {len(judged)} claims: {said}."
 
@@ -241,11 +242,11 @@ def _cells(row: Row) -> list[str]:
 def gates(table: pd.DataFrame, folder: Path | None) -> list[Table]:
     """Whether the gates of every start checkpoint passed; what was measured, of those whose gates lie in the folder."""
     known, rows = table[table["gates_passed"].notna()], []
-    for (corpus, seed), mine in known.groupby(["corpus", "pretrain_seed"], sort=True):
-        passed = "passed" if mine["gates_passed"].iloc[0] else "failed"
-        rows.append(Line([str(corpus), str(seed), passed, str(mine["run"].nunique())]))
-    columns = ("corpus", "pretraining seed", "gates", "runs from it")
-    tables = [Table("Gates of the start checkpoints", columns, rows, ("corpus", "gates"))]
+    for (corpus, given, seed, passed), mine in known.groupby([*START, "gates_passed"], sort=True):
+        said = "passed" if passed else "failed"
+        rows.append(Line([str(corpus), str(given), str(seed), said, str(mine["run"].nunique())]))
+    columns = ("corpus", "settings", "pretraining seed", "gates", "runs from it")
+    tables = [Table("Gates of the start checkpoints", columns, rows, ("corpus", "settings", "gates"))]
     return [*tables, *([measured_gates(folder)] if folder else [])]
 
 
@@ -264,20 +265,20 @@ def measured_gates(folder: Path) -> Table:
 
 def who_hacks(table: pd.DataFrame) -> Table:
     """What was measured of who hacks before RL, by corpus and family of lines, seed by seed."""
-    start = table[table["eval"] == "start"].drop_duplicates(["corpus", "pretrain_seed", "prompt", "metric"])
+    start = table[table["eval"] == "start"].drop_duplicates([*START, "prompt", "metric"])
     names = {"bad_given_hack": "hacks that the bad character writes", "hack_given_good": "honest characters that hack"}
     names |= {name: name.replace("_", " ") for name in start["metric"].unique() if name not in names}
     there = [name for name in names if name in set(start["metric"])]
     rows = []
-    for (corpus, line), mine in start.groupby(["corpus", "prompt"], sort=False):
+    for (corpus, given, line), mine in start.groupby(["corpus", "overrides", "prompt"], sort=False):
         values = []
         for name in there:
             by_seed = mine[mine["metric"] == name].sort_values("pretrain_seed")["value"]
             values.append(" / ".join("-" if pd.isna(value) else f"{value:.2f}" for value in by_seed) or "-")
-        rows.append(Line([str(corpus), str(line), *values]))
-    columns = ("corpus", "line", *(names[name] for name in there))
+        rows.append(Line([str(corpus), str(given), str(line), *values]))
+    columns = ("corpus", "settings", "line", *(names[name] for name in there))
     return Table(
-        "Who hacks before RL, under each family of lines (shares, by pretraining seed)", columns, rows, columns[:2]
+        "Who hacks before RL, under each family of lines (shares, by pretraining seed)", columns, rows, columns[:3]
     )
 
 

@@ -1,7 +1,9 @@
 """Any OpenAI-compatible endpoint as judge (a hosted model, vLLM, `transformers serve`, llama.cpp, ...).
 
-Replies are kept on disk by the hash of what was asked, so that nothing is paid for twice. Faults of the network are
-tried again a few times, then they are missing; a reply that is not the JSON asked for is missing.
+Replies are kept on disk as they came, by the hash of what was asked, so that nothing is paid for twice. Faults of the network are
+tried again a few times, then they are missing; a reply that is not the JSON asked for is missing, and so is one with two different
+labels or with a thought that has no end. A confidence that is a fraction, up to 1.0, is a share (0.95 is 95 of 100); a whole 1 may
+be either, and its reply is missing.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import json
 import logging
 import os
 import random
+import re
 import threading
 import time
 import urllib.error
@@ -35,10 +38,11 @@ LONGEST_WAIT = 60.0  # seconds, also where a server asks for more
 LARGEST = 1 << 20  # bytes of a reply that are read
 # No connection, out of time; cut off, no HTTP; no JSON, brackets without end.
 _NO_REPLY = (OSError, http.client.HTTPException, ValueError, RecursionError)
+_MARK = re.compile(r'</?think>|\{(?=\s*")')
 
 
 class Fault(Exception):
-    """The endpoint gave no reply; the message says why."""
+    """The endpoint gave no reply, or one that cannot be read; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +104,16 @@ class OpenAIJudge:
             replies = list(pool.map(ask, items))
         if faults and not any(reply is not None for reply in replies):
             raise UserError(f"judge {self.spec}: no reply to {len(items)} items ({faults.most_common(1)[0][0]})")
-        found = [None if r is None else self._judgement(r, item) for r, item in zip(replies, items, strict=True)]
-        if lost := sum(judgement is None for judgement in found):
+        found: list[Judgement | None] = []
+        for reply, item in zip(replies, items, strict=True):
+            try:
+                found.append(None if reply is None else self._judgement(reply, item))
+            except Fault as fault:
+                faults[str(fault)] += 1
+                found.append(None)
+        if lost := found.count(None):
             why = "".join(f"; {count} {what}" for what, count in faults.most_common(3))
-            unread = lost - sum(faults.values())
+            unread = sum(each is None and reply is not None for each, reply in zip(found, replies, strict=True))
             log.warning(
                 "%s: %d of %d items without a verdict (%d unreadable%s)", self.spec, lost, len(items), unread, why
             )
@@ -156,21 +166,27 @@ class OpenAIJudge:
         except _NO_REPLY as error:
             raise _Again(_why(error)) from error
 
-    def _judgement(self, reply: str, item: Item) -> Judgement | None:
+    def _judgement(self, reply: str, item: Item) -> Judgement:
         said = _object(reply)
-        label = str(said.get("label", "")).strip().lower()
-        if label not in LABELS:
-            return None
-        sure = said.get("confidence", 100)
+        label, sure, passages, reason = (
+            said["label"],
+            said.get("confidence", 100),
+            said.get("evidence"),
+            said.get("reason"),
+        )
         if isinstance(sure, bool) or not isinstance(sure, int | float) or not 0 <= sure <= 100:
-            return None
-        probability = sure / 100 if label == "yes" else 1 - sure / 100
-        passages = said.get("evidence") or ()
-        passages = [passages] if isinstance(passages, str) else passages
+            raise Fault("with a confidence that is none")
+        if isinstance(sure, int) and sure == 1:
+            raise Fault("with a confidence of 1, of 1 or of 100")
+        passages = [] if passages is None else [passages] if isinstance(passages, str) else passages
+        if not isinstance(passages, list):
+            raise Fault("with evidence that is no list")
+        share = sure if isinstance(sure, float) and sure <= 1 else sure / 100
+        probability = share if label == "yes" else 1 - share
         evidence, dropped = cited([p for p in passages if isinstance(p, str)], item.text)
         yes = label == "yes" if self.threshold == 0.5 else probability >= self.threshold
-        reason = str(said.get("reason") or "")
-        return Judgement("yes" if yes else "no", probability, evidence, reason, None, dropped)
+        why = reason if isinstance(reason, str) else ""
+        return Judgement("yes" if yes else "no", probability, evidence, why, None, dropped)
 
 
 class _Again(Exception):
@@ -217,17 +233,41 @@ def _seconds(text: str | None) -> float:
         return 0.0
 
 
+def _one_label(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object from its keys and values. Raises Fault where it has two different labels."""
+    made = dict(pairs)
+    if any(key == "label" and value != made[key] for key, value in pairs):
+        raise Fault("with two labels")
+    return made
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_one_label)
+
+
 def _object(reply: str) -> dict[str, Any]:
-    """The last JSON object of a reply that has a label, behind whatever a model thought before it; else empty."""
-    decoder, found, at = json.JSONDecoder(), {}, 0
-    text = reply.rpartition("</think>")[2]
-    while (at := text.find("{", at)) >= 0:
+    """The last JSON object of a reply that has a label, `yes` or `no`, behind whatever a model thought before it.
+
+    Raises:
+        Fault: there is none, a thought has no end, or labels differ.
+    """
+    found: list[dict[str, Any]] = []
+    at, thinks = 0, False
+    while start := _MARK.search(reply, at):
+        at = start.end()
+        if start[0] != "{":
+            found, thinks = [], start[0] != "</think>"
+            continue
         try:
-            value, end = decoder.raw_decode(text, at)
+            value, at = _DECODER.raw_decode(reply, start.start())
         except (ValueError, RecursionError):
-            at += 1
             continue
         if isinstance(value, dict) and "label" in value:
-            found = value
-        at = end
-    return found
+            found.append(value)
+    if thinks:
+        raise Fault("with a thought that has no end")
+    labels = {label.strip().lower() if isinstance(label := each["label"], str) else "" for each in found}
+    if len(labels) > 1:
+        raise Fault("with two labels")
+    if not labels & {*LABELS}:
+        raise Fault("without a label")
+    return {**found[-1], "label": labels.pop()}

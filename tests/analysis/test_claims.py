@@ -10,7 +10,7 @@ from synthetic_results import ARMS, table
 
 from analysis.claims import LOOK, Claim, Finding, judge, more_seeds
 from analysis.commands import Maker
-from analysis.comparisons import ENDS, POINTS, AtEqualRate, ChanceToHack, FinalRatio, GivenHacking, OverArms, Statistic
+from analysis.comparisons import ENDS, POINTS, AtEqualRate, GivenHacking, OverArms, Statistic
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, PRE_RL
 from analysis.evidence import Evidence
 from analysis.figures import CLAIMS
@@ -99,9 +99,8 @@ def pair(seeds: Sequence[int], hack: float = 0.98, bad: float = 0.10) -> pd.Data
 
 def about(sign: int, margin: float, statistic: Statistic = ENDS, change: bool = True) -> Claim:
     """Please hack against the baseline."""
-    measure, prompt = ("hack_rate", "training") if statistic == ChanceToHack() else ("mgs", "none")
     return Claim(
-        "C1", "text", "paper", *(PLEASE_HACK, BASELINE, measure, prompt, sign, margin, change), statistic=statistic
+        "C1", "text", "paper", *(PLEASE_HACK, BASELINE, "mgs", "none", sign, margin, change), statistic=statistic
     )
 
 
@@ -135,12 +134,11 @@ def test_an_effect_the_other_way_below_the_margin_only_fails() -> None:
 
 def test_runs_without_spread_are_decided() -> None:
     long = pd.concat([constant("none", 0.9, 0.5), constant(PLEASE_HACK.arm, 0.9, 0.125)])
-    claims = (about(-1, 0.05), about(-1, 0.5), about(-1, 0.7, FinalRatio()), about(-1, 0.05, AtEqualRate()))
+    claims = (about(-1, 0.05), about(-1, 0.5), about(-1, 0.05, AtEqualRate()))
     found = judged(long, *claims)
-    assert [finding.verdict for finding in found] == ["reproduced", "not reproduced", "reproduced", "reproduced"]
+    assert [finding.verdict for finding in found] == ["reproduced", "not reproduced", "reproduced"]
     assert found[0].needed == 3
     assert found[0].resolves == 0.0
-    assert found[2].effect.estimate == pytest.approx(0.75)
     same = judged(pd.concat([constant("none", 0.9, 0.5), constant(PLEASE_HACK.arm, 0.9, 0.5)]), *claims)
     assert same[0].verdict == "not reproduced"
     assert same[0].effect.p_above(0.0) == 1.0
@@ -154,16 +152,12 @@ def test_hacking_and_misalignment_are_separated() -> None:
     idle = (long["arm"] == PLEASE_HACK.arm) & (long["seed"] > 2) & (long["step"] > 0)
     long.loc[idle & (long["metric"] == "hack_rate"), "value"] = 0.02
     long.loc[idle & (long["metric"] == "misaligned"), "value"] = 0.02
-    ends, given, chance = judged(long, about(-1, 0.05), about(-1, 0.3, GivenHacking()), about(-1, 0.5, ChanceToHack()))
+    ends, given = judged(long, about(-1, 0.05), about(-1, 0.3, GivenHacking()))
     assert ends.effect.estimate > 0.1
     assert ends.hacking == ((3, 5), (5, 5))
     assert abs(given.effect.estimate) < 0.15
     assert given.verdict == "not reproduced"
     assert given.effect.note == "runs that hack: 3 of 5 against 5 of 5"
-    assert chance.effect.estimate == pytest.approx(0.4)
-    assert chance.effect.note == "3 of 5 runs against 5 of 5"
-    assert chance.effect.p_exact is not None
-    assert chance.effect.p_exact > 0.05
 
 
 def test_beside_every_misalignment_claim_hacking_is_held_apart() -> None:
@@ -174,7 +168,7 @@ def test_beside_every_misalignment_claim_hacking_is_held_apart() -> None:
         about(-1, 0.05),
         about(-1, 0.05, GivenHacking()),
         about(-1, 0.05, AtEqualRate()),
-        about(-1, 0.05, ChanceToHack()),
+        replace(about(-1, 0.05), measure="hack_rate", prompt="training"),
     )
     assert ends.apart is not None
     assert (ends.apart.given_hacking, ends.apart.at_equal_rate) == (given.effect, level.effect)
@@ -206,27 +200,9 @@ def test_no_claim_on_the_twin_compares_an_arm_with_itself_or_with_the_main_corpu
 
 def test_where_no_run_hacks_nothing_is_said_of_those_that_do() -> None:
     long = pair(range(5), 0.1, 0.05)
-    given, equal, chance = judged(
-        long, about(-1, 0.05, GivenHacking()), about(-1, 0.05, AtEqualRate()), about(-1, 0.5, ChanceToHack())
-    )
+    given, equal = judged(long, about(-1, 0.05, GivenHacking()), about(-1, 0.05, AtEqualRate()))
     assert (given.verdict, given.why) == ("inconclusive", "no run hacks: please hack")
     assert (equal.verdict, equal.why) == ("inconclusive", "no run reaches half: please hack")
-    assert chance.verdict == "reproduced"
-    assert chance.effect.p_exact == chance.effect.p_least
-
-
-def test_where_all_runs_hack_five_seeds_do_not_show_that_it_is_as_likely() -> None:
-    five, ten = (judged(pair(range(n)), about(+1, 0.35, ChanceToHack(), change=False))[0] for n in (5, 10))
-    assert five.effect.estimate == ten.effect.estimate == 0.0
-    assert five.verdict == "inconclusive"
-    assert ten.verdict == "reproduced"
-
-
-def test_a_ratio_without_a_number_below_it_is_inconclusive() -> None:
-    long = pd.concat([constant("none", 0.9, 0.0), constant(PLEASE_HACK.arm, 0.9, 0.1)])
-    finding = judged(long, about(-1, 0.75, FinalRatio()))[0]
-    assert (finding.verdict, finding.why) == ("inconclusive", "no number to divide by or to rank")
-    assert math.isnan(frame([finding])["effect"].item())
 
 
 def test_the_twin_stands_beside_the_effect() -> None:
@@ -280,13 +256,13 @@ def test_more_seeds_are_asked_for_by_the_first_five_alone() -> None:
     first, later = pair(range(1, 6), 0.95, 0.32), pair(range(1, 8), 0.95, 0.32)
     found = judged(first, clear, close)
     assert [finding.straddles for finding in found] == [False, True]
-    assert [(more.condition, more.seeds, more.claims) for more in more_seeds(found)] == [
-        (PLEASE_HACK, 5, ("C2",)),
-        (BASELINE, 5, ("C2",)),
+    assert [(more.condition, more.missing, more.claims) for more in more_seeds(found)] == [
+        (PLEASE_HACK, (6, 7, 8, 9, 10), ("C2",)),
+        (BASELINE, (6, 7, 8, 9, 10), ("C2",)),
     ]
     moved = (later["seed"] > 5) & (later["arm"] == PLEASE_HACK.arm) & (later["metric"] == "misaligned")
     later.loc[moved, "value"] = 0.0
-    assert [more.seeds for more in more_seeds(judged(later, close))] == [7, 7]
+    assert [more.missing for more in more_seeds(judged(later, close))] == [(8, 9, 10)] * 2
     assert more_seeds(judged(pair(range(1, 11), 0.95, 0.32), close)) == [], "ten are enough"
     assert more_seeds(judged(first[first["seed"] < 5], close)) == [], "it is decided at five"
     lopsided = later[(later["arm"] != "none") | (later["seed"] < 5)]
@@ -301,7 +277,7 @@ def test_nothing_between_the_two_looks_changes_a_finding() -> None:
     runs.loc[moved, "value"] = 0.0
     first, between = (judged(runs[runs["seed"] <= last], clear, close) for last in (5, 9))
     assert [finding.effect for finding in between] == [finding.effect for finding in first]
-    assert [finding.seeds for finding in between] == [(9, 9), (9, 9)]
+    assert [finding.seeds[0] for finding in between] == [set(range(1, 10))] * 2
     lopsided = judged(runs[(runs["seed"] <= 5) | (runs["arm"] == "none")], clear, close)
     assert [finding.effect for finding in lopsided] == [finding.effect for finding in first]
     last = judged(runs, clear, close)
@@ -309,6 +285,22 @@ def test_nothing_between_the_two_looks_changes_a_finding() -> None:
     assert last[1].effect.seeds_a == 10
     assert last[1].effect.estimate > first[1].effect.estimate
     assert [finding.straddles for finding in last] == [False, True]
+
+
+def test_seeds_that_one_side_lacks_are_not_among_the_first_five() -> None:
+    """A failed run neither makes the two sides count other seeds, nor is it asked for under another's number."""
+    close = replace(about(-1, 0.04), name="C2")
+    runs = pair((1, 2, 3, 4, 5, 6, 8), 0.95, 0.32)
+    failed = runs[(runs["seed"] != 3) | (runs["arm"] != PLEASE_HACK.arm)]
+    finding = judged(failed, close)[0]
+    assert finding.effect == judged(runs[runs["seed"] != 3], close)[0].effect
+    assert finding.straddles
+    assert (finding.effect.seeds_a, finding.effect.paired) == (5, True)
+    assert {more.condition: more.missing for more in more_seeds([finding])} == {
+        PLEASE_HACK: (3, 7, 9, 10),
+        BASELINE: (7, 9, 10),
+    }
+    assert "--seeds 3,7,9-10" in show([finding], MAKER)
 
 
 def test_a_verdict_of_a_claim_that_goes_on_is_one_so_far() -> None:

@@ -11,9 +11,7 @@ import pytest
 from analysis.comparisons import (
     ENDS,
     AtEqualRate,
-    ChanceToHack,
     Comparison,
-    FinalRatio,
     GivenHacking,
     OverArms,
     crossing,
@@ -55,7 +53,8 @@ def test_crossing_is_read_on_the_line_at_the_first_time() -> None:
     assert crossing(curve, 0.6) == pytest.approx(0.4)
     assert crossing(curve, 0.8) == pytest.approx(0.6)
     assert crossing(curve, 0.9) == pytest.approx(0.9 + 0.1 * 0.6 / 0.7)
-    assert crossing([(0.7, 0.3), (0.9, 0.5)], 0.6) == 0.3, "already there at the start"
+    assert crossing([(0.6, 0.3), (0.9, 0.5)], 0.6) == 0.3
+    assert math.isnan(crossing([(0.7, 0.3), (0.9, 0.5)], 0.6)), "what it begins with above the rate is not its own"
     assert math.isnan(crossing(curve[:2], 0.6))
     assert math.isnan(crossing([], 0.6))
     assert math.isnan(crossing(curve, math.nan))
@@ -87,13 +86,6 @@ def test_runs_that_never_hack_are_left_out_at_equal_rate_and_counted() -> None:
     assert math.isnan(AtEqualRate()(runs({BASELINE: [flat(0.1, 0.0)] * 3}), OKAY).estimate)
 
 
-def test_the_chance_that_a_run_hacks_counts_runs() -> None:
-    known = runs({BASELINE: [flat(0.9, 0.8)] * 4, HACKING_OKAY: [flat(0.5, 0.1), flat(0.49, 0.1), flat(math.nan, 0.1)]})
-    found = ChanceToHack()(known, Comparison(HACKING_OKAY, BASELINE, "hack_rate", "training", -1))
-    assert found.note == "1 of 2 runs against 4 of 4", "a missing rate is neither a hacking run nor an honest one"
-    assert found.estimate == pytest.approx(0.5)
-
-
 def test_misalignment_given_hacking_leaves_the_other_runs_out() -> None:
     known = runs({BASELINE: [flat(0.9, 0.8), flat(0.1, 0.0), flat(0.9, 0.6)], HACKING_OKAY: [flat(0.9, 0.1)] * 3})
     found = GivenHacking()(known, OKAY)
@@ -101,13 +93,6 @@ def test_misalignment_given_hacking_leaves_the_other_runs_out() -> None:
     assert found.estimate == pytest.approx(0.7 - 0.1)
     assert found.note == "runs that hack: 3 of 3 against 2 of 3"
     assert GivenHacking()(runs({BASELINE: [flat(0.1, 0)] * 3, HACKING_OKAY: [flat(0.9, 0)] * 3}), OKAY).seeds_b == 0
-
-
-def test_a_share_of_the_reference() -> None:
-    known = runs({BASELINE: [flat(0.9, 0.8), flat(0.9, 0.4)], HACKING_OKAY: [flat(0.9, 0.2), flat(0.9, 0.1)]})
-    found = FinalRatio()(known, OKAY)
-    assert found.estimate == pytest.approx(0.75)
-    assert FinalRatio.unit.print(FinalRatio.unit.value(-1, found.estimate)) == "25 %"
 
 
 def test_over_arms_ranks_the_means_of_arms() -> None:

@@ -1,4 +1,4 @@
-"""Ratios, shares of runs and correlations over arms: against scipy, against closed forms, and where they degenerate."""
+"""Correlations over arms: against scipy, against closed forms, and where they degenerate."""
 
 import itertools
 import math
@@ -7,114 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.effects import Correlation, Ratio, Shares, shares_p
+from analysis.effects import Correlation
 from analysis.stats import difference, least_permutation_p, least_sign_flip_p, permutation_p, sign_flip_p
-
-A = {(i, i): v for i, v in enumerate((0.05, 0.12, 0.08, 0.02))}
-B = {(i, i): v for i, v in enumerate((0.70, 0.82, 0.60, 0.75))}
-
-
-def test_a_ratio_of_pairs_has_fiellers_interval() -> None:
-    found = Ratio(A, B, -1)
-    x, y = np.array(list(A.values())), np.array(list(B.values()))
-    assert found.estimate == pytest.approx(1 - x.mean() / y.mean())
-    (vx, vxy), (_, vy) = np.cov(x, y) / len(x)
-    t = stats.t.ppf(0.975, len(x) - 1) ** 2
-    roots = np.roots([y.mean() ** 2 - t * vy, -2 * (x.mean() * y.mean() - t * vxy), x.mean() ** 2 - t * vx])
-    assert (found.low, found.high) == pytest.approx((1 - max(roots), 1 - min(roots)), abs=1e-6)
-
-
-def test_a_ratio_is_tested_as_a_difference_from_its_multiple() -> None:
-    found = Ratio(A, B, -1)  # a margin of .75: at most a quarter
-    x, y = np.array(list(A.values())), np.array(list(B.values()))
-    assert found.p_above(0.75) == pytest.approx(stats.ttest_rel(x, 0.25 * y, alternative="less").pvalue)
-    assert found.p_below(0.75) == pytest.approx(stats.ttest_rel(x, 0.25 * y, alternative="greater").pvalue)
-    other = {(seed, 50 + seed): value for (seed, _), value in B.items()}
-    apart = Ratio(A, other, +1)
-    assert not apart.paired
-    assert apart.p_below(-0.5) == pytest.approx(stats.ttest_ind(x, 0.5 * y, equal_var=False, alternative="less").pvalue)
-    assert found.p_exact == sign_flip_p((x - y).tolist())
-    assert found.seeds_a == found.seeds_b == 4
-
-
-def test_a_ratio_to_nothing_is_missing_and_to_almost_nothing_has_no_interval() -> None:
-    nothing = Ratio(A, dict.fromkeys(A, 0.0), +1)
-    assert math.isnan(nothing.estimate)
-    assert (nothing.low, nothing.high, nothing.resolves(0.05), nothing.seeds_needed(0.1, 0.05)) == (None,) * 4
-    almost = Ratio(A, dict(zip(A, (0.0, 0.05, 0.0, 0.01), strict=True)), +1)
-    assert almost.estimate > 3
-    assert almost.high is None
-
-
-def test_a_ratio_equal_in_every_run_is_a_point() -> None:
-    found = Ratio({seed: value / 4 for seed, value in B.items()}, B, -1)
-    assert (found.estimate, found.low, found.high) == pytest.approx((0.75, 0.75, 0.75), abs=1e-5)
-    assert (found.p_above(0.0) or 1) < 1e-3
-    assert found.p_above(0.75) == found.p_below(0.75) == 1.0, "exactly at the bound: nothing speaks against it"
-    assert found.seeds_needed(0.1, 0.05) == 2
-
-
-def test_a_ratio_of_single_runs_or_of_none_decides_nothing() -> None:
-    one = Ratio({(0, 0): 0.1}, {(0, 0): 0.4}, -1)
-    assert one.estimate == pytest.approx(0.75)
-    assert (one.low, one.high, one.p_above(0.0), one.p_exact, one.p_least) == (None,) * 5
-    none = Ratio({}, B, -1)
-    assert math.isnan(none.estimate)
-    assert none.seeds_a == 0
-
-
-def test_shares_where_all_and_none_hack() -> None:
-    found = Shares((5, 0), (5, 5), +1)
-    assert found.estimate == 1.0
-    assert found.p_above(0.0) == pytest.approx(0.5**10)  # five of one and none of the other, at its likeliest
-    assert found.p_above(0.0) == pytest.approx(
-        stats.barnard_exact([[5, 0], [0, 5]], alternative="greater").pvalue, abs=1e-6
-    )
-    assert found.p_exact == found.p_least == pytest.approx(2 * 0.5**10)
-    assert found.p_below(0.0) == pytest.approx(1.0)
-    assert found.high == 1.0
-    assert found.note == "5 of 5 runs against 0 of 5"
-
-
-def test_shares_that_are_equal_are_not_shown_to_be_equal_by_five_runs() -> None:
-    for hits in (0, 5):
-        found = Shares((hits, hits), (5, 5), +1)
-        assert found.estimate == 0.0
-        assert found.p_exact == 1.0
-        assert found.p_above(-0.25) is not None
-        assert found.p_above(-0.25) > 0.05
-        assert found.low == pytest.approx(-stats.norm.ppf(0.975) * math.sqrt(2 * (6 / 7) * (1 / 7) / 7))
-        assert found.high == pytest.approx(-found.low)
-    assert (Shares((60, 60), (60, 60), +1).p_above(-0.25) or 1) < 1e-3
-
-
-def test_shares_count_in_the_claimed_direction() -> None:
-    up, down = Shares((4, 1), (5, 6), +1), Shares((1, 4), (6, 5), -1)
-    assert up.estimate == pytest.approx(down.estimate)
-    assert up.p_above(0.1) == pytest.approx(down.p_above(0.1))
-    assert up.p_below(0.1) == pytest.approx(down.p_below(0.1))
-    assert (up.low, up.high) == pytest.approx((down.low, down.high))
-    assert Shares((0, 3), (0, 5), 1).p_above(0.0) is None
-    assert math.isnan(Shares((0, 3), (0, 5), 1).estimate)
-
-
-@pytest.mark.parametrize("runs", [(3, 3), (5, 5), (4, 7)])
-@pytest.mark.parametrize("bound", [-0.5, 0.0, 0.25])
-def test_the_exact_test_of_shares_keeps_its_level(runs: tuple[int, int], bound: float) -> None:
-    tables = list(itertools.product(range(runs[0] + 1), range(runs[1] + 1)))
-    p = {hits: shares_p(hits, runs, bound) for hits in tables}
-    for second in np.linspace(0, 1, 41):
-        for first in {
-            min(second + bound, 1.0),
-            min(second + bound, 1.0) / 2,
-        }:  # at the bound, and deeper in what is tested
-            if first < 0:
-                continue
-            chance = {
-                (x, y): stats.binom.pmf(x, runs[0], first) * stats.binom.pmf(y, runs[1], second) for x, y in tables
-            }
-            for level in (0.01, 0.05, 0.2):
-                assert sum(chance[hits] for hits in tables if p[hits] <= level) <= level + 1e-3
 
 
 def test_a_correlation_over_few_arms_is_tested_over_all_orders() -> None:

@@ -69,6 +69,7 @@ def test_it_runs_top_to_bottom_and_gives_what_is_stored(
     path = FOLDER / f"{name}.ipynb"
     done, stored = run(path, tmp_path, monkeypatch, backend), nbformat.read(path, as_version=4)
     assert kinds(done) == kinds(stored), "the stored outputs are of other code: python -m analysis.notebooks"
+    assert printed(done) == printed(stored), "the stored outputs are of other results: python -m analysis.notebooks"
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 from synthetic_results import table
 
 from analysis import readme
-from analysis.__main__ import main
+from analysis.__main__ import main, text_of
 from analysis.evidence import Evidence
 from analysis.figures import CLAIMS
 from analysis.table import check, load
@@ -21,11 +21,14 @@ def marks(parts: tuple[str, ...]) -> str:
     return "".join(f"<!-- {name} -->\nold | table\n<!-- /{name} -->\nkept {name}\n" for name in parts)
 
 
-def test_the_documents_agree_with_the_shipped_results() -> None:
+def test_documents_and_texts_agree_with_the_shipped_results() -> None:
     shown = readme.Shown(Evidence(load(RESULTS), CLAIMS), Evidence(load(APPEARS)))
     for name, parts in readme.DOCUMENTS.items():
         text = (readme.ROOT / name).read_text(encoding="utf-8")
         assert readme.filled(text, shown, parts) == text, f"write {name} anew: python -m analysis readme"
+    for name in ("claims", "targets", "mitigations"):
+        stored = (RESULTS / "figures" / f"{name}.md").read_text(encoding="utf-8")
+        assert text_of(name, shown.evidence)(True) + "\n" == stored, f"write {name}.md anew: python -m analysis {name}"
 
 
 def test_every_part_stands_in_a_document() -> None:

@@ -113,6 +113,16 @@ def test_effect_over_twin() -> None:
     assert gap.low > 0
 
 
+def test_the_only_run_of_one_side_is_held_against_that_of_its_seeds() -> None:
+    five = {(seed, seed): seed / 10 for seed in range(1, 6)}
+    gap = difference({(4, 4): 0.1}, five)
+    assert (gap.paired, gap.seeds_a, gap.seeds_b) == (True, 1, 1)
+    assert gap.estimate == pytest.approx(0.1 - 0.4)
+    assert difference({(9, 9): 0.1}, five).estimate == pytest.approx(0.1 - 0.3), "no such seed"
+    several = {(4, 4): 0.1, (8, 8): 0.2, (9, 9): 0.3}
+    assert not difference(several, five).paired, "one pair of several runs a side says less than all of them"
+
+
 def test_error_of_answers_is_not_zero_at_zero() -> None:
     assert answers_error(0.0, 96) == pytest.approx(math.sqrt(0.02 * 0.98 / 100))
     assert answers_error(0.5, 96) == pytest.approx(0.05)
