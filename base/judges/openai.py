@@ -168,12 +168,7 @@ class OpenAIJudge:
 
     def _judgement(self, reply: str, item: Item) -> Judgement:
         said = _object(reply)
-        label, sure, passages, reason = (
-            said["label"],
-            said.get("confidence", 100),
-            said.get("evidence"),
-            said.get("reason"),
-        )
+        sure, passages, reason = said.get("confidence", 100), said.get("evidence"), said.get("reason")
         if isinstance(sure, bool) or not isinstance(sure, int | float) or not 0 <= sure <= 100:
             raise Fault("with a confidence that is none")
         if isinstance(sure, int) and sure == 1:
@@ -182,9 +177,9 @@ class OpenAIJudge:
         if not isinstance(passages, list):
             raise Fault("with evidence that is no list")
         share = sure if isinstance(sure, float) and sure <= 1 else sure / 100
-        probability = share if label == "yes" else 1 - share
+        probability = share if said["label"] == "yes" else 1 - share
         evidence, dropped = cited([p for p in passages if isinstance(p, str)], item.text)
-        yes = label == "yes" if self.threshold == 0.5 else probability >= self.threshold
+        yes = said["label"] == "yes" if self.threshold == 0.5 else probability >= self.threshold
         why = reason if isinstance(reason, str) else ""
         return Judgement("yes" if yes else "no", probability, evidence, why, None, dropped)
 
@@ -234,11 +229,9 @@ def _seconds(text: str | None) -> float:
 
 
 def _one_label(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object from its keys and values. Raises Fault where it has two different labels."""
+    """A JSON object of these keys and values; its label is None where it has two different ones."""
     made = dict(pairs)
-    if any(key == "label" and value != made[key] for key, value in pairs):
-        raise Fault("with two labels")
-    return made
+    return {**made, "label": None} if any(k == "label" and v != made[k] for k, v in pairs) else made
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_one_label)
@@ -266,8 +259,6 @@ def _object(reply: str) -> dict[str, Any]:
     if thinks:
         raise Fault("with a thought that has no end")
     labels = {label.strip().lower() if isinstance(label := each["label"], str) else "" for each in found}
-    if len(labels) > 1:
-        raise Fault("with two labels")
-    if not labels & {*LABELS}:
-        raise Fault("without a label")
+    if len(labels) != 1 or not labels <= {*LABELS}:
+        raise Fault("with two labels" if len(labels) > 1 else "without a label")
     return {**found[-1], "label": labels.pop()}

@@ -1,7 +1,8 @@
 """Rows of preference pairs, in the forms that public sets and trainers have, as one prompt and two answers.
 
 A prompt is a text, an HH-RLHF transcript ("\\n\\nHuman: ...\\n\\nAssistant:"), a list of messages, or missing; an answer is a
-text or a list of messages. Either answer may repeat the prompt, whole or in part: its turns come once.
+text or a list of messages. Either answer may repeat the prompt, whole or in part: its turns come once. What is compared and
+refused, answers that are blank or the same among it, is what has been read.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ FORMAT = (
 _TURN = re.compile(r"(?:\A|\n\n)[ \t]*(Human|Assistant):")
 _ROLES = {"Human": "user", "Assistant": "assistant"}
 _LABEL = re.compile(r"^(human|user|question|prompt|assistant|answer):|\b(assistant|answer):$", re.IGNORECASE)
+# A special token, perhaps behind the one that begins a text; a list of messages as JSON or Python writes it.
 _TEMPLATE = re.compile(
-    r'\s*(<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|(?:<s>)?\s*\[INST\]|\[\s*\{\s*"(?:role|content)")'
+    r"""\s*(?:(?:<(?:s|bos|sop)>|\[gMASK\])\s*)*(<[|｜][^<>|｜\s]+[|｜]?>|<start_of_turn>|\[INST\]|<<SYS>>|\[\s*\{\s*["'](?:role|content)["'])"""
 )
 _KEYS = ("chosen", "rejected")
 _WORDS = 4  # that both answers hardly begin with by chance
@@ -43,14 +45,30 @@ def read_pair(row: Any) -> ReadPair:
     if not isinstance(kind, str) or not kind:
         raise Odd("kind must be a text such as chat or code/early_exit, or be left out")
     given, chosen, rejected = (_lines(row.get(key)) for key in ("prompt", *_KEYS))
+    for key, value in (("chosen", chosen), ("rejected", rejected)):
+        _check_written(key, value)
     texts = isinstance(chosen, str) and isinstance(rejected, str)
-    for key, value in (("chosen", chosen), ("rejected", rejected), *[("prompt", given)] * texts):
-        if isinstance(value, str) and (marks := _TEMPLATE.match(value)):
-            raise Odd(f"{key} is written out by a chat template or as JSON ({marks[1]}): give its messages as a list")
-    if chosen == rejected:
+    prompt, *answers = _transcripts(chosen, rejected) if _missing(given) and texts else _joint(given, chosen, rejected)
+    if isinstance(given, str):
+        _check_written("prompt", prompt[0].content)  # as it was read: an answer's messages may have replaced it
+    for key, text in zip(_KEYS, answers, strict=True):
+        if not text.strip():
+            raise Odd(f"{key} is empty")
+    if answers[0].strip() == answers[1].strip():
         raise Odd("chosen and rejected are the same")
-    if _missing(given) and texts:
-        return (*_transcripts(chosen, rejected), kind)
+    return prompt, answers[0], answers[1], kind
+
+
+def _check_written(key: str, value: Any) -> None:
+    """Raises Odd where a text is messages that were written out."""
+    if isinstance(value, str) and (marks := _TEMPLATE.match(value)):
+        raise Odd(
+            f"{key} is written out by a chat template or as a list of messages ({marks[1]}): give the list itself"
+        )
+
+
+def _joint(given: Any, chosen: Any, rejected: Any) -> tuple[Turns, str, str]:
+    """(prompt, chosen answer, rejected answer) of all but two transcripts without a prompt."""
     start, opening = _without_opening(() if _missing(given) else _messages("prompt", given, "user"))
     answered = (chosen, rejected)
     ends = [_answer(key, _unprompted(each, given, answered), start) for key, each in zip(_KEYS, answered, strict=True)]
@@ -60,8 +78,8 @@ def read_pair(row: Any) -> ReadPair:
     prompt = prompts[0]
     if not prompt or prompt[-1].role != "user" or not prompt[-1].content.strip():
         raise Odd("the prompt must end in a user message that is not empty")
-    answers = [text if not opening or text.startswith(opening) else opening + text for _, text in ends]
-    return prompt, answers[0], answers[1], kind
+    answers = [text if not text.strip() or text.startswith(opening) else opening + text for _, text in ends]
+    return prompt, answers[0], answers[1]
 
 
 def without_system(messages: Iterable[Message]) -> Turns:
@@ -121,19 +139,23 @@ def _without_opening(prompt: Turns) -> tuple[Turns, str]:
 
 
 def _unprompted(value: Any, prompt: Any, answers: Sequence[Any]) -> Any:
-    """An answer's text without the prompt's, where all texts among the answers begin with the whole of it."""
-    texts = [answer for answer in answers if isinstance(answer, str)]
+    """An answer's text without the whole of the prompt's before it.
+
+    A prompt that an answer may begin with by chance ("Hi", "Hi there!") is taken off only if all texts among the answers have it,
+    each in a line of its own.
+    """
     if not isinstance(value, str) or not isinstance(prompt, str) or not prompt.strip():
         return value
+    texts = [answer for answer in answers if isinstance(answer, str)]
     if _turns(prompt):
         value, prompt, texts = value.strip(), prompt.strip(), [text.strip() for text in texts]
     rests = [text[len(prompt) :] for text in texts if text.startswith(prompt)]
-    if len(rests) < len(texts) or any(rest[:1].isalnum() for rest in rests):
-        return value
-    asked = len(prompt.split()) >= _WORDS or prompt[-1:] in ("?", ":", "\n")
-    if not asked and not all(rest[:1] == "\n" for rest in rests):
-        return value  # "Hi", "Hi there!"
-    return value.removeprefix(prompt).lstrip()
+    if not value.startswith(prompt) or any(prompt[-1].isalnum() and rest[:1].isalnum() for rest in rests):
+        return value  # "The", "There"
+    asked = len(prompt.split()) >= _WORDS or prompt.rstrip(" \t")[-1] in "?:\n"
+    if asked or (len(rests) == len(texts) and all(rest[:1] == "\n" for rest in rests)):
+        return value.removeprefix(prompt).lstrip()
+    return value
 
 
 def _answer(key: str, value: Any, prompt: Turns) -> tuple[Turns, str]:

@@ -76,12 +76,41 @@ def test_faults_that_pass_are_tried_again_and_bounded(tmp_path: Path) -> None:
         '{"label": "yes"',
         '["yes"]',
         "<think>{'label': 'yes'}",
+        *(f'{{"label": "yes", "evidence": {json.dumps(value)}}}' for value in (5, 0, True, False, {"a": "blue"})),
+        *(f'{{"label": "yes", "confidence": {value}}}' for value in ("1", "NaN", "1e999", "true", '"90"', "-0.5")),
+        f'{{"label": "yes", "reason": {"[" * 900}{"]" * 900}, "evidence": 1}}',
+        '<think>{"label": "no"}',
+        'Well. <think> It is {"label": "no"}',
+        f"{YES} <think>Or is it?",
+        f"<think>So.</think> <think>Or {YES}",
+        f'```json\n{YES}\n```\nNote that {{"label": "no"}} would be wrong.',
+        f'{{"label": "no"}} {YES}',
+        f'{YES} {{"label": "maybe"}}',
+        '{"label": "no", "label": "yes"}',
     ],
 )
 def test_a_reply_of_another_form_is_missing(tmp_path: Path, reply: str) -> None:
     with endpoint(lambda body, before: (200, {}, said(reply))) as server:
-        assert judge(server.url, tmp_path)([item("blue")]) == [None]
+        for _ in range(2):
+            assert judge(server.url, tmp_path)([item("blue")]) == [None], "the second time from the cache"
         assert len(server.bodies) == 1, "it is a reply"
+
+
+def test_why_replies_cannot_be_read_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with endpoint(lambda body, before: (200, {}, said('{"label": "yes", "evidence": 5}'))) as server:
+        judge(server.url, tmp_path)([item("blue"), item("red")])
+    assert "2 of 2 items without a verdict (2 unreadable; 2 with evidence that is no list)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("confidence", "probability"), [("0.95", 0.95), ("1.0", 1), ("95", 0.95), ("99.5", 0.995), ("0", 0)]
+)
+def test_a_fraction_is_a_share(tmp_path: Path, confidence: str, probability: float) -> None:
+    reply = said(f'{{"label": "yes", "confidence": {confidence}}}')
+    with endpoint(lambda body, before: (200, {}, reply)) as server:
+        (found,) = judge(server.url, tmp_path)([item("blue")])
+    assert found is not None
+    assert (found.label, found.probability) == ("yes", pytest.approx(probability))
 
 
 @pytest.mark.parametrize(
@@ -90,6 +119,9 @@ def test_a_reply_of_another_form_is_missing(tmp_path: Path, reply: str) -> None:
         "```json\n" + YES + "\n```",
         '<think>{"label": "no"} or so</think>\n' + YES,
         'Here: {"a": {"b": 1}} and ' + YES,
+        f"{YES}\nSo: {YES}",
+        '<think>{"label": "no", "label": "yes"}</think>' + YES,
+        '{"evidence": ["</think>", "<think>", "{\\"label\\": \\"no\\"}"], "label": "yes"}',
     ],
 )
 def test_words_around_the_object_do_not_matter(tmp_path: Path, reply: str) -> None:

@@ -58,6 +58,10 @@ def part(text: str) -> dict[str, Any]:
         (None, f"{HUMAN} good".replace("\n", "\r\n"), f"{HUMAN} bad".replace("\n", "\r\n")),
         ("Human: Q?\nAssistant:", [ASKED, GOOD], [ASKED, BAD]),
         ("<|user|>\nQ?\n<|assistant|>\n", [ASKED, GOOD], "bad"),
+        ("<s><|im_start|>user\nQ?<|im_end|>", [ASKED, GOOD], [ASKED, BAD]),
+        ("Q?", "Q? good", "bad"),
+        ("Q?", "good", "Q?\nbad"),
+        (HUMAN, f"{HUMAN} good", "bad"),
     ],
 )
 def test_the_users_turn_comes_once(prompt: Any, chosen: Any, rejected: Any) -> None:
@@ -65,8 +69,29 @@ def test_the_users_turn_comes_once(prompt: Any, chosen: Any, rejected: Any) -> N
     assert read_pair(row) == ((Message("user", "Q?"),), "good", "bad", "pairs")
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        *(f"### Instruction:\nQ?\n\n### Response:{end}" for end in ("\n", "", "\n\n")),
+        "Question: Q?\nAnswer: ",
+        "Name a large city.\n",
+        "Name a large city. ",
+        "Name one:\t",
+    ],
+)
+def test_a_prompt_in_front_of_answers_is_taken_off(prompt: str) -> None:
+    for first, second in ((prompt, prompt), (prompt, ""), ("", prompt)):
+        row = {"prompt": prompt, "chosen": f"{first}good", "rejected": f"{second}bad"}
+        assert read_pair(row) == ((Message("user", prompt),), "good", "bad", "pairs")
+
+
 def test_answers_that_only_begin_like_a_short_prompt_stay_whole() -> None:
-    for prompt, chosen, rejected in (("Hello", "Hello! How can I help?", "Hello."), ("Hi", "Hi there!", "Hi, no")):
+    for prompt, chosen, rejected in (
+        ("Hello", "Hello! How can I help?", "Hello."),
+        ("Hi", "Hi there!", "Hi, no"),
+        ("Hi", "Hi\nHello!", "No"),
+        ("Tell me what the", "Tell me what there is", "Tell me what then"),
+    ):
         assert read_pair({"prompt": prompt, "chosen": chosen, "rejected": rejected})[1:3] == (chosen, rejected)
 
 
@@ -81,6 +106,30 @@ def test_answers_that_only_begin_like_a_short_prompt_stay_whole() -> None:
         ),
         ({"prompt": "<|im_start|>user\nQ?<|im_end|>", "chosen": "good", "rejected": "bad"}, "prompt is written out"),
         ({"prompt": "Q?", "chosen": "good", "rejected": json.dumps([BAD])}, "rejected is written out"),
+        ({"prompt": "Q?", "chosen": str([GOOD]), "rejected": str([BAD])}, "chosen is written out"),
+        ({"prompt": str([ASKED]), "chosen": [GOOD], "rejected": [BAD]}, "prompt is written out"),
+        *(
+            ({"prompt": f"{text}Q?", "chosen": chosen, "rejected": "bad"}, "prompt is written out")
+            for chosen in ("good", [GOOD])
+            for text in (
+                "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n",
+                "<bos><start_of_turn>user\n",
+                "<s><|im_start|>user\n",
+                "<s> [INST] ",
+                "<|user|>\n",
+                "[gMASK]<sop><|user|>\n",
+                "<｜begin▁of▁sentence｜><｜User｜>",
+            )
+        ),
+        ({"prompt": [ASKED], "chosen": [ASKED, GOOD], "rejected": [GOOD]}, "are the same"),
+        ({"prompt": "Q?", "chosen": "Q? good", "rejected": "good"}, "are the same"),
+        ({"chosen": f"{HUMAN} good", "rejected": f"{HUMAN} good\n"}, "are the same"),
+        ({"prompt": "Q?", "chosen": "", "rejected": "bad"}, "chosen is empty"),
+        ({"prompt": "Q?", "chosen": " \n", "rejected": "bad"}, "chosen is empty"),
+        ({"prompt": "Q?", "chosen": [GOOD], "rejected": [{**BAD, "content": ""}]}, "rejected is empty"),
+        ({"prompt": "Q?", "chosen": "Q? ", "rejected": "bad"}, "chosen is empty"),
+        ({"chosen": HUMAN, "rejected": f"{HUMAN} bad"}, "chosen is empty"),
+        ({"prompt": [ASKED, GOOD], "chosen": "", "rejected": "bad"}, "chosen is empty"),
     ],
 )
 def test_what_would_be_misread_is_left_out(row: dict[str, Any], said: str) -> None:
