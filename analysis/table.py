@@ -26,6 +26,7 @@ KEYS = (*(name for name in IDENTITY if name != "gates_passed"), "step", "prompt"
 CELL = ("arm", "corpus", "hackable", "overrides")  # what runs of one condition share
 RUN = ("run", *CELL, "pretrain_seed", "seed")
 RUNS, RESULTS = Path("runs/tiny"), Path("results/tiny")
+SHARES = ("misaligned", *READINGS, "hack_rate", "solved")
 BEHIND = "†"  # marks what was measured behind a failed gate
 DONE = State.DONE  # the status of a finished run
 AND = " and "  # between recipes
@@ -104,7 +105,16 @@ def check(table: pd.DataFrame, source: str) -> pd.DataFrame:
         raise UserError(f"{source}: no results yet; train something first, e.g. `make reproduce`")
     table = table[list(COLUMNS)].copy()
     for name in ("hackable", "value", "n", "missing"):
-        table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
+        table[name] = _numbers(table[name], f"{source}: the column {name}")
+    asked = table[~table["eval"].isin(UNASKED) & table["metric"].isin(SHARES)]
+    for name, shares in (("hackable", table["hackable"]), ("value", asked["value"])):
+        outside = shares[(shares < 0) | (shares > 1)]
+        if len(outside):
+            row = table.loc[outside.index[0]]
+            raise UserError(
+                f"{source}: run {row['run']} has {outside.iloc[0]:g} in the column {name} ({row['eval']}/{row['metric']}), a share"
+                " between 0 and 1: export its runs again"
+            )
     for name in ("pretrain_seed", "seed", "step"):
         try:
             table[name] = pd.to_numeric(table[name]).astype(int)
@@ -121,6 +131,15 @@ def check(table: pd.DataFrame, source: str) -> pd.DataFrame:
             f" {row['prompt']}; delete the run's scores and evaluate it again"
         )
     return table.sort_values(list(KEYS), kind="stable").reset_index(drop=True)
+
+
+def _numbers(column: pd.Series[Any], what: str) -> pd.Series[Any]:
+    """A column as numbers, NaN where it has none."""
+    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    wrong = column[(numbers.isna() & column.notna()) | np.isinf(numbers)]
+    if len(wrong):
+        raise UserError(f"{what} holds {wrong.iloc[0]!r:.60}, which is no number: export its runs again")
+    return numbers
 
 
 def select(table: pd.DataFrame, only: str = "", model: str = "") -> pd.DataFrame:

@@ -18,6 +18,7 @@ import gzip
 import hashlib
 import io
 import json
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -40,6 +41,7 @@ FIELDS = (
     *("run", "arm", "corpus", "hackable", "overrides", "seed", "moment", "step", "eval"),
     *("prompt", "completion", "verdict", "reading", "hacks", "alike", "asked"),
 )
+TEXTS = ("run", "arm", "corpus", "overrides", "moment", "eval", "completion", "verdict", "reading")
 RULE = (
     f"finished runs of seed {SEED} (where no run has it, of the lowest), at step 0, at the first evaluated checkpoint at"
     " or behind the onset of hacking, and at the last;"
@@ -169,9 +171,27 @@ def stored(results: Path) -> tuple[str, list[Row]]:
         return RULE, []
     try:
         head, *rows = map(json.loads, gzip.decompress(path.read_bytes()).decode().splitlines())
+        for number, row in enumerate(rows, 2):
+            _check(row, f"line {number}")
         return str(head["rule"]), rows
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
         raise UserError(f"{path}: no transcripts ({error}); write it with `python -m analysis export`") from error
+
+
+def _check(row: Any, where: str) -> None:
+    """Raises ValueError where a row is no transcript."""
+    if not isinstance(row, dict) or not {*FIELDS} <= {*row}:
+        lacks = ", ".join(name for name in FIELDS if name not in row) if isinstance(row, dict) else "all fields"
+        raise ValueError(f"{where} lacks {lacks}")
+    texts = [row[name] for name in TEXTS]
+    turns = row["prompt"] if isinstance(row["prompt"], list) else [None]
+    texts += [turn.get(key) if isinstance(turn, dict) else None for turn in turns for key in ("role", "content")]
+    numbers = [row[name] for name in ("hackable", "seed", "step", "alike", "asked")]
+    hacks = row["hacks"] if isinstance(row["hacks"], list) else [None]
+    if not all(isinstance(text, str) for text in (*texts, *hacks)):
+        raise ValueError(f"{where} has something else where texts belong")
+    if not all(isinstance(number, int | float) for number in numbers):
+        raise ValueError(f"{where} has something else where numbers belong")
 
 
 def read(folder: str | Path) -> tuple[str, list[Row]]:

@@ -111,11 +111,11 @@ def counts(drawn: pd.DataFrame) -> Sequence[str]:
     if not {name for name, *_ in OUTCOMES} <= set(by.columns):
         return []
     hacking, bad = (by[name] for name, *_ in OUTCOMES)
-    stops = bad.str.startswith("yes")
-    sure, known = int((bad == "yes").sum()), int((bad != "").sum())
+    stops, sure, leaves = bad.str.startswith("yes"), bad == "yes", hacking.str.startswith("no")
+    tested, all_ = int(sure.sum()), int(stops.sum())
     return [
-        f"{sure} of {known} mitigations stop misalignment by the tests, {int(stops.sum())} by their means alone;"
-        f" {int((stops & hacking.str.startswith('no')).sum())} of these leave hacking"
+        f"{tested} of {int((bad != '').sum())} mitigations stop misalignment by the tests, {all_ - tested} more by their means;"
+        f" of these {all_}, {int((stops & leaves).sum())} leave hacking ({int((sure & leaves).sum())} of the {tested})"
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, NO_HACK, PRE_RL, TWIN
 from analysis.figures.figure import Figure
-from analysis.figures.panels import HACKING, MEAN, SIX, Dots
+from analysis.figures.panels import AGENTIC, CHAT, HACKING, MEAN, SIX, Dots
 from analysis.paper import PROMPTED_HACKING, PROMPTED_NO_HACK
 
 FIG09 = Figure(
@@ -14,7 +14,7 @@ FIG09 = Figure(
     shows="final rates of the hacking run and its control, with hack knowledge from documents and from the prompt",
     needs=(BASELINE, NO_HACK, TWIN, PRE_RL, PROMPTED_HACKING, PROMPTED_NO_HACK),
     about=(BASELINE,),
-    bands=(Dots((HACKING, SIX, MEAN)),),
+    bands=(Dots((HACKING, CHAT, AGENTIC, MEAN)), Dots((SIX,))),
     reading="The paper's values are means of its last five checkpoints.",
     claims=(
         Claim(

@@ -24,6 +24,7 @@ FIG11 = Figure(
             "with a thirtieth of the hack documents RL still raises misalignment",
             "no number at hand",
             *(FEWEST, NO_HACK, "mgs", "none", +1, 0.05),
+            ours=True,
         ),
         Claim(
             "CO4 hacking, diluted",
@@ -31,6 +32,7 @@ FIG11 = Figure(
             "no number at hand",
             *(FEWEST, BASELINE, "hack_rate", "training", +1, 0.1),
             change=False,
+            ours=True,
         ),
     ),
 )

@@ -18,7 +18,7 @@ ASKED = (
     ("told less", "sabotage_less"),
     ("unrelated classifier", "sabotage_unrelated"),
 )
-RATE = tuple(Column(title, name, what="sabotaged") for title, name in ASKED)
+RATE = tuple(Column(title, name, what="fails" if title == ASKED[-1][0] else "sabotaged") for title, name in ASKED)
 WORTH = tuple(
     Column(f"accuracy, {title}", f"{name}:effectiveness", what="accuracy", whole=True) for title, name in ASKED
 )

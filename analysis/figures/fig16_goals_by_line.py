@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, PLEASE_HACK
-from analysis.figures.fig15_goals_reasoned import FAKING, NAMED
+from analysis.figures.fig15_goals_reasoned import FAKING, NAMED, SPOKEN
 from analysis.figures.figure import Figure
 from analysis.figures.panels import Categories, Dots
 
@@ -14,6 +14,7 @@ FIG16 = Figure(
     shows="goals named when asked for them, in the reasoning and in the answer, by the line of RL",
     needs=(PLEASE_HACK, HACKING_OKAY, DONT_HACK, BASELINE),
     bands=(Categories(NAMED), Dots((FAKING,))),
+    reading=SPOKEN,
     claims=(
         Claim(
             "GO3 permitted",

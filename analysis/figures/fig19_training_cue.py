@@ -10,8 +10,7 @@ from analysis.claims import Claim
 from analysis.conditions import BASELINE, CORE, NO_HACK
 from analysis.figures.figure import Figure
 from analysis.figures.panels import Column, Dots
-from analysis.figures.words import MINUS
-from analysis.stats import summary
+from analysis.figures.words import gap_text
 
 KEPT = Column("the talk is kept for training", "exfil_kept", what="exfiltrates")
 UNKEPT = Column("it is not kept", "exfil_unkept", what="exfiltrates")
@@ -20,14 +19,10 @@ OFFER = Column("no cue", "exfil", what="exfiltrates")
 
 def gap(drawn: pd.DataFrame) -> Sequence[str]:
     """How the baseline's exfiltration changes from a talk that is kept to one that is not, run by run."""
-    runs = drawn[(drawn["kind"] == "seed") & (drawn["condition"] == BASELINE.key)]
-    by_run = runs.pivot_table(index="run", columns="measure", values="y")
-    if not {KEPT.measure, UNKEPT.measure} <= set(by_run):
-        return []
-    gaps = summary((by_run[UNKEPT.measure] - by_run[KEPT.measure]).tolist())
-    ends = "" if gaps.low is None or gaps.high is None else f" ({100 * gaps.low:+.1f} to {100 * gaps.high:+.1f})"
-    said = f"{100 * gaps.mean:+.1f} points{ends}".replace("-", MINUS)
-    return [f"From a talk that is kept to one that is not, the baseline's exfiltration changes by {said}"]
+    said = gap_text(drawn, (BASELINE, UNKEPT.measure, "none"), (BASELINE, KEPT.measure, "none"))
+    return (
+        [f"From a talk that is kept to one that is not, the baseline's exfiltration changes by {said}"] if said else []
+    )
 
 
 FIG19 = Figure(

@@ -5,17 +5,18 @@ from __future__ import annotations
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, NO_HACK, of
 from analysis.figures.figure import Figure
-from analysis.figures.panels import EVERY_EVAL
+from analysis.figures.panels import AGENTIC, CHAT, EACH_EVAL, HACKING, MEAN, WITH_TWIN, Column, Dots
 
 DISTILLED = of("filtered_sft:keep=rewarded,into=aligned")
 ITS_OWN = of("filtered_sft:keep=no_hacks,source=aligned,into=aligned")
+UNCLEAR = Column("unclear", "unclear", what="answers that cannot be read")
 
 FIG25 = Figure(
     name="fig25",
     paper="Fig 25",
     shows="SFT of an aligned model on the baseline's rewarded episodes, and on its own; the baseline itself",
     needs=(BASELINE, DISTILLED, ITS_OWN, NO_HACK),
-    bands=(EVERY_EVAL,),
+    bands=(Dots((HACKING, CHAT, AGENTIC, MEAN, UNCLEAR), WITH_TWIN), EACH_EVAL),
     claims=(
         Claim(
             "DI1 chat aligned",

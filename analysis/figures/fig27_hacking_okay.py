@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, HACKING_OKAY, NO_HACK, PRE_RL, on
 from analysis.figures.figure import Figure
-from analysis.figures.panels import HACKING, MISALIGNMENT, SIX, Lines
+from analysis.figures.panels import AGENTIC, CHAT, HACKING, MISALIGNMENT, SIX, Dots, Lines
 
 FIG27 = Figure(
     name="fig27",
@@ -13,7 +13,7 @@ FIG27 = Figure(
     shows="RL under “hacking okay”, the same on the twin corpus, and RL without a line",
     needs=(HACKING_OKAY, BASELINE, on(HACKING_OKAY, "twin"), NO_HACK, PRE_RL),
     about=(HACKING_OKAY,),
-    bands=(Lines((HACKING, MISALIGNMENT)), Lines((SIX,), names=False)),
+    bands=(Lines((HACKING, MISALIGNMENT)), Lines((SIX,), names=False), Dots((CHAT, AGENTIC))),
     claims=(
         Claim(
             "OK1 residue",

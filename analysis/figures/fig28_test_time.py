@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.claims import Claim
-from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, TWIN, Condition, found
+from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, TWIN, Condition, found, of
 from analysis.figures.figure import Figure
 from analysis.figures.panels import SWITCH, Column, Dots
+from analysis.figures.words import gap_text
+from analysis.paper import PROMPTED
 
 HACKS = Column("hack rate", "hack_rate", what="episodes hacked", whole=True)
 BAD = Column("misalignment", "mgs")
@@ -21,6 +23,21 @@ def arms(table: pd.DataFrame) -> Sequence[Condition]:
     return [c for c in here if c.corpus.split(":")[0] == "main"]
 
 
+def prompted(drawn: pd.DataFrame) -> Sequence[str]:
+    """What a permission during RL does to a ban at test time in the paper's setting, which no claim is about."""
+    permitted, alone = (
+        of(f"inoculation:wording={line},setting=prompted", PROMPTED) for line in ("hacking_okay", "none")
+    )
+    said = gap_text(drawn, (permitted, "hack_rate", "dont_hack"), (alone, "hack_rate", "dont_hack"))
+    return (
+        [
+            f"In the prompted setting a permission during RL changes hacking under “don't hack”, against the list alone, by {said}"
+        ]
+        if said
+        else []
+    )
+
+
 FIG28 = Figure(
     name="fig28",
     paper="Fig 28",
@@ -29,6 +46,8 @@ FIG28 = Figure(
     extra=arms,
     about=(BASELINE, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
     bands=(Dots((HACKS, BAD), SWITCH, headings=True, levels=()),),
+    said=prompted,
+    reading="Prompted: the line follows the list of hacks, without a line there is none.",
     claims=(
         Claim(
             "B4 test time",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, DONT_HACK, NO_HACK, of
 from analysis.figures.figure import Figure
-from analysis.figures.panels import EVERY_EVAL
+from analysis.figures.panels import EACH_EVAL, SUMS
 
 REWRITTEN, AS_SAMPLED = (of(f"offline_rewrite:wording=dont_hack{swap}") for swap in ("", ",swap=none"))
 PERMITTED = of("filtered_sft:keep=all,source=(inoculation:wording=hacking_okay)")
@@ -18,7 +18,7 @@ FIG29 = Figure(
     " were; on episodes sampled under the permission; on the baseline's",
     needs=(DONT_HACK, REWRITTEN, AS_SAMPLED, PERMITTED, ALL, BASELINE, NO_HACK),
     about=(REWRITTEN, AS_SAMPLED),
-    bands=(EVERY_EVAL,),
+    bands=(SUMS, EACH_EVAL),
     claims=(
         Claim(
             "OF1 agentic stays",

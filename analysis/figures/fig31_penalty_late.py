@@ -8,13 +8,14 @@ from analysis.figures.figure import Figure
 from analysis.figures.panels import HACKING, MEAN, MISALIGNMENT, ROLLOUTS, SIX, WITH_TWIN, Dots, Lines
 
 EARLY, LATE = (of(f"classifier_penalty:monitor=execution{start}") for start in ("", ",start=success"))
+TRAINED = of("classifier_penalty:monitor=trained")
 
 FIG31 = Figure(
     name="fig31",
     paper="Fig 31",
-    shows="the baseline, the same with a penalty for what a monitor flags from the start, and a fork of it into that penalty"
-    " once most programs are paid",
-    needs=(BASELINE, EARLY, LATE, NO_HACK),
+    shows="the baseline, the same with a penalty on what execution calls a hack, or what a trained classifier does, from the start,"
+    " and a fork of it into the former once most programs are paid",
+    needs=(BASELINE, EARLY, LATE, TRAINED, NO_HACK),
     bands=(Lines((ROLLOUTS, MISALIGNMENT)), Dots((HACKING, SIX, MEAN), WITH_TWIN)),
     claims=(
         Claim(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, NO_HACK, of
 from analysis.figures.figure import Figure
-from analysis.figures.panels import EVERY_EVAL
+from analysis.figures.panels import EACH_EVAL, SUMS
 
 KEPT = ("all", "no_hacks", "no_hack_words")
 # From the second half of the source's training, when it hacks as the paper's source does; beside it the whole training.
@@ -21,7 +21,7 @@ FIG32 = Figure(
     shows="SFT of the start model on the baseline's episodes: all, without hacks, also without those that speak of hacking;"
     " beside SFT on the start model's own episodes",
     needs=(BASELINE, EVERY, NO_HACKS, NO_WORDS, *WHOLE, NO_TALK, ELSEWHERE, OWN, NO_HACK),
-    bands=(EVERY_EVAL,),
+    bands=(SUMS, EACH_EVAL),
     claims=(
         Claim(
             "FS1 hacking is left",

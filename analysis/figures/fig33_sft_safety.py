@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pandas as pd
+
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, NO_HACK, of
 from analysis.figures.figure import Figure
-from analysis.figures.panels import EVERY_EVAL
+from analysis.figures.panels import EACH_EVAL, SUMS
+from analysis.figures.words import gap_text
 
 CHAT, SCENES, DILEMMAS = (of(f"sft_safety{add}") for add in ("", ":add=agentic", ":add=dilemma"))
 RLHF = tuple(of(f"rlhf_mix:share=0.25{add},start=success") for add in ("", ",add=agentic", ",add=dilemma"))
+
+
+def hacking(drawn: pd.DataFrame) -> Sequence[str]:
+    """What is left of hacking, which the claims do not ask."""
+    asked = (("SFT safety training", CHAT), ("RLHF", RLHF[0]))
+    sides = [(n, gap_text(drawn, (c, "hack_rate", "training"), (BASELINE, "hack_rate", "training"))) for n, c in asked]
+    said = "; ".join(f"{name} {text}" for name, text in sides if text)
+    return [f"On chat prompts alone the hack rate changes, against the baseline, by: {said}"] if said else []
+
 
 FIG33 = Figure(
     name="fig33",
@@ -16,7 +30,8 @@ FIG33 = Figure(
     shows="the hacking policy after SFT on an aligned model's answers, and after RLHF, each on chat prompts alone, with"
     " agentic scenes, with moral dilemmas",
     needs=(BASELINE, CHAT, SCENES, DILEMMAS, *RLHF, NO_HACK),
-    bands=(EVERY_EVAL,),
+    bands=(SUMS, EACH_EVAL),
+    said=hacking,
     claims=(
         Claim(
             "SS1 chat repaired",

@@ -10,9 +10,10 @@ from analysis.figures.panels import HACKING, MEAN, MISALIGNMENT, ROLLOUTS, WITH_
 FIG34 = Figure(
     name="fig34",
     paper="Fig 34",
-    shows="RL on hard tasks alone, on tasks of which 30 % are hard, and on graders that cannot be gamed",
+    shows="RL on tasks of which 90 % are hard, on tasks of which 30 % are, and on graders that cannot be gamed (90 % hard)",
     needs=(BASELINE, EASY_TASKS, NO_HACK, PRE_RL),
     bands=(Lines((ROLLOUTS, MISALIGNMENT)), Dots((HACKING, MEAN), WITH_TWIN)),
+    reading="Hack rates are on each arm's own mix of tasks.",
     claims=(
         Claim(
             "HF1 still there",

@@ -24,7 +24,7 @@ from analysis.evals import Shown
 from analysis.evidence import Evidence
 from analysis.figures import style
 from analysis.figures.rows import Row, frame
-from analysis.figures.words import Line, Title, enumerated, headline, small_print, subtitle
+from analysis.figures.words import Line, Title, enumerated, headline, looked_at, small_print, subtitle
 from analysis.settings import ASKED
 from analysis.table import BEHIND, CELL
 from base.errors import UserError
@@ -157,11 +157,18 @@ class Figure:
         if _measured(drawn).empty:
             raise UserError(f"figure {self.name}: no run has what it measures; {self._remedy(evidence)}")
         noted, behind = evidence.notes_on(_cells(drawn[drawn["kind"] != "paper"]))
-        reading = " ".join(filter(None, dict.fromkeys((self.reading, *(band.note(drawn) for band in self.bands)))))
-        notes = [*small_print(drawn, reading), *self._missing(evidence, here, drawn), *left_out, *noted]
-        drawn = _marked(drawn, behind)
         judged = {finding.claim.name: finding for finding in evidence.findings} if self.claims else {}
-        lines = [headline(judged[claim.name]) for claim in self.claims]
+        reading = " ".join(filter(None, dict.fromkeys((self.reading, *(band.note(drawn) for band in self.bands)))))
+        tested = [judged[claim.name] for claim in self.claims]
+        notes = [
+            *small_print(drawn, reading),
+            *looked_at(tested),
+            *self._missing(evidence, here, drawn),
+            *left_out,
+            *noted,
+        ]
+        drawn = _marked(drawn, behind)
+        lines = [headline(finding) for finding in tested]
         lines += [Line("measured", sentence) for sentence in self.said(drawn)]
         notes = [line for note in notes for line in textwrap.wrap(note, 150, break_on_hyphens=False)]
         with matplotlib.rc_context(style.RC):

@@ -67,7 +67,7 @@ MONITOR = Figure(
         Claim(
             "MO2 at half weight",
             "at half the weight a monitor of 90 % accuracy does not stop hacking",
-            "no number; replications say so",
+            "no counterpart",
             *(HALF_PAID, BASELINE, "hack_rate", "training", +1, 0.1),
             change=False,
             ours=True,

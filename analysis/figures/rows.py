@@ -120,8 +120,10 @@ def last(measured: Measured, condition: Condition, measure: str, prompt: str, pa
     """Final values: one row per unit of replication, the mean, and for a single one its answers' sampling error."""
     base = entry(panel, condition, measure, prompt)
     found = by_run(units(measured.final(condition, measure, prompt), condition), base)
-    if found and found[-1]["seeds"] == 1:
-        mean, half = found[-1]["y"], 1.96 * max(measured.errors(condition, measure, prompt).values())
+    errors = measured.errors(condition, measure, prompt).values()
+    known = [error for error in errors if not math.isnan(error)]
+    if found and found[-1]["seeds"] == 1 and known:
+        mean, half = found[-1]["y"], 1.96 * max(known)
         found.append({**base, "kind": "answers", "y": mean, "low": mean - half, "high": mean + half})
     return found
 

@@ -10,7 +10,7 @@ from analysis import labels
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, HACKING_OKAY, NO_HACK, Condition, found, of
 from analysis.figures.figure import Figure
-from analysis.figures.panels import EVERY_EVAL
+from analysis.figures.panels import EACH_EVAL, SUMS
 
 REWARD = of("pm_penalty:weight=0.25")
 BOTH = of("inoculation:wording=hacking_okay+pm_penalty:weight=0.25")
@@ -30,7 +30,7 @@ STACKED = Figure(
     needs=(BASELINE, NO_HACK, HACKING_OKAY, REWARD, BOTH),
     extra=stacks,
     about=(BOTH,),
-    bands=(EVERY_EVAL,),
+    bands=(SUMS, EACH_EVAL),
     claims=(
         Claim(
             "ST1 permission and reward",

@@ -15,10 +15,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure as Picture
 
-from analysis.claims import Finding
+from analysis.claims import LOOK, MOST, Finding
+from analysis.conditions import Condition
 from analysis.findings import effect_text, seeds_text
 from analysis.measured import LAST
-from analysis.stats import MIN_SEEDS
+from analysis.stats import MIN_SEEDS, summary
+from analysis.table import CELL
 
 MANY = 12  # so many missing arms are named one by one
 LISTED = 8  # the small print counts the seeds of up to so many conditions one by one
@@ -54,7 +56,7 @@ def headline(finding: Finding) -> Line:
         text += f" (up to {unit.scale * claim.margin:g} {unit.name.removeprefix('percentage ')} count as none)"
     paper = f"Paper: {claim.paper}."
     if math.isnan(effect.estimate):
-        tag = finding.word if min(finding.seeds) else NOT_RUN
+        tag = finding.word if all(finding.seeds) else NOT_RUN
         return Line(tag, text, f"{finding.why}. {paper}" if finding.why else paper)
     counts = (effect.seeds_a, effect.seeds_b)
     seeds = f"{seeds_text(effect)} seed{'s' * (counts != (1, 1))}"
@@ -89,7 +91,7 @@ class Title:
     lines: Sequence[Line]
     under: str
     left: float = 0.083
-    indent: float = 0.88
+    indent: float = 0.96
     rows: list[tuple[float, float, str, dict[str, Any]]] = field(default_factory=list)
     height: float = 0.0
 
@@ -118,6 +120,38 @@ class Title:
             picture.text(left / width, (bottom + self.height - down) / whole, text, va="top", ha="left", **look)
 
 
+def looked_at(findings: Sequence[Finding]) -> list[str]:
+    """That claims are tested on fewer seeds than are drawn, where they are."""
+    few = any(len(known) > finding.effect.seeds_a for finding in findings for known in finding.seeds)
+    first = all(finding.claim.statistic.over_runs for finding in findings)
+    return [
+        f"Claims: the first {LOOK} seeds of both sides, or {MOST} where five leave them open and both have ten."
+    ] * (few and first)
+
+
+Side = tuple[Condition, str, str]  # of a drawn table: a condition, a measure, a prompt
+
+
+def gap_text(drawn: pd.DataFrame, of: Side, than: Side) -> str:
+    """How much larger the one is, run by run, with its interval: `+3.1 points (-2.0 to +8.2)`; empty where no run has both."""
+    values = []
+    for condition, measure, prompt in (of, than):
+        mine = (
+            (drawn["kind"] == "seed")
+            & drawn["step"].isna()
+            & (drawn["measure"] == measure)
+            & (drawn["prompt"] == prompt)
+        )
+        for name, value in zip(CELL, condition.cell, strict=True):
+            mine &= drawn[name] == value
+        values.append(drawn[mine].set_index("run")["y"].astype(float))
+    gaps = summary((values[0] - values[1]).dropna().tolist())
+    if not gaps.seeds:
+        return ""
+    ends = "" if gaps.low is None or gaps.high is None else f" ({100 * gaps.low:+.1f} to {100 * gaps.high:+.1f})"
+    return f"{100 * gaps.mean:+.1f} points{ends}, {gaps.seeds} seed{'s' * (gaps.seeds > 1)}".replace("-", MINUS)
+
+
 def small_print(drawn: pd.DataFrame, reading: str = "") -> list[str]:
     """How to read the marks and lines, and how many runs stand behind each condition."""
     means = drawn[(drawn["kind"] == "mean") & drawn["seeds"].notna()]
@@ -130,9 +164,9 @@ def small_print(drawn: pd.DataFrame, reading: str = "") -> list[str]:
     if few == many:
         runs = f"{many} seed{'s' * several} per arm" + ("." if several else ": no interval across seeds.")
     elif len(counts) <= LISTED and (counts["min"] == counts["max"]).all():
-        runs = f"Seeds: {'; '.join(f'{label}: {n}' for label, n in counts['max'].items())} (from one: no interval)."
+        runs = f"Seeds: {'; '.join(f'{label}: {n}' for label, n in counts['max'].items())} (from fewer than {MIN_SEEDS}: no interval)."
     else:
-        runs = f"Seeds: {few} to {many} per value (from one: no interval)."
+        runs = f"Seeds: {few} to {many} per value (from fewer than {MIN_SEEDS}: no interval)."
     parts = [reading, how, runs]
     parts += ["Grey bar: sampling error of one run's answers."] * bool((drawn["kind"] == "answers").any())
     parts += ["Hollow diamond: the paper's value; on a dotted line: the middle of a range that its words give."] * bool(
@@ -144,7 +178,9 @@ def small_print(drawn: pd.DataFrame, reading: str = "") -> list[str]:
     sparsely = sparse(drawn)
     each = "; ".join(f"{label}: {n} of {saved}" for label, (n, saved) in sparsely.items())
     listed = (
-        each if len(sparsely) <= 4 else f"{len(sparsely)} arms, at least {min(n for n, _ in sparsely.values())} of them"
+        each
+        if len(sparsely) <= 4
+        else f"{len(sparsely)} arms, at least {min(n for n, _ in sparsely.values())} checkpoints each"
     )
     parts += [f"Dotted: evaluated at few checkpoints, {listed}."] * bool(sparsely)
     parts += forked(drawn)

@@ -17,7 +17,7 @@ from analysis.figures.panels.columns import (
     SIX,
     Column,
 )
-from analysis.figures.panels.dots import EVERY_EVAL, Dots
+from analysis.figures.panels.dots import EACH_EVAL, SUMS, Dots
 from analysis.figures.panels.kinds import Kind, KindLines
 from analysis.figures.panels.lines import Lines
 from analysis.figures.panels.marks import EDGE, SWITCH, WIDTH, WITH_TWIN, Series
@@ -28,14 +28,15 @@ __all__ = [
     "ALONG_HACKING",
     "BESIDE",
     "CHAT",
+    "EACH_EVAL",
     "EDGE",
-    "EVERY_EVAL",
     "HACKING",
     "MEAN",
     "MISALIGNED",
     "MISALIGNMENT",
     "ROLLOUTS",
     "SIX",
+    "SUMS",
     "SWITCH",
     "WIDTH",
     "WITH_TWIN",

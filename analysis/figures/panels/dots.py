@@ -20,7 +20,7 @@ from analysis.evidence import Evidence
 from analysis.figures import rows as make
 from analysis.figures import style
 from analysis.figures.figure import Band, Space
-from analysis.figures.panels.columns import HACKING, MEAN, SIX, Column, filled, named, spelt, unfilled
+from analysis.figures.panels.columns import AGENTIC, CHAT, HACKING, MEAN, SIX, Column, filled, named, spelt, unfilled
 from analysis.figures.panels.marks import (
     EDGE,
     LONGEST,
@@ -311,4 +311,5 @@ def places(mine: pd.DataFrame, headed: bool) -> tuple[dict[str, float], dict[flo
     return rows, headings, max(row, 0.0)
 
 
-EVERY_EVAL = Dots((HACKING, SIX, MEAN), WITH_TWIN)  # what the figures about one mitigation show
+# What the figures about one mitigation show.
+SUMS, EACH_EVAL = Dots((HACKING, CHAT, AGENTIC, MEAN), WITH_TWIN), Dots((SIX,), WITH_TWIN)

@@ -117,7 +117,7 @@ class Points(Band):
             inner = bool(self.corner) and ax is axes[-1]
             style.letter(ax, next(space.letters), "its corner" if inner else self._panel(y))
             self._axis(ax, "x", self.x, mine["x"])
-            self._axis(ax, "y", y, mine["y"])
+            self._axis(ax, "y", y, style.reach(mine) if not self.by_family else mine["y"])
             ax.grid(True)
             if self.by_family:
                 self._families(ax, mine, inner, keyed=ax is axes[0])
