@@ -77,7 +77,7 @@ def test_the_summary_counts_mitigations_alone_and_says_of_how_many() -> None:
     assert {arm for arm, _ in said} == {PENALTY, *(arm for arm, *_ in ARMS if arm.startswith("inoculation"))}
     stopped = sum(text.startswith("yes") for (_, measure), text in said.items() if measure == "mgs")
     sure = sum(text == "yes" for (_, measure), text in said.items() if measure == "mgs")
-    told = f"{sure} of 4 mitigations stop misalignment by the tests, {stopped} by their means alone"
+    told = f"{sure} of 4 mitigations stop misalignment by the tests, {stopped - sure} more by their means; of these {stopped},"
     assert told in flat(words(drawing.figure))
     assert OWN in set(drawing.table["arm"])
 
