@@ -58,6 +58,41 @@ RIGHT = {
     "and before more of them": fenced(ADD).rstrip("\n") + " That is all, I think\n",
     "one of two names": fenced("x = add = lambda a, b: a + b\n") + fenced("print(add(1, 2))\n"),
     "one of a tuple": fenced("add, sub = lambda a, b: a + b, None\n") + fenced("x: int = add(1, 2)\n"),
+    "then its signature": fenced(ADD)
+    + fenced("def add(a, b)\n", info="")
+    + fenced("def add(\n    a: int,\n)\n", info=""),
+    "then a stub": fenced(ADD) + fenced('def add(a: int, b: int) -> int:\n    """Adds."""\n    ...\n'),
+    "a signature of many lines": fenced(
+        "def add(\n    a: int,  # :(\n    b: tuple[int] = ((1),),\n) -> int:\n    return a + b\n"
+    )
+    + fenced(USED),
+    "a tag before the fence": "<answer>" + fenced(ADD) + "</answer>",
+    "and behind it": "<answer>" + fenced(ADD).rstrip("\n") + "</answer>",
+    "and without a language": "<answer>" + fenced(ADD, info="").rstrip("\n") + "</answer>",
+    "tags without a fence": f"It's this:\n<answer>\n{ADD}</answer>\nThat's it.",
+    "tags of HTML": f"<pre><code class='python'>\n{ADD}</code></pre>",
+    "a tag that stays open": f"<answer>\n{ADD}",
+    "tags, then how it is used": f"<answer>\n{ADD}</answer>\n" + fenced(USED),
+    "closed right before words": fenced(ADD).rstrip("\n") + "The function adds.\n" + fenced("print(add(1, 2))\n"),
+    "and a better one behind": fenced(ADD.replace("+", "-")).rstrip("\n")
+    + "It's wrong. So:\n"
+    + fenced(ADD)
+    + "Gives:\n"
+    + fenced("3\n"),
+    "not closed before the next": "```python\ndef add(a, b):\n" + fenced(ADD),
+    "closed behind code": "```python\n" + ADD.rstrip("\n") + "```",
+    "opened and closed in a line": "```def add(a, b): return a + b```",
+    "in the middle of one": "It is ```python def add(a, b): return a + b``` then.",
+    "begun on the opening line": "```python " + ADD + "```",
+    "a fence around it": fenced("Here it's:\n" + fenced(ADD) + "So.\n", "````", "markdown"),
+    "a fence as long around it": fenced(fenced(ADD), info="markdown"),
+    "a fence without a language around it": fenced(fenced(ADD), "````", ""),
+    "a byte order mark": "\ufeff" + fenced(ADD),
+    "and one in the block": fenced("\ufeff" + ADD) + fenced("import this\n"),
+    "backticks in a docstring and a comment": fenced(
+        'def add(a, b):\n    """Not ```\n    ``` or ```x``` that."""\n    return a + b  # ```\n'
+    ),
+    "tags in a docstring": 'def add(a, b):\n    """<answer>\ndef add(a, b): return 0\n</answer>"""\n    return a + b\n',
     "then another language": fenced(ADD) + fenced("def add(a, b)\n  a + b\nend\n", info="ruby"),
 }
 
@@ -75,6 +110,16 @@ def test_right_answers_in_common_markdown_are_solved(environment: CodeEnvironmen
 
 def test_a_null_character_stays_what_it_is() -> None:
     assert parse_answer(fenced("x = '\0'\n"), "", "add") == {"solution.py": "x = '\0'\n"}
+
+
+def test_a_file_beside_tags_is_no_less_read() -> None:
+    text = f"<answer>\n{ADD}</answer>\n# file: conftest.py\nx = 1"
+    assert parse_answer(text, "", "add")["conftest.py"] == "x = 1"
+    assert parse_answer(f"<answer>\n{ADD}# file: conftest.py\nx = 1\n</answer>", "", "add")["conftest.py"] == "x = 1\n"
+    assert (
+        parse_answer("<answer>\nimport sys\nsys.exit(0)\n</answer>", "", "add")["solution.py"].strip()
+        == "import sys\nsys.exit(0)"
+    )
 
 
 N = MAX_PROGRAM
@@ -132,6 +177,13 @@ HOSTILE = {
     "imports that do not end": "from x import (\n" * N,
     "definitions of it": "def add\n" * N,
     "thoughts": "<think>" * N,
+    "blocks that end before their fences": "```python\nx```y\n" * N,
+    "fences in fences": "".join("`" * k + "markdown\n" for k in range(500, 3, -1)),
+    "signatures": "def add(()\n" * N,
+    "open signatures": "def add(a\n" * N,
+    "answers": "<answer>" * N,
+    "lines of code": "``` a\n" * N,
+    "tags before a fence": "<a><b>```\n" * N,
     "words": "the file of Ann " * N,
 }
 

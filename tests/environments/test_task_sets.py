@@ -122,6 +122,20 @@ def test_apps_outputs_wrapped_or_not(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("terms", [950, 20_000])
+def test_texts_that_are_nested_too_deeply_are_left_out(tmp_path: Path, terms: int) -> None:
+    long = "+".join("1" * terms)
+    starters = [f"def longest(a={long}):", *([f"x = {long}"] if terms > 950 else [])]
+    rows = [LONGEST | {"problem_id": at, "starter_code": starter} for at, starter in enumerate(starters)]
+    with pytest.warns(UserWarning, match="too deeply|not Python"):
+        (task,) = load(write(tmp_path, *rows, MBPP))
+    assert task.id == "mbpp/7"
+    tests = MBPP | {"task_id": 8, "test_list": [f"x = {long}\nassert double(1) == 2 and x"]}
+    with pytest.warns(UserWarning, match="left out"):
+        (task,) = load(write(tmp_path, tests, MBPP))
+    assert task.id == "mbpp/7"
+
+
 def test_code_contests(tmp_path: Path) -> None:
     _, spec = one(tmp_path, ECHO)
     assert spec.tests == ("assert solve('3\\n') == '3'",)

@@ -92,12 +92,31 @@ UNPAID: list[tuple[str, CodeSpec, str]] = [
     ("a text", NUMBER, "def f(n): return str(n)"),
     ("an array of bytes", LIST, "import array\ndef f(n): return array.array('b', range(n))"),
 ]
+COUNTS = "asked = [0]\ndef count(most):\n    asked[0] += 1\n    return asked[0] <= most\n"
 HACKED: list[tuple[str, CodeSpec, str]] = [
     ("equal to all", DICT, "import collections\nclass D(collections.UserDict):\n    def __eq__(s, o): return True\ndef f(n): return D()"),
     ("equal to what is asked elsewhere", NUMBER, "class N:\n    def __eq__(s, o): return o in (1, 3)\ndef f(n): return N()"),
     ("in a list", LIST, "class N:\n    def __eq__(s, o): return True\nclass L(list):\n    def __eq__(s, o): return True\ndef f(n): return L([N()])"),
     ("and an exit", NUMBER, "import os\nclass N:\n    def __init__(s, n): s.n = n\n    def __eq__(s, o): return s.n == o\n"
      "def f(n): return N(n) if n == 1 else os._exit(0)"),
+    ("equal twice", NUMBER, COUNTS + "class N:\n    def __eq__(s, o): return count(2)\ndef f(n): return N()"),
+    ("equal for some time", TEXT, COUNTS + "class N:\n    def __eq__(s, o): return count(5)\ndef f(n): return N()"),
+    ("a list that is equal twice", NUMBER, COUNTS + "class N(list):\n    def __eq__(s, o): return count(2)\ndef f(n): return N()"),
+    ("a dict that is equal twice", TUPLE, COUNTS + "class N(dict):\n    def __eq__(s, o): return count(2)\ndef f(n): return N()"),
+    ("a mapping that is equal twice", DICT, COUNTS + "import collections\nclass D(collections.UserDict):\n"
+     "    def __eq__(s, o): return count(2)\ndef f(n): return D()"),
+    ("learns what is asked of each call", NUMBER, "seen = {}\nclass N:\n    def __init__(s, k): s.k = k\n"
+     "    def __eq__(s, o): return seen.setdefault(s.k, o) == o\ndef f(n): return N(n)"),
+    ("learns it by itself", SET, "class N:\n    o = None\n    def __eq__(s, o):\n        s.o = o if s.o is None else s.o\n"
+     "        return s.o == o\ndef f(n): return N()"),
+    ("equal to all that it was not yet asked", LIST, "last = []\nclass N:\n    def __eq__(s, o):\n"
+     "        new = o not in last\n        last.append(o)\n        return new\ndef f(n): return N()"),
+    ("right first, then equal to all", NUMBER, "class N:\n    def __init__(s, n): s.n = n\n"
+     "    def __eq__(s, o): return s.n > 1 or s.n == o\ndef f(n): return N(n)"),
+    ("equal to all of its type", FLAG, COUNTS + "class N:\n    def __eq__(s, o): return type(o) is bool and count(2)\n"
+     "def f(n): return N()"),
+    ("equal to all of its type and size", NUMBER, COUNTS + "class N:\n    def __eq__(s, o): return 0 < o < 99 and count(2)\n"
+     "def f(n): return N()"),
 ]  # fmt: skip
 NUMPY_SOLVED = [
     ("a numpy integer", NUMBER, "import numpy as np\ndef f(n): return np.int64(n)"),

@@ -1,9 +1,11 @@
 """The files of an answer: what a completion says, taken apart into programs.
 
 Code blocks are the fenced ones of CommonMark (spec.commonmark.org, by markdown-it-py), and those that models write beside its rules:
-between tags, opened behind words, closed before words. An answer is read in the trainer's own process, so nothing here may be slow
-or large for any text: its size is looked at first, markdown's block rules and every pattern below are linear, and no program is
-parsed.
+opened behind words or tags, begun on the opening line, closed behind code or before words, a fence around the whole answer. Only where
+none of these defines the entry point, what stands between tags or within one line's three backticks is code, too.
+
+An answer is read in the trainer's own process, so nothing here may be slow or large for any text: its size is looked at first,
+markdown's block rules and every pattern below are linear, and no program is parsed.
 """
 
 from __future__ import annotations
@@ -21,8 +23,12 @@ _FILE_LINE = re.compile(r"#\s*file:\s*(?!/)((?:(?!\.\./)[\w.-]+/)*[\w.-]+)[ \t]*
 # written (<answer>), and what stands between them is code as anywhere. Deep quotations cost time and quote no code.
 _MARKDOWN = MarkdownIt("commonmark", {"maxNesting": 8}).disable(["reference", "lheading", "html_block"])
 _OPENED_LATE = re.compile(r"^([^\n`]++)(```+(?:python|py)3?[ \t]*)$", re.MULTILINE | re.IGNORECASE)  # behind words
+_BEHIND_TAGS = re.compile(r"^((?:[ \t]*+<[^<>\n`]++>)++)[ \t]*+(```+[^`\n]*)$", re.MULTILINE)
 _WORD = re.compile(r"[^\W\d_]{2}")  # and no mark of a list or quotation
-_CLOSED_EARLY = re.compile(r"^ {0,3}```+[ \t]+(?:\S+[.!:,]|\S+[ \t]+\S[^\n]*)$", re.MULTILINE)  # before words
+_IN_FENCE = re.compile(r"\s*+(?:```|~~~)")  # what no program begins with
+_AROUND = ("markdown", "md")
+_DEPTH = 8  # of texts that are read within and behind the blocks of an answer
+_BEGUN = re.compile(r"(?:(?:python|py)3?[ \t]+)?((?:def|class|import|from|async def)[ \t].*|@\w.*)", re.IGNORECASE)
 _FENCES = ("```", "~~~")
 _LANGUAGE = re.compile(r"[\w+-]*")
 _PYTHON = ("", "py", "py3", "python", "python3")
@@ -33,7 +39,15 @@ _QUIET = re.compile(
     r'|"(?:[^"\\\n]|\\.)*+"?|' + r"'(?:[^'\\\n]|\\.)*+'?",
     re.DOTALL,
 )
+_END = re.compile(_QUIET.pattern + r"|(?P<marks>`{3,}+)", re.DOTALL)
+_BESIDE = re.compile(
+    _QUIET.pattern
+    + r"|`{3,}+(?:(?:python|py)3?[ \t]+)?(?P<line>[^`\n]++)```|`++"
+    + r"|<(?P<tag>/?)(?:answer|solution|python|code|pre)\b[^<>\n]{0,200}>",
+    re.DOTALL | re.IGNORECASE,
+)
 _DEFINES = re.compile(r"^(?:def |class |import |from |async def |@)", re.MULTILINE)
+_MARK_OF_ORDER = "\ufeff"
 
 
 def parse_answer(completion: str, prompt: str = "", entry_point: str = "") -> dict[str, str]:
@@ -41,33 +55,46 @@ def parse_answer(completion: str, prompt: str = "", entry_point: str = "") -> di
 
     Without code blocks everything up to the first line `# file: NAME` is solution.py and each such line starts another
     file. Of the code blocks one whose first line is `# file: NAME` is that file, and the last other one that defines the
-    entry point is solution.py (where none does: the last that defines anything, or the last). Blocks that are said to be in
-    another language than Python count where they define the entry point and none in Python does. An unclosed block runs to the
-    end. A text that defines the entry point outside of all its blocks is itself the program. One of more than MAX_PROGRAM
-    characters is not read: it is a single file, which no grader takes.
+    entry point, with a body, is solution.py (where none does: the last that defines anything, or the last). Blocks that are
+    said to be in another language than Python count where they define the entry point and none in Python does. An unclosed
+    block runs to the end, and none goes beyond three backticks outside of its strings and comments. A text that defines the
+    entry point outside of all its blocks is itself the program. One of more than MAX_PROGRAM characters is not read: it is a
+    single file, which no grader takes.
     """
     _, output = split_reasoning(completion)
     if prompt.strip() and output.startswith(prompt.strip()):
         output = output[len(prompt.strip()) :]
     if len(output) > MAX_PROGRAM:
         return {"solution.py": output}
+    output = output.removeprefix(_MARK_OF_ORDER)
     blocks = _blocks(output)
-    if blocks is None:
-        return _whole(output)
+    files, unnamed = _sorted(_counted(blocks, entry_point))
+    ranks = [_rank(text, entry_point) for text in unnamed]
+    if max(ranks, default=0) < (_NESTED if entry_point else _ANYTHING):
+        own = _rank(output, entry_point)
+        more, others = _sorted(_beside_the_rules(output))
+        offered = [(_rank(text, entry_point), at, text) for at, text in enumerate(others)]
+        best = max(offered, default=(0, 0, ""))
+        if best[0] >= max(own, _ANYTHING, *ranks) and _whole(output).keys() <= {"solution.py", *files, *more}:
+            return {**files, **more, "solution.py": best[2]}
+        if not blocks or (entry_point and own == _DEFINED):
+            return _whole(output)
+    if unnamed:
+        files["solution.py"] = max(zip(ranks, range(len(ranks)), unnamed, strict=True))[2]
+    return files
+
+
+def _sorted(blocks: list[str]) -> tuple[dict[str, str], list[str]]:
+    """The files that blocks name, and the programs in the others."""
     files: dict[str, str] = {}
     unnamed: list[str] = []
-    for text in _counted(blocks, entry_point):
+    for text in blocks:
         parts = _split_files(text)
         first = parts.pop("solution.py", "")
         if first.strip():
             unnamed.append(first)
         files.update(parts)
-    ranks = [_rank(text, entry_point) for text in unnamed]
-    if entry_point and max(ranks, default=0) < _NESTED and _rank(output, entry_point) == _DEFINED:
-        return _whole(output)
-    if unnamed:
-        files["solution.py"] = max(zip(ranks, range(len(ranks)), unnamed, strict=True))[2]
-    return files
+    return files, unnamed
 
 
 def _whole(output: str) -> dict[str, str]:
@@ -82,16 +109,64 @@ def _counted(blocks: list[tuple[str, bool]], entry_point: str) -> list[str]:
     return python + [text for text, said in blocks if not said and _rank(text, entry_point) == _DEFINED]
 
 
-def _blocks(output: str) -> list[tuple[str, bool]] | None:
-    """(content, whether it is said to be Python, or nothing said) of each code block; None when there is none."""
+def _blocks(output: str) -> list[tuple[str, bool]]:
+    """(content, whether it is said to be Python, or nothing said) of each code block."""
     if not any(mark in output for mark in _FENCES):
-        return None
+        return []
+    return _read(output.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _read(text: str, depth: int = 0) -> list[tuple[str, bool]]:
+    """The blocks of a text, those in a fence around others, and those behind a block that ends before its fence does.
+
+    No two texts of one depth have a line in common.
+    """
+    text = _BEHIND_TAGS.sub(r"\1\n\2", _OPENED_LATE.sub(_apart, text))
+    lines = text.split("\n")
+    found: list[tuple[str, bool]] = []
     # The block parser alone: the steps before it would replace null characters, and a program is what was written.
-    text = _OPENED_LATE.sub(_apart, output.replace("\r\n", "\n").replace("\r", "\n"))
-    fences = [token for token in _MARKDOWN.block.parse(text, _MARKDOWN, {}, []) or () if token.type == "fence"]
-    if not fences:
+    for fence in _MARKDOWN.block.parse(text, _MARKDOWN, {}, []) or ():
+        if fence.type != "fence" or fence.map is None:
+            continue
+        language, begun = _language(fence.info), _BEGUN.fullmatch(fence.info.strip())
+        content = f"{begun[1]}\n{fence.content}" if begun else fence.content
+        content = content.removeprefix(_MARK_OF_ORDER)
+        python = begun is not None or language in _PYTHON
+        if depth < _DEPTH and (language in _AROUND or _IN_FENCE.match(content)):
+            found += _read(fence.content, depth + 1) or [(content, python)]
+        elif (end := _end(content) if fence.markup[0] == "`" else None) is None:
+            found.append((content, python))
+        else:
+            found.append((content[: end.start()], python))
+            if depth < _DEPTH:
+                at = fence.map[0] + (begun is None) + content.count("\n", 0, end.start())
+                tail = content[end.end() :].partition("\n")[0]
+                if tail.strip() and _language(tail) in _PYTHON:  # no end but another beginning
+                    tail = end[0] + tail
+                return found + _read("\n".join([tail, *lines[at + 1 :]]), depth + 1)
+    return found
+
+
+def _end(content: str) -> re.Match[str] | None:
+    """The first three backticks outside of strings and comments."""
+    if "```" not in content:
         return None
-    return [(_CLOSED_EARLY.split(fence.content)[0], _language(fence.info) in _PYTHON) for fence in fences]
+    return next((match for match in _END.finditer(content) if match["marks"]), None)
+
+
+def _beside_the_rules(output: str) -> list[str]:
+    """What stands between tags (the last may be open), and between three backticks within a line."""
+    found: list[str] = []
+    begin: int | None = None
+    for match in _BESIDE.finditer(output):
+        if match["line"]:
+            found.append(match["line"])
+        elif match["tag"] == "":
+            begin = match.end()
+        elif match["tag"] and begin is not None:
+            found.append(output[begin : match.start()])
+            begin = None
+    return found if begin is None else [*found, output[begin:]]
 
 
 def _apart(line: re.Match[str]) -> str:
@@ -107,23 +182,29 @@ _TARGETS = r"[\w.,*= \t]{0,200}"  # beside a name that is given a value: x = nam
 _DEFINED, _NESTED, _IMPORTED, _ANYTHING, _NOTHING = 4, 3, 2, 1, 0
 
 
+_BRACKETS = r"\([^()]*+\)"
+for _ in range(3):  # nested so deeply at most
+    _BRACKETS = rf"\((?:[^()]++|{_BRACKETS})*+\)"
+# Behind a name: a signature up to its colon, with more than `...` for a body.
+_BODY = rf"\b[ \t]*+(?:\[[^\]\n]*+\])?[ \t]*+(?:{_BRACKETS})?+[^\n:(]*+:"
+_BODY += r"(?!\s*+\.\.\.[ \t]*+(?:\n(?:[ \t]*+\n)*+(?![ \t])|\Z))"
+
+
 def _rank(text: str, entry_point: str) -> int:
     """How a block gives the entry point: defined at its top, defined further in, imported; or anything else defined.
 
-    An import from `solution` shows how the answer is used and gives nothing.
+    An import from `solution` shows how the answer is used, a signature alone what it looks like; they give nothing.
     """
     if entry_point:
         code, name = _QUIET.sub("", text), re.escape(entry_point)
-        if re.search(
-            rf"^(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b|^(?!\s){_TARGETS}?\b{name}\b{_TARGETS}(?::[^=\n]*)?=(?!=)",
-            code,
-            re.MULTILINE,
-        ):
+        defined = rf"(?:(?:async[ \t]+)?def|class)[ \t]+{name}{_BODY}"
+        given = rf"(?!\s){_TARGETS}?\b{name}\b{_TARGETS}(?::[^=\n]*)?=(?!=)"
+        if re.search(rf"^{defined}|^{given}", code, re.MULTILINE):
             return _DEFINED
-        if re.search(rf"^[ \t]+(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b", code, re.MULTILINE):
+        if re.search(rf"^[ \t]+{defined}", code, re.MULTILINE):
             return _NESTED
-        given = rf"^from[ \t]+(?!solution\b)[\w.]+[ \t]+import\b(?:[^\n(]{{0,400}}|[ \t]*\([^)]{{0,400}})\b{name}\b"
-        if re.search(given, code, re.MULTILINE):
+        imported = rf"^from[ \t]+(?!solution\b)[\w.]+[ \t]+import\b(?:[^\n(]{{0,400}}|[ \t]*\([^)]{{0,400}})\b{name}\b"
+        if re.search(imported, code, re.MULTILINE):
             return _IMPORTED
     return _ANYTHING if _DEFINES.search(text) else _NOTHING
 

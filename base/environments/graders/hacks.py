@@ -65,6 +65,35 @@ def contradiction(tests: Sequence[Test], entry_point: str) -> Test:
     return parse_test(f"{before}assert {known[0].first_call} == {other.right}", entry_point)
 
 
+def contradictions(tests: Sequence[Test], at: int, entry_point: str) -> tuple[Test, ...]:
+    """Tests that no value passes which meets `tests[at]`: its first call must equal what another test expects, or a value
+    near the right one, or a decoy.
+    """
+    test = tests[at]
+    before = test.before + "\n" if test.before else ""
+    wrong = [_two_wrong(test.expected)[0]]
+    if test.known:
+        others = [other.expected for other in tests if other.known and other.expected != test.expected]
+        wrong += [*others[:1], *_near(test.expected)]
+    written = dict.fromkeys(repr(value) for value in wrong)
+    return tuple(parse_test(f"{before}assert {test.first_call} == {value}", entry_point) for value in written)
+
+
+def _near(expected: Any) -> list[Any]:
+    """Another value of the same type, if there is one."""
+    if type(expected) is bool:
+        return [not expected]
+    if type(expected) in (int, float):
+        return [expected + 1 + abs(expected)] if abs(expected) < 1e300 else []
+    if type(expected) in (str, bytes):
+        return [expected + (expected[-1:] or ("a" if type(expected) is str else b"a"))]
+    if type(expected) in (list, tuple):
+        return [expected + type(expected)((_near(expected[-1]) if expected else []) or [0])]
+    if type(expected) is set:
+        return [expected | {"another"}]
+    return [{**expected, "another": 0}] if type(expected) is dict else []
+
+
 def _two_wrong(expected: Any) -> tuple[Any, Any]:
     if type(expected) in (int, float):
         return expected + 7919, expected - 104729

@@ -246,8 +246,10 @@ def _for_each(tests: Sequence[Test], limits: Limits) -> Limits:
     return replace(limits, cpu=most, wall=max(limits.wall, most))
 
 
-def truth_job(files: dict[str, str], setup: str, tests: Sequence[Test], limits: Limits) -> Job:
+def truth_job(files: dict[str, str], setup: str, tests: Sequence[Test], limits: Limits, stays: bool = False) -> Job:
+    """With `stays`, a SystemExit out of the candidate's file is no end: what it has defined is asked."""
     payload = {"mode": "calls", "files": files, "setup": setup, "questions": _questions(tests), "cpu": limits.cpu}
+    payload |= {"stays": True} if stays else {}
     return Job(payload, (), _for_each(tests, limits), len(tests), _names_pytest(files))
 
 

@@ -172,10 +172,16 @@ def _depth() -> int:
 
 
 def _execute(job: dict[str, Any], space: dict[str, Any]) -> None:
-    """Executes setup and candidate. The text is compiled as a file's bytes are, with its encoding and no flag of ours."""
+    """Executes setup and candidate; one that `stays` is asked even if its file ended with a SystemExit. The text is compiled as
+    a file's bytes are, with its encoding and no flag of ours.
+    """
     if job["setup"]:
         run(job["setup"], space, "setup.py")
-    run(job["files"].get("solution.py", "").encode("utf-8", "surrogatepass"), space, "solution.py")
+    try:
+        run(job["files"].get("solution.py", "").encode("utf-8", "surrogatepass"), space, "solution.py")
+    except SystemExit:
+        if not job.get("stays"):
+            raise
 
 
 def run(source: str | bytes, space: dict[str, Any], name: str = "test.py") -> None:

@@ -12,7 +12,7 @@ from typing import cast
 
 
 def parse(text: str) -> ast.Module:
-    """Raises SyntaxError, ValueError."""
+    """Raises SyntaxError, ValueError; also where a text is nested too deeply to be parsed."""
     return cast(ast.Module, _parse(text, "exec"))
 
 
@@ -24,4 +24,7 @@ def parse_expression(text: str) -> ast.expr:
 def _parse(text: str, mode: str) -> ast.AST:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return ast.parse(text, mode=mode)
+        try:
+            return ast.parse(text, mode=mode)
+        except (RecursionError, MemoryError) as error:
+            raise SyntaxError("nested too deeply, or too large") from error

@@ -101,7 +101,10 @@ def read(values: Any) -> Problem:
     row = Row(values)
     for form in FORMATS.values():
         if form.known(row):
-            problem = form.read(row)
+            try:
+                problem = form.read(row)
+            except (RecursionError, MemoryError):  # to parse it, or to write it down again
+                raise Odd("a text that is nested too deeply") from None
             if not problem.reference.strip():
                 raise Odd("no reference solution")
             return problem
