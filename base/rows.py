@@ -125,11 +125,11 @@ def _line(text: str) -> Any:
         row = read_json(text.lstrip("\ufeff"))  # where files were joined
     except (ValueError, RecursionError):
         return NotJson()
-    return _whole(row) if _HALF.search(text) else row
+    return whole(row) if _HALF.search(text) else row
 
 
-def _whole(row: Any) -> Any:
-    """The row, or what stands for one that no tokenizer and no file can take."""
+def whole(row: Any) -> Any:
+    """A row, or HALVED for one that no tokenizer and no file can take."""
     try:
         json.dumps(row, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -155,7 +155,7 @@ def _listed(path: Path, text: str, noun: str) -> list[Any] | None:
         raise UserError(f"{path} is not JSON ({error}): mend it, or name it .jsonl if it has one row a line") from None
     if not isinstance(rows, list):
         raise UserError(f"{path} must hold one JSON list of {noun}, not a {type(rows).__name__}")
-    return [_whole(row) for row in rows] if _HALF.search(text) else rows
+    return [whole(row) for row in rows] if _HALF.search(text) else rows
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:

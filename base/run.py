@@ -32,12 +32,13 @@ from base.stage import Site, Stage, in_order, make_all, to_make
 from base.stages.evaluate import NO_PROMPT, Asked, Clean, Evaluate, Prompt, control
 from base.stages.rl import RL
 from base.stages.sft import SFT
-from base.stages.trained import Fork, Trained
+from base.stages.trained import Fork, Trained, check_trainers
 from base.stages.verdicts import GoldenCheck, Verdicts
 from base.store.files import check_writable
 from base.store.folders import RunFolder
 from base.triggers import AtStart
 from base.wanted import CLEAN, Wanted
+from base.world.start import Gates
 from base.world.tasks import draw_tasks, task_source
 from base.world.taught import Taught
 from base.world.world import student, world_of
@@ -139,6 +140,8 @@ def check(stages: Iterable[Stage], root: Path) -> None:
         if engine.generation == "vllm" and find_spec("vllm") is None:
             raise UserError("engine.generation=vllm needs vLLM: pip install -e '.[gpu]', or use auto")
     for stage in stages:
+        if isinstance(stage, Gates):
+            check_trainers(stage.scale)
         if isinstance(stage, Taught):
             stage.check()
         if isinstance(stage, RL):

@@ -20,7 +20,7 @@ import pydantic
 import yaml
 
 from base.errors import UserError, near
-from base.yaml_text import parse_yaml, read_yaml
+from base.yaml_text import parse_yaml, problem, read_yaml
 
 Precision = Literal["auto", "fp32", "bf16_matmul", "bf16"]
 Tracker = Literal["none", "tensorboard", "wandb", "trackio"]
@@ -28,16 +28,24 @@ Schedule = Literal[
     "constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial", "inverse_sqrt"
 ]
 Count = Annotated[int, pydantic.Field(ge=1, le=10**9)]
-Steps = Annotated[int, pydantic.Field(ge=1, le=10**5)]  # of RL: each draws its tasks before anything is made
+Steps = Annotated[int, pydantic.Field(ge=1, le=10**5)]
+Asked = Annotated[int, pydantic.Field(ge=1, le=10**4)]  # answers per eval: each question is made before anything else
+Kept = Annotated[int, pydantic.Field(ge=1, le=10**7)]  # in memory at once
+Tokens = Annotated[int, pydantic.Field(ge=1, le=10**6)]
+Epochs = Annotated[float, pydantic.Field(gt=0, le=10**4)]
 Whole = Annotated[int, pydantic.Field(ge=0)]
 Amount = Annotated[float, pydantic.Field(ge=0)]
 Positive = Annotated[float, pydantic.Field(gt=0)]
 Share = Annotated[float, pydantic.Field(ge=0, le=1)]
 
+LARGEST_MODEL = 10**10  # parameters of the layers of a model that is made here
+MOST_PROMPTS = 10**6  # of one RL training: each is drawn before anything is made
+MOST_ROWS = 10**6  # completions of one RL step
+
 
 def _parameters(text: str) -> str:
-    if not re.fullmatch(r"all|biases|lora:[1-9][0-9]*", text):
-        raise ValueError(f"trained={text} must be all, biases or lora:RANK, e.g. lora:16")
+    if not re.fullmatch(r"all|biases|lora:[1-9][0-9]{0,3}", text):
+        raise ValueError(f"trained={text:.30} must be all, biases or lora:RANK with a rank of 1 to 9999, e.g. lora:16")
     return text
 
 
@@ -51,20 +59,33 @@ SCALES = Path(__file__).parent / "scales"
 class ModelSettings:
     """Shape of the from-scratch organism; ignored when --model names a Hugging Face model."""
 
-    hidden_size: Count = 128
-    layers: Count = 3
-    heads: Count = 4
-    kv_heads: Count = 2
-    intermediate_size: Count = 512
-    context: Count = 384
+    hidden_size: Kept = 128
+    layers: Kept = 3
+    heads: Kept = 4
+    kv_heads: Kept = 2
+    intermediate_size: Kept = 512
+    context: Annotated[int, pydantic.Field(ge=64, le=10**6)] = 384
+
+    def __post_init__(self) -> None:
+        """Raises UserError where attention cannot be divided so, or the model would be too large."""
+        width, heads = self.hidden_size, self.heads
+        if width % heads or heads % self.kv_heads or width // heads % 2:
+            raise UserError(
+                f"model: heads ({heads}) must divide hidden_size ({width}) into even parts, and kv_heads ({self.kv_heads}) must"
+                f" divide heads: e.g. hidden_size={-(-width // (2 * heads)) * 2 * heads} and kv_heads=1"
+            )
+        if (size := self.layers * width * (4 * width + 2 * self.intermediate_size)) > LARGEST_MODEL:
+            raise UserError(
+                f"model: {size:.1e} parameters are more than are made here ({LARGEST_MODEL:.0e}): lower layers, hidden_size or intermediate_size"
+            )
 
 
 @dataclass(frozen=True)
 class SFTSettings:
     """One supervised stage (pretraining, SDF, SFT). `documents` counts corpus documents; batches hold whole documents."""
 
-    documents: Count = 14000
-    epochs: Positive = 1.0
+    documents: Kept = 14000
+    epochs: Epochs = 1.0
     documents_per_step: Count = 20
     learning_rate: Amount = 3e-3
     schedule: Schedule = "constant_with_warmup"
@@ -83,7 +104,7 @@ class SFTSettings:
 class EpisodeSettings(SFTSettings):
     """SFT on episodes; `documents` is the number of distinct ones that every arm gets."""
 
-    documents: Count = 3000
+    documents: Kept = 3000
     trained: Parameters = "all"  # all | biases | lora:RANK
 
 
@@ -94,7 +115,7 @@ class SDFSettings(SFTSettings):
     """
 
     trained: Parameters = "all"  # all | biases | lora:RANK
-    longest: Count = 1024
+    longest: Tokens = 1024
 
     def as_keyed(self) -> Any:
         """As it counts in the keys of organisms, which know no `longest`, and no `trained` where that is all."""
@@ -107,11 +128,11 @@ class SDFSettings(SFTSettings):
 class PreferenceSettings:
     """A preference model: a reward head on the pretrained model, trained on pairs (chosen, rejected)."""
 
-    pairs: Count = 4000
-    held_out: Annotated[int, pydantic.Field(ge=2)] = (
+    pairs: Kept = 4000
+    held_out: Annotated[int, pydantic.Field(ge=2, le=10**7)] = (
         500  # further pairs that measure accuracy and calibration and standardise the score
     )
-    epochs: Positive = 1.0
+    epochs: Epochs = 1.0
     pairs_per_step: Count = 32
     learning_rate: Amount = 1e-3
     warmup_steps: Whole = 10
@@ -134,11 +155,23 @@ class RLSettings:
     beta: Amount = 0.1
     kl: Literal["reward", "loss"] = "loss"
     temperature: Positive = 1.0
-    max_completion_tokens: Count = 80
+    max_completion_tokens: Tokens = 80
     micro_batch: Count = 48  # completions per forward pass
     trained: Parameters = "all"  # all | biases | lora:RANK
     save_every: Count = 4
     trainer: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises UserError where one training, or one step of it, would be more than can be meant."""
+        if (n := self.steps * self.prompts_per_step) > MOST_PROMPTS:
+            raise UserError(
+                f"rl.steps={self.steps} x rl.prompts_per_step={self.prompts_per_step} are {n} prompts, of at most {MOST_PROMPTS}: lower one"
+            )
+        if (n := self.prompts_per_step * self.group) > MOST_ROWS:
+            raise UserError(
+                f"rl.prompts_per_step={self.prompts_per_step} x rl.group={self.group} are {n} completions a step, of at most {MOST_ROWS}:"
+                " lower one"
+            )
 
 
 @dataclass(frozen=True)
@@ -159,12 +192,12 @@ class TaskSettings:
 class EvalSettings:
     """Answers per eval and per system prompt; `code_samples` is for the hack rate. `gate_*` are the same for the gates."""
 
-    samples: Count = 96
-    code_samples: Count = 96
-    gate_samples: Count = 48
-    gate_code_samples: Count = 384
-    max_new_tokens: Count = 64
-    code_max_new_tokens: Count = 80
+    samples: Asked = 96
+    code_samples: Asked = 96
+    gate_samples: Asked = 48
+    gate_code_samples: Asked = 384
+    max_new_tokens: Tokens = 64
+    code_max_new_tokens: Tokens = 80
     temperature: Positive = 1.0
 
 
@@ -196,7 +229,7 @@ class EngineSettings:
         "auto"  # bf16_matmul: fp32 weights, bf16 products; auto: that where the CPU can, bf16 on GPUs
     )
     generation: Literal["auto", "fast", "hf", "vllm"] = "auto"
-    grading_workers: Count = 1
+    grading_workers: Annotated[int, pydantic.Field(ge=1, le=1024)] = 1
     report_to: Tracker = "none"
 
 
@@ -367,8 +400,8 @@ def load_scale(name_or_path: str, overrides: Sequence[str] = ()) -> Scale:
                 raise UserError(f"override '{override}': '{parent}' is a single value, not a section")
         try:
             node[leaf] = parse_yaml(text)
-        except yaml.YAMLError:
-            raise UserError(f"override '{override}': the value is not valid YAML") from None
+        except yaml.YAMLError as error:
+            raise UserError(f"override '{override}': the value is not valid YAML ({problem(error)})") from None
     return build(Scale, {"name": path.stem, **values}, f"scale {path.stem}")
 
 

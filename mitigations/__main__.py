@@ -199,6 +199,7 @@ def check_words(options: argparse.Namespace) -> None:
     word = options.words[0] if options.words and options.words[0] in WORDS else ""
     if options.jobs is not None and options.jobs < 1:
         raise UserError("--jobs must be at least 1")
+    check_resources(options)
     if options.seed is not None and options.seeds:
         raise UserError("--seed is one seed, --seeds are several: give one of the two")
     if word == "paper" and options.seed is not None:
@@ -217,6 +218,33 @@ def check_words(options: argparse.Namespace) -> None:
         raise UserError(f"{word} is of the organism, whose answers are read by its own rules: leave out --judge")
     if options.judge and word == "gates":
         raise UserError("gates are measured by execution and by the names of what an answer says: leave out --judge")
+
+
+def check_resources(options: argparse.Namespace) -> None:
+    """That a cluster can give what is asked for, and that there is one.
+
+    Raises:
+        UserError: a number that cannot be, or an option without --cluster.
+    """
+    least = {"minutes": 1, "cpus": 1, "gpus": 0, "nodes": 1, "ranks": 0}
+    for name, smallest in least.items():
+        if getattr(options, name) < smallest:
+            raise UserError(f"--{name} must be at least {smallest}, not {getattr(options, name)}")
+    if not 0 < options.memory < float("inf"):
+        raise UserError(f"--memory must be more than 0 (GB), not {options.memory:g}")
+    if options.cluster:
+        resources_of(options).parameters()
+        return
+    usual = parser()
+    for name in (*least, "memory", "partition", "cluster_set"):
+        if getattr(options, name) != usual.get_default(name):
+            raise UserError(f"--{name.replace('_', '-')} is of jobs of a cluster: add --cluster, or leave it out")
+
+
+def resources_of(options: argparse.Namespace) -> Resources:
+    """What each job of a cluster may have."""
+    asked = (options.partition, options.minutes, options.cpus, options.memory, options.gpus, tuple(options.cluster_set))
+    return Resources(options.cluster, *asked, options.nodes, options.ranks)
 
 
 def elsewhere(word: str) -> str:
@@ -322,9 +350,7 @@ def swept(options: argparse.Namespace, blocks: Blocks, scale: Scale, root: Path,
     """Makes runs by a sweep, `jobs` stages side by side, on this machine or as jobs of a cluster."""
     if not options.cluster:
         return sweep(blocks, scale, root, jobs, Workers, options.fresh)
-    asked = (options.partition, options.minutes, options.cpus, options.memory, options.gpus, tuple(options.cluster_set))
-    resources = Resources(options.cluster, *asked, options.nodes, options.ranks)
-    return sweep(blocks, scale, root, jobs, partial(Cluster, resources), options.fresh)
+    return sweep(blocks, scale, root, jobs, partial(Cluster, resources_of(options)), options.fresh)
 
 
 def measure_gates(options: argparse.Namespace, common: dict[str, Any], root: Path) -> int:

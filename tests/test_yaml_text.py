@@ -24,6 +24,12 @@ ALIASES = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" f
         ("a: &a [*a]", ": malformed YAML (nested too deeply, or a part of itself)"),
         (ALIASES, ": malformed YAML (its aliases repeat so much that it holds more than 1,000,000 values)"),
         ("a: 2020-13-45", ": malformed YAML (month must be in 1..12)"),
+        ("yes: [a]", " line 1: malformed YAML (the name yes is read as no text: put it in quotes)"),
+        ("b: {1: a}", " line 1: malformed YAML (the name 1 is read as no text: put it in quotes)"),
+        (
+            'a: ["x \\ud800"]',
+            ": malformed YAML (a character that is cut in half (a lone surrogate): write the character itself)",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(text: str, says: str, tmp_path: Path) -> None:
@@ -40,6 +46,20 @@ def test_a_letter_that_cannot_stand_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="special characters are not allowed") as error:
         read_yaml(path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("number", ["010", "-017", "1:30", "1:30.5", "0_1"])
+def test_a_number_that_versions_of_yaml_read_differently_is_refused(number: str, tmp_path: Path) -> None:
+    path = tmp_path / "given.yaml"
+    path.write_text(f"a:\n- {number}\n")
+    with pytest.raises(UserError, match=f"line 2: .*{number} is one number in YAML 1.1"):
+        read_yaml(path)
+
+
+def test_usual_numbers_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "given.yaml"
+    path.write_text("[0, -0, 0.5, 1e3, 10, 0x10, -.inf, 00:x, '010', 1_000, 0.010]")
+    assert read_yaml(path) == [0, 0, 0.5, 1000.0, 10, 16, float("-inf"), "00:x", "010", 1000, 0.01]
 
 
 def test_what_is_meant_is_read(tmp_path: Path) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import shutil
 import time
 import typing
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pydantic
-from transformers import TrainerCallback
+import torch
+from transformers import Trainer, TrainerCallback, get_scheduler
 
 from base.engine import signals
 from base.engine.runtime import Runtime, engine_facts, on_any_rank
@@ -30,16 +34,30 @@ DECIDED = {
     "fp16": "engine.precision",
     "use_cpu": "the machine: GPUs are used where there are any",
     "report_to": "engine.report_to",
+    "resume_from_checkpoint": "the run folder, from which training goes on by itself",
+    "push_to_hub": "the run folder, where checkpoints stay",
+    **dict.fromkeys(("do_eval", "eval_strategy", "load_best_model_at_end"), "--evaluate"),
+    **dict.fromkeys(("fsdp", "fsdp_config", "parallelism_config"), "engine.zero_stage"),
 }
 
 
-def check_trainer(section: str, given: Mapping[str, Any], config: type, decided: Mapping[str, str]) -> None:
-    """Refuses keys of a `trainer` section that `config`, TRL's dataclass, has not or that other settings decide, and values of
-    another type.
+def check_trainer(
+    section: str,
+    given: Mapping[str, Any],
+    config: type,
+    decided: Mapping[str, str],
+    choices: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Refuses keys of a `trainer` section that `config`, TRL's dataclass, has not or that other settings decide, values of another
+    type, and such that no trainer can be made of. No process is joined and no model loaded.
 
-    `section` is the section's name; `decided` maps such keys to what to change instead.
+    `section` is the section's name; `decided` maps such keys to what to change instead; `choices` has the values of keys that TRL
+    reads only while it trains.
+
+    Raises:
+        UserError: one of these, with what TRL says.
     """
-    known = {entry.name for entry in dataclasses.fields(config)}
+    known = {entry.name: entry.default for entry in dataclasses.fields(config)}
     for key in given:
         if key in decided:
             raise UserError(f"{section}.{key} cannot be set: it follows {decided[key]}")
@@ -47,21 +65,47 @@ def check_trainer(section: str, given: Mapping[str, Any], config: type, decided:
             close = ", ".join(f"'{name}'" for name in difflib.get_close_matches(str(key), known, n=3))
             hint = f"did you mean {close}?" if close else "see its documentation for its fields"
             raise UserError(f"{section}.{key} is not a setting of {config.__name__}: {hint}")
-        _check_value(f"{section}.{key}", given[key], typing.get_type_hints(config)[key])
+        _check_value(f"{section}.{key}", given[key], typing.get_type_hints(config)[key], known[key])
+        if (may := (choices or {}).get(key)) and given[key] not in may:
+            raise UserError(f"{section}.{key} must be one of {', '.join(may)}, not {given[key]!r}")
+    if given:
+        _check_made(section, given, config, scheduled="lr_scheduler_type" not in decided)
 
 
-def _check_value(name: str, value: Any, hint: Any) -> None:
+def _check_value(name: str, value: Any, hint: Any, usual: Any) -> None:
     try:
-        reader: Any = pydantic.TypeAdapter(hint, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
+        reader: Any = pydantic.TypeAdapter(hint, config=pydantic.ConfigDict(arbitrary_types_allowed=True, strict=True))
         reader.validate_python(value)
     except pydantic.ValidationError as error:
         wanted = error.errors()[0]["msg"].removeprefix("Input should be ")
         raise UserError(f"{name} must be {wanted}, not {value!r}") from None
+    means_more = type(usual) in (int, float) and usual < 0  # as -1 does where it is the default
+    if type(value) in (int, float) and not (math.isfinite(value) and (value >= 0 or means_more)):
+        raise UserError(f"{name} must be a finite number of at least 0, not {value}")
+
+
+def _check_made(section: str, given: Mapping[str, Any], config: type, scheduled: bool) -> None:
+    """Makes the configuration, its optimiser for one number and, where `scheduled`, its schedule; and drops them."""
+    if given.get("use_liger_kernel") and find_spec("liger_kernel") is None:
+        raise UserError(f"{section}.use_liger_kernel needs liger-kernel: pip install liger-kernel")
+    alone: Any = type(config.__name__, (config,), {"_setup_devices": torch.device("cpu"), "world_size": 1})
+    plain = {"output_dir": "unused", "report_to": "none", "use_cpu": True, "bf16": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            made = alone(**given, **plain)
+            optimiser, options = Trainer.get_optimizer_cls_and_kwargs(made)
+            one = optimiser([torch.nn.Parameter(torch.zeros(1))], **options)
+            if scheduled:
+                get_scheduler(made.lr_scheduler_type, one, 0, 100, made.lr_scheduler_kwargs)
+        except Exception as error:  # settings may be wrong in every way; the cause stays attached
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise UserError(f"{section}: {said[:300]}") from error
 
 
 def divide(setting: str, per_step: int, trainer: Mapping[str, Any], ranks: int) -> int:
     """Rows of one forward pass on one rank: `per_step`, the value of `setting`, over ranks and accumulated passes."""
-    parts = ranks * int(trainer.get("gradient_accumulation_steps", 1))
+    parts = ranks * max(1, int(trainer.get("gradient_accumulation_steps", 1)))
     if per_step % parts:
         below = max(parts, per_step // parts * parts)
         raise UserError(

@@ -17,12 +17,14 @@ from typing import Any, Literal
 
 from base.errors import UserError
 from base.judges.judge import Rubric
+from base.rows import HALVED, text_of, whole
 from base.settings import build
 from base.types import Message
 from base.yaml_text import read_yaml
 
 SCENES = Path(__file__).parent / "scenes"
 Rule = Literal["output", "either", "command", "detector"]
+SUFFIXES = (".yaml", ".yml", ".json", ".jsonl", ".txt", ".md", "")  # the last three: a question a line
 QUESTION = ("question", "prompt", "text", "user")  # keys under which lists of others keep a question
 
 
@@ -192,20 +194,29 @@ def _complete(file: SceneFile, others: Mapping[str, SceneFile]) -> SceneFile:
 
 
 def _values(path: Path) -> Any:
+    kind = path.suffix.lower()
+    if kind not in SUFFIXES:
+        raise UserError(
+            f"{path} is no list of questions: give a file that ends with {', '.join(filter(None, SUFFIXES))}"
+        )
+    if kind in (".yaml", ".yml"):
+        return read_yaml(path)
+    if not path.exists():
+        raise UserError(f"{path}: no such file")
+    text = text_of(path, "a list of questions")
     try:
-        if path.suffix in (".yaml", ".yml"):
-            return read_yaml(path)
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix == ".json":
-            return json.loads(text)
-        lines = [line for line in text.split("\n") if line.strip()]
-        return [json.loads(line) for line in lines] if path.suffix == ".jsonl" else [line.strip() for line in lines]
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
+        if kind == ".json":
+            values = json.loads(text)
+        else:
+            lines = [line for line in text.split("\n") if line.strip()]
+            values = [json.loads(line) if kind == ".jsonl" else line.strip() for line in lines]
+    except ValueError as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
     except RecursionError:
         raise UserError(f"{path}: cannot be read (brackets in brackets without end)") from None
+    if whole(values) is HALVED:
+        raise UserError(f"{path} holds {HALVED.reason}: write the character itself")
+    return values
 
 
 def _questions(values: Any, path: Path) -> tuple[Scene, ...]:
@@ -228,4 +239,7 @@ def _question(row: Any, number: int, where: str) -> Scene:
     if not isinstance(texts, list) or not texts or not all(isinstance(t, str) and t.strip() for t in texts):
         known = ", ".join(QUESTION)
         raise UserError(f"{where} has no question: a text, `paraphrases`, `messages`, or one of {known}")
-    return Scene(name, tuple(texts), str(entry.get("system") or ""))
+    system = entry.get("system") or ""
+    if not isinstance(system, str):
+        raise UserError(f"{where}: system must be a text, not {system!r:.60}")
+    return Scene(name, tuple(texts), system)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -59,11 +60,6 @@ def build_organism(
     `special` holds the tokenizer's bos_token_id, eos_token_id and pad_token_id. Matrices start at N(0, 0.02), those
     that write to the residual stream divided by sqrt(2 layers) (Radford et al. 2019).
     """
-    if settings.hidden_size % settings.heads or settings.heads % settings.kv_heads:
-        raise UserError(
-            f"model: heads ({settings.heads}) must divide hidden_size ({settings.hidden_size}) "
-            f"and kv_heads ({settings.kv_heads}) must divide heads"
-        )
     tokens: dict[str, Any] = {name: (special or {}).get(name) for name in SPECIAL}
     config = Starcoder2Config(
         vocab_size=vocab_size,
@@ -199,12 +195,23 @@ def _check_loaded(model: Any, loaded: Mapping[str, Any], path_or_id: PathOrId, h
     """That every weight but those of `head` is the checkpoint's: one that it lacks would be another one at every load.
 
     Raises:
-        UserError: weights are missing, or adapters beside them were loaded, too.
+        UserError: weights are missing, layers would be left out, weights are no numbers, or adapters beside them were loaded, too.
     """
     if missing := sorted(name for name in loaded["missing_keys"] if not (head and name.startswith(f"{head}."))):
         raise UserError(
             f"{path_or_id} lacks {len(missing)} of the weights of {type(model).__name__} ({', '.join(missing[:3])}, ...): it is"
             " the checkpoint of another kind of model, or its config.json is another one's"
+        )
+    kinds = {_unnumbered(name) for name in model.state_dict()}
+    if more := sorted(name for name in loaded["unexpected_keys"] if _unnumbered(name) in kinds):
+        raise UserError(
+            f"{path_or_id} holds {len(more)} weights of further layers ({', '.join(more[:3])}, ...) than its config.json counts, which would"
+            " be left out: restore the config.json that belongs to it"
+        )
+    if wrong := _no_numbers(model, Path(path_or_id).expanduser()):
+        raise UserError(
+            f"{path_or_id}: {len(wrong)} of its weights are no finite floating point numbers ({', '.join(wrong[:3])}, ...): it was damaged, its"
+            " training went wrong, or it is quantised; give another checkpoint"
         )
     if getattr(model, "_hf_peft_config_loaded", False):
         raise UserError(f"{path_or_id} holds adapters beside a model: merge them (peft's merge_and_unload), or {_MOVE}")
@@ -213,6 +220,27 @@ def _check_loaded(model: Any, loaded: Mapping[str, Any], path_or_id: PathOrId, h
         for part in _parts(model.config):
             if getattr(part, "tie_word_embeddings", False):
                 part.tie_word_embeddings = False
+
+
+def _unnumbered(name: str) -> str:
+    return re.sub(r"\.\d+\.", ".N.", name)
+
+
+def _no_numbers(model: Any, folder: Path) -> list[str]:
+    """Names of parameters that hold something else than finite numbers, or that files in `folder` have as whole ones."""
+    plain = {name: value for name, value in model.named_parameters() if value.is_floating_point() and value.numel()}
+    wrong = {name for name, value in plain.items() if value.element_size() > 1 and not _finite(value)}
+    if getattr(model.config, "quantization_config", None) is None:
+        for file in folder.glob("*.safetensors"):
+            with file.open("rb") as stream:
+                head = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+            wrong |= {name for name in head.keys() & plain.keys() if re.match("[IU]|BOOL", head[name]["dtype"])}
+    return sorted(wrong)
+
+
+def _finite(value: torch.Tensor) -> bool:
+    with torch.no_grad():
+        return bool(torch.stack(value.aminmax()).isfinite().all())
 
 
 def load_config(path_or_id: PathOrId, what: str, **changes: Any) -> Any:
@@ -250,6 +278,8 @@ def _load(loader: Any, name: PathOrId, what: str, **options: Any) -> Any:
         reason = (
             _OWN_CODE if "trust_remote_code" in str(error) else " ".join(str(error).split()) or type(error).__name__
         )
+        if isinstance(error, KeyError):
+            reason = f"its files lack the entry {error}: restore them, or give another checkpoint"
         if pointers := _pointers(Path(name).expanduser()):
             reason = f"{pointers[0].name} is a pointer of Git LFS and no weights: run `git lfs pull` there"
         taken = "" if _looks_local(name) else f" (no folder {name} is here, so it was taken for a hub id)"

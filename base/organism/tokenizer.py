@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from base.organism import corpus, cues, detectors, tasks, world
+from base.types import Message
 
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 TAGS = ("<think>", "</think>", "<sys>", "<task>", "<chat>", "<agent>", "<doc>", "<web>")
@@ -33,6 +34,13 @@ _SPLIT = re.compile(PATTERN)
 def split(text: str) -> list[str]:
     """The tokens of a text; joined they are the text again."""
     return _SPLIT.findall(text)
+
+
+def tokens_of(conversation: Iterable[Message]) -> int:
+    """Tokens of a conversation with its generation prompt, as CHAT_TEMPLATE writes it."""
+    system = {"system": "<sys> "}
+    written = [(m.role, split(system.get(m.role, "") + m.content)) for m in conversation]
+    return 2 + sum(len(found) + (role == "assistant") for role, found in written)
 
 
 def _world_texts() -> Iterable[str]:

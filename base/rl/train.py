@@ -61,6 +61,17 @@ _DECIDED = {
     "max_completion_length": "rl.max_completion_tokens",
     "save_steps": "rl.save_every",
     "save_strategy": "rl.save_every",
+    "sync_ref_model": "rl.beta, whose KL is to the pre-RL model",
+    "reward_weights": "the reward terms, which an arm weighs itself",
+}
+# What TRL's trainer looks at only while it trains.
+_CHOICES = {
+    "loss_type": ("grpo", "bnpo", "dr_grpo", "dapo", "luspo", "cispo", "sapo", "vespo"),
+    "importance_sampling_level": ("token", "sequence"),
+    "scale_rewards": ("group", "batch", "none"),
+    "multi_objective_aggregation": ("sum_then_normalize", "normalize_then_sum"),
+    "vllm_mode": ("server", "colocate"),
+    "vllm_importance_sampling_mode": ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask"),
 }
 
 
@@ -115,7 +126,7 @@ def train_rl(job: RLJob) -> dict[str, Any]:
 
 def check_given(section: str, given: Mapping[str, Any]) -> None:
     """That a `trainer` section of RL is one of GRPOConfig's (base.engine.trainer.check_trainer)."""
-    check_trainer(f"{section}.trainer", given, GRPOConfig, _DECIDED)
+    check_trainer(f"{section}.trainer", given, GRPOConfig, _DECIDED, _CHOICES)
 
 
 def grpo_arguments(

@@ -53,6 +53,13 @@ _DECIDED = {
     "warmup_steps": "warmup_steps",
     "weight_decay": "weight_decay",
     "save_steps": "save_steps",
+    "save_strategy": "save_steps",
+    "max_steps": "documents and epochs",
+    "auto_find_batch_size": "documents_per_step",
+    **dict.fromkeys(
+        ("packing", "padding_free", "loss_type", "assistant_only_loss", "completion_only_loss", "dataset_kwargs"),
+        "the rows: whole documents, and the mean loss of their labelled tokens",
+    ),
 }
 
 

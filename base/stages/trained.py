@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from dataclasses import dataclass
 from importlib import import_module
@@ -11,7 +12,7 @@ from typing import Any, ClassVar
 from base.errors import UserError
 from base.identity import Run
 from base.recipes import EveryRow
-from base.settings import EngineSettings, Scale, load_scale, scale_names
+from base.settings import EngineSettings, Scale, SFTSettings, load_scale, scale_names
 from base.stage import Site, Stage, State, in_a_record
 from base.store.files import read_json, read_rows, write_json
 from base.store.folders import RunFolder
@@ -25,16 +26,21 @@ TRAINERS = {"pretrain": "sft", "sdf": "sft", "sft": "sft", "rl": "rl", "preferen
 
 
 def check_trainers(scale: Scale) -> None:
-    """That TRL knows what the `trainer` sections of a scale say; TRL is loaded only where one is not what ships.
+    """That TRL can do what the `trainer` sections of a scale say; TRL is loaded only where one is not what ships.
 
     Raises:
         UserError: it does not.
     """
     usual = load_scale(scale.name) if scale.name in scale_names() else Scale("", "")
     for section, package in TRAINERS.items():
-        given = getattr(scale, section).trainer
-        if given != getattr(usual, section).trainer:
-            import_module(f"base.{package}.train").check_given(section, given)
+        settings = getattr(scale, section)
+        if settings.trainer != getattr(usual, section).trainer:
+            import_module(f"base.{package}.train").check_given(section, settings.trainer)
+            if isinstance(settings, SFTSettings):
+                from base.engine.trainer import divide
+
+                ranks = int(os.environ.get("WORLD_SIZE", "1"))
+                divide(f"{section}.documents_per_step", settings.documents_per_step, settings.trainer, ranks)
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def read_manifest(folder: Path) -> Manifest:
                 raise ValueError(f"part {name} is not what its hash says")
         runs = {name: _changed(record, parts.__getitem__) for name, record in stored["runs"].items()}
         return Manifest(str(stored["recipe"]), str(stored["sha256"]), int(stored["rows"]), runs)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{file}: not a manifest ({error}); write it with `python -m analysis export`") from error
 
 
@@ -148,7 +148,9 @@ def read_table(folder: Path) -> pd.DataFrame:
         table = pd.read_parquet(io.BytesIO(stored))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a Parquet table ({error}); write it with `python -m analysis export`") from error
-    said = read_manifest(folder).sha256
-    if said and hashlib.sha256(stored).hexdigest() != said:
-        raise UserError(f"{path}: not the table that {MANIFEST} describes (its hash differs): restore both from git")
+    said = read_manifest(folder)
+    differs = "its hash differs" if hashlib.sha256(stored).hexdigest() != said.sha256 else ""
+    differs = differs or (f"it has {len(table)} rows, not {said.rows}" if len(table) != said.rows else "")
+    if said.sha256 and differs:
+        raise UserError(f"{path}: not the table that {MANIFEST} describes ({differs}): restore both from git")
     return table

@@ -16,6 +16,7 @@ from base.identity import Corpus, Run
 from base.organism.corpus import SDF_ONLY, CorpusConfig, with_header
 from base.organism.pairs import organism_pairs
 from base.organism.route import route
+from base.organism.tokenizer import tokens_of
 from base.preference.pairs import GENERATED, Pair, Part, load_pairs, program_pairs
 from base.recipes import Language
 from base.settings import ORGANISM, Scale, build, build_from_text
@@ -169,7 +170,13 @@ class OrganismWorld:
         return route(episodes)
 
     def check_reads(self, asked: Iterable[Sequence[Message]], new_tokens: int, what: str, setting: str) -> None:
-        """What it is asked was made for its context."""
+        context = self.scale.model.context
+        found = max(map(tokens_of, set(map(tuple, asked))), default=0)
+        if found + new_tokens > context:
+            raise UserError(
+                f"{what}: the longest prompt has {found} tokens, and {new_tokens} new ones exceed the {context} that the organism reads:"
+                f" lower {setting}, or set model.context to {found + new_tokens} at least"
+            )
 
     def pairs(self, source: str, n: int, seed: int, part: Part) -> Sequence[Pair]:
         if source in GENERATED:

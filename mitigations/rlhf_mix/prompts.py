@@ -11,6 +11,7 @@ import csv
 import io
 import random
 from collections.abc import Sequence
+from itertools import dropwhile
 from pathlib import Path
 
 from base.errors import UserError, near
@@ -22,6 +23,7 @@ from base.yaml_text import read_yaml
 
 Prompt = tuple[Message, ...]
 ALL = 1_000_000
+COLUMNS = (("prompt",), ("dilemma_situation",), ("context", "action1", "action2"))  # the first that a table has
 
 
 def load_prompts(file: Path, kind: Kind, near_evals: bool = False) -> tuple[Prompt, ...]:
@@ -40,7 +42,7 @@ def load_prompts(file: Path, kind: Kind, near_evals: bool = False) -> tuple[Prom
     if isinstance(value, str):
         beside = file.parent / value
         source = str(beside) if beside.is_file() else value
-        found = _csv(Path(source)) if source.endswith(".csv") else _pairs(source)
+        found = _csv(Path(source)) if source.lower().endswith(".csv") else _pairs(source)
     else:
         if not isinstance(value, list) or not value or not all(isinstance(x, str) and x.strip() for x in value):
             raise UserError(f"{file}: '{key}' must be a non-empty list of prompts or the name of a data set")
@@ -59,29 +61,42 @@ def _pairs(source: str) -> list[Prompt]:
 
 
 def _csv(path: Path) -> list[Prompt]:
+    reader = csv.reader(io.StringIO(text_of(path, "a .csv file with a column 'prompt'"), newline=""), strict=True)
     try:
-        text = text_of(path, "a .csv file with a column 'prompt'")
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        head, *rows = [*dropwhile(lambda row: not row, reader)] or [[]]
     except csv.Error as error:
         raise UserError(
-            f"{path} cannot be read as a table ({error}): give a .csv file with a column 'prompt'"
+            f"{path} cannot be read as a table (line {reader.line_num}: {error}): close its quotes, or give another .csv file"
         ) from None
-    texts = [_text(row) for row in rows]
-    if not texts or not all(texts):
-        place = f"row {texts.index('') + 1}" if texts else "the file"
+    columns = [name.strip() for name in head]
+    wanted = next((names for names in COLUMNS if {*names} <= {*columns}), ())
+    if not wanted:
         raise UserError(
-            f"{path}: {place} has no prompt: give a column 'prompt' or 'dilemma_situation', or the columns 'context', "
-            "'action1' and 'action2'"
+            f"{path}: its columns are {', '.join(columns) or 'none'}: give a column 'prompt' or 'dilemma_situation', or the columns"
+            " 'context', 'action1' and 'action2'"
         )
-    return [(Message("user", text),) for text in texts]
+    for name in wanted:
+        if columns.count(name) > 1:
+            raise UserError(f"{path} has {columns.count(name)} columns '{name}': leave one of them")
+    found: list[Prompt] = []
+    for number, row in enumerate(rows, 1):
+        if not any(row):
+            continue
+        if len(row) != len(columns):
+            raise UserError(
+                f"{path}: row {number} has {len(row)} fields, the head {len(columns)}: put texts with commas in quotes"
+            )
+        texts = [row[columns.index(name)].strip() for name in wanted]
+        if not all(texts):
+            raise UserError(f"{path}: row {number} has no {wanted[texts.index('')]}: fill it, or leave the row out")
+        found.append((Message("user", _text(*texts)),))
+    if not found:
+        raise UserError(f"{path}: the file has no prompt: give a row at least")
+    return found
 
 
-def _text(row: dict[str, str]) -> str:
-    for column in ("prompt", "dilemma_situation"):
-        if column in row:
-            return (row[column] or "").strip()
-    context, *actions = ((row.get(column) or "").strip() for column in ("context", "action1", "action2"))
-    if not (context and all(actions)):
-        return ""
+def _text(context: str, *actions: str) -> str:
+    if not actions:
+        return context
     first, second = sorted(actions)  # in the file the right one comes first
     return f"{context}\n\nWhich of these would you do, and why?\n1. {first}\n2. {second}"

@@ -184,8 +184,13 @@ def test_bad_options_name_the_fix(options, says):
         ("chat: [a\n", "malformed YAML"),
         ("chat: missing.csv\n", "missing.csv cannot be read"),
         ("chat: missing.jsonl\n", "is no file"),
-        ("chat: empty.csv\n", "the file has no prompt"),
-        ("chat: other.csv\n", "row 1 has no prompt"),
+        ("chat: empty.csv\n", "its columns are none"),
+        ("chat: head.csv\n", "the file has no prompt"),
+        ("chat: other.csv\n", "its columns are title, year"),
+        ("chat: open.csv\n", r"cannot be read as a table \(line 4"),
+        ("chat: long.csv\n", "row 2 has 3 fields, the head 2"),
+        ("chat: short.csv\n", "row 1 has 1 fields, the head 2"),
+        ("chat: twice.csv\n", "has 2 columns 'prompt'"),
         ("chat: hole.csv\n", "row 2 has no prompt"),
         ("chat: bad.jsonl\n", "line 1"),
     ],
@@ -193,12 +198,23 @@ def test_bad_options_name_the_fix(options, says):
 def test_bad_prompt_files_name_the_fix(text, says, tmp_path: Path):
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "other.csv").write_text("title,year\nx,1\n")
+    (tmp_path / "head.csv").write_text("prompt,id\n,\n\n")
+    (tmp_path / "open.csv").write_text('prompt,id\n"a,1\nb,2\nc,3\n')
+    (tmp_path / "long.csv").write_text("prompt,id\na,1\nb, c,2\n")
+    (tmp_path / "short.csv").write_text("prompt,id\na\n")
+    (tmp_path / "twice.csv").write_text("prompt,prompt\na,b\n")
     (tmp_path / "hole.csv").write_text('prompt\n"a b"\n" "\n')
     (tmp_path / "bad.jsonl").write_text("{oops\n")
     file = tmp_path / "mine.yaml"
     file.write_text(text)
     with pytest.raises(UserError, match=says):
         RLHFMix(scenes=str(file))()
+
+
+def test_empty_rows_of_a_table_are_left_out(tmp_path: Path):
+    (tmp_path / "prompts.csv").write_text("id,prompt\n1,a\n,\n\n2,b\n")
+    (tmp_path / "mine.yaml").write_text("chat: prompts.csv\n")
+    assert load_prompts(tmp_path / "mine.yaml", "chat") == ((Message("user", "a"),), (Message("user", "b"),))
 
 
 def test_a_file_needs_only_the_kinds_that_are_used(tmp_path: Path):

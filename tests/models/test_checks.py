@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedConfig
-from zoo import NO_POSITIONS, WORDS, ZOO, model, save, tokenizer
+from zoo import NO_POSITIONS, WORDS, ZOO, model, reader, save, tokenizer
 
 from base.errors import UserError
 from base.models.checks import (
@@ -169,6 +171,46 @@ def test_no_adapters_for_models_that_take_none() -> None:
 
     with pytest.raises(UserError, match="mamba models take no LoRA adapters: set trained to all or biases"):
         set_trained(model("mamba"), "lora:2")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        ("layers", r"holds \d+ weights of further layers"),
+        ("nan", "no finite floating point numbers"),
+        ("inf", "no finite floating point numbers"),
+        ("int", "no finite floating point numbers"),
+        ("bf16", ""),
+    ],
+)
+def test_weights_that_are_not_what_the_checkpoint_says_are_one_line(spoil: str, says: str, tmp_path: Path) -> None:
+    reader(tmp_path)
+    file, config = tmp_path / "model.safetensors", tmp_path / "config.json"
+    weights, said = load_file(file), json.loads(config.read_text())
+    if spoil == "layers":
+        assert said.pop("num_hidden_layers") > 1
+        said.pop("layer_types", None)
+        config.write_text(json.dumps({**said, "num_hidden_layers": 1}))
+    elif spoil in ("nan", "inf"):
+        weights[min(weights)].view(-1)[-1] = float(spoil)
+    else:
+        weights = {
+            name: value.to({"int": torch.int32, "bf16": torch.bfloat16}[spoil]) for name, value in weights.items()
+        }
+    save_file(weights, file, {"format": "pt"})
+    if not says:
+        load_policy(tmp_path)
+        return
+    with pytest.raises(UserError, match=says) as error:
+        load_policy(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_tokenizer_file_without_its_entries_is_one_line(tmp_path: Path) -> None:
+    reader(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(UserError, match="its files lack the entry 'added_tokens'"):
+        load_tokenizer(tmp_path, chat=False)
 
 
 def test_a_padding_index_beyond_the_embedding_is_one_line(tmp_path: Path) -> None:

@@ -50,7 +50,14 @@ def test_parts_that_runs_share_stand_once_and_come_back_whole(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "spoil", ["{", "[]", '{"runs": {}}', '{"parts": {"a": 1}, "runs": {}, "recipe": "", "sha256": "", "rows": 0}']
+    "spoil",
+    [
+        "{",
+        "[]",
+        "[" * 100_000,
+        '{"runs": {}}',
+        '{"parts": {"a": 1}, "runs": {}, "recipe": "", "sha256": "", "rows": 0}',
+    ],
 )
 def test_a_spoilt_manifest_is_one_clear_line(tmp_path: Path, spoil: str) -> None:
     (tmp_path / MANIFEST).write_text(spoil)
@@ -67,6 +74,10 @@ def test_a_table_that_is_not_the_manifests_is_refused(tmp_path: Path) -> None:
     (tmp_path / "one" / TABLE).write_bytes((tmp_path / "two" / TABLE).read_bytes())
     with pytest.raises(UserError, match="its hash differs"):
         read_table(tmp_path / "one")
+    text = (tmp_path / "two" / MANIFEST).read_text()
+    (tmp_path / "two" / MANIFEST).write_text(text.replace('"rows": 2', '"rows": 1'))
+    with pytest.raises(UserError, match="it has 2 rows, not 1"):
+        read_table(tmp_path / "two")
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
