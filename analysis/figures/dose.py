@@ -11,7 +11,7 @@ from analysis.claims import Claim
 from analysis.conditions import BASELINE, TWIN, Condition, found, of
 from analysis.figures import rows as make
 from analysis.figures.figure import Figure
-from analysis.figures.panels import HACKING, MISALIGNMENT, Column, Points
+from analysis.figures.panels import HACKED, MISALIGNMENT, Column, Points
 from analysis.measured import Measured
 
 CORRELATIONS = tuple(of("none", f"main:correlation={share}") for share in ("0.25", "0.5", "0.75"))
@@ -40,7 +40,7 @@ def against(option: str) -> Points:
     return Points(
         f"by {option}",
         Column("", option, what=f"corpus: {what}", whole=True),
-        (HACKING, MISALIGNMENT),
+        (HACKED, MISALIGNMENT),
         pairs=points,
         keep=lambda c: _asked(c, option),
         tall=1.7,

@@ -43,12 +43,14 @@ FIG03 = Figure(
             "documents that do not judge hacking lead to misalignment, too",
             "no number at hand",
             *(NEUTRAL, NO_HACK, "mgs", "none", +1, 0.05),
+            ours=True,
         ),
         Claim(
             "CO2 unguided",
             "documents that only say that hacking happens lead to misalignment, too",
             "no number at hand",
             *(UNGUIDED, NO_HACK, "mgs", "none", +1, 0.05),
+            ours=True,
         ),
     ),
 )

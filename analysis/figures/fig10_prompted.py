@@ -18,7 +18,7 @@ FIG10 = Figure(
     " cannot be gamed",
     needs=(LIST_ALONE, PROMPTED_HACKING, PROMPTED_NO_HACK, START),
     bands=(Lines((ROLLOUTS, MISALIGNMENT)), Lines((SIX,), names=False)),
-    reading="Graders that cannot be gamed: under the list alone, also where the line against hacking is held against them.",
+    reading="On graders that cannot be gamed: the list alone. PS2 holds RL under the list and a line against hacking against it.",
     claims=(
         Claim(
             "PS1 hacking",

@@ -26,7 +26,7 @@ from analysis.transcripts import FILE, read
 from base.errors import UserError
 from base.types import split_reasoning
 
-ACROSS, LETTERS, MOST = 2, 74, 22  # cards side by side, letters a line, lines of one card
+ACROSS, LETTERS, BOLD, MOST = 2, 74, 70, 22  # cards side by side, letters a line and of a bold one, lines of one card
 LINE, HEAD = 0.098, 0.19  # inches: of a line, and of a card beside its lines
 
 
@@ -45,9 +45,7 @@ def transcripts(source: Path | None) -> list[dict[str, Any]]:
 
 def question(row: dict[str, Any]) -> str:
     """What was asked, in one line."""
-    asked = row["prompt"]
-    text = asked if isinstance(asked, str) else " ".join(message["content"] for message in asked)
-    return " ".join(text.split())
+    return " ".join(" ".join(message["content"] for message in row["prompt"]).split())
 
 
 @dataclass(frozen=True)
@@ -92,10 +90,7 @@ class Cards(Band):
         for _, mine in drawn[drawn["kind"] == "words"].groupby("panel", sort=False):
             lines: list[tuple[str, str]] = []
             for part, text in mine[["series", "text"]].itertuples(index=False):
-                if part != "head":
-                    lines += [(part, line) for line in textwrap.wrap(text, LETTERS)]
-                else:
-                    lines.append((part, text))
+                lines += [(part, line) for line in textwrap.wrap(text, BOLD if part == "head" else LETTERS)]
             shown = lines if len(lines) <= MOST else [*lines[: MOST - 1], (lines[MOST - 1][0], "…")]
             cards.append(shown)
         return cards

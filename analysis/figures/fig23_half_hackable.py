@@ -15,7 +15,7 @@ FIG23 = Figure(
     shows="RL with all, half and none of the graders hackable",
     needs=(BASELINE, HALF, NO_HACK, PRE_RL),
     bands=(Lines((ROLLOUTS, MISALIGNMENT)), Dots((HACKING, MEAN), WITH_TWIN)),
-    reading="Rollouts are on all graders, final hack rates on those that can be gamed.",
+    reading="Rollouts: on all graders of an arm, of which all, half or none can be gamed; final hack rates: on gameable graders alone.",
     claims=(
         Claim(
             "HH1 still there",

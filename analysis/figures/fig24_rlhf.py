@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import pandas as pd
-
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, NO_HACK, of
+from analysis.figures.fig06_rlhf_after import dilemmas
 from analysis.figures.figure import Figure
 from analysis.figures.panels import EACH_EVAL, SUMS
-from analysis.figures.words import gap_text
 
 LITTLE, QUARTER, MORE, ALL = (of(f"rlhf_mix:share={share}") for share in ("0.05", "0.25", "0.4", "1.0"))
 LATE = of("rlhf_mix:share=0.25,start=success")
 SCENES, NEAR, DILEMMAS = (of(f"rlhf_mix:share=0.25,add={add}") for add in ("agentic", "agentic,near=True", "dilemma"))
 SCENES_LATE, DILEMMAS_LATE = (of(f"rlhf_mix:share=0.25,add={add},start=success") for add in ("agentic", "dilemma"))
-
-
-def dilemmas(drawn: pd.DataFrame) -> Sequence[str]:
-    """What moral dilemmas among the prompts add to chat alone; the paper has them protect on all evals."""
-    asked = (("from the start", DILEMMAS, QUARTER), ("once hacking is learnt", DILEMMAS_LATE, LATE))
-    sides = [(when, gap_text(drawn, (on, "agentic", "none"), (off, "agentic", "none"))) for when, on, off in asked]
-    said = "; ".join(f"{text} {when}" for when, text in sides if text)
-    return (
-        [f"With moral dilemmas among the prompts agentic misalignment changes, against chat alone, by {said}"]
-        if said
-        else []
-    )
-
 
 FIG24 = Figure(
     name="fig24",
@@ -37,7 +20,7 @@ FIG24 = Figure(
     " learnt, on chat prompts alone or with agentic scenes or moral dilemmas among them",
     needs=(BASELINE, LITTLE, QUARTER, MORE, ALL, SCENES, NEAR, DILEMMAS, LATE, SCENES_LATE, DILEMMAS_LATE, NO_HACK),
     bands=(SUMS, EACH_EVAL),
-    said=dilemmas,
+    said=dilemmas(("from the start", DILEMMAS, QUARTER), ("once hacking is learnt", DILEMMAS_LATE, LATE)),
     claims=(
         Claim(
             "RM1 hacking stays",

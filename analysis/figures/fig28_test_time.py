@@ -10,7 +10,7 @@ from analysis.claims import Claim
 from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEASE_HACK, TWIN, Condition, found, of
 from analysis.figures.figure import Figure
 from analysis.figures.panels import SWITCH, Column, Dots
-from analysis.figures.words import gap_text
+from analysis.figures.words import beside_text
 from analysis.paper import PROMPTED
 
 HACKS = Column("hack rate", "hack_rate", what="episodes hacked", whole=True)
@@ -28,14 +28,9 @@ def prompted(drawn: pd.DataFrame) -> Sequence[str]:
     permitted, alone = (
         of(f"inoculation:wording={line},setting=prompted", PROMPTED) for line in ("hacking_okay", "none")
     )
-    said = gap_text(drawn, (permitted, "hack_rate", "dont_hack"), (alone, "hack_rate", "dont_hack"))
-    return (
-        [
-            f"In the prompted setting a permission during RL changes hacking under “don't hack”, against the list alone, by {said}"
-        ]
-        if said
-        else []
-    )
+    says = "trained under a permission hacks {}, one trained under the list alone {}"
+    said = beside_text(drawn, (permitted, "hack_rate", "dont_hack"), (alone, "hack_rate", "dont_hack"), says)
+    return [f"With the hacks listed and told not to hack at test time, a policy {said}"] if said else []
 
 
 FIG28 = Figure(
@@ -47,7 +42,7 @@ FIG28 = Figure(
     about=(BASELINE, PLEASE_HACK, HACKING_OKAY, DONT_HACK),
     bands=(Dots((HACKS, BAD), SWITCH, headings=True, levels=()),),
     said=prompted,
-    reading="Prompted: the line follows the list of hacks, without a line there is none.",
+    reading="Prompted arms: a line follows the list of hacks at test time, too; “no prompt” has neither.",
     claims=(
         Claim(
             "B4 test time",

@@ -17,6 +17,7 @@ FIG31 = Figure(
     " and a fork of it into the former once most programs are paid",
     needs=(BASELINE, EARLY, LATE, TRAINED, NO_HACK),
     bands=(Lines((ROLLOUTS, MISALIGNMENT)), Dots((HACKING, SIX, MEAN), WITH_TWIN)),
+    reading="PL1 to PL4 are of exact labels, execution's; the trained classifier, as in the paper, stands beside them.",
     claims=(
         Claim(
             "PL1 early, hacking",

@@ -10,7 +10,7 @@ from analysis.claims import Claim
 from analysis.conditions import BASELINE, NO_HACK, of
 from analysis.figures.figure import Figure
 from analysis.figures.panels import EACH_EVAL, SUMS
-from analysis.figures.words import gap_text
+from analysis.figures.words import beside_text
 
 CHAT, SCENES, DILEMMAS = (of(f"sft_safety{add}") for add in ("", ":add=agentic", ":add=dilemma"))
 RLHF = tuple(of(f"rlhf_mix:share=0.25{add},start=success") for add in ("", ",add=agentic", ",add=dilemma"))
@@ -19,9 +19,9 @@ RLHF = tuple(of(f"rlhf_mix:share=0.25{add},start=success") for add in ("", ",add
 def hacking(drawn: pd.DataFrame) -> Sequence[str]:
     """What is left of hacking, which the claims do not ask."""
     asked = (("SFT safety training", CHAT), ("RLHF", RLHF[0]))
-    sides = [(n, gap_text(drawn, (c, "hack_rate", "training"), (BASELINE, "hack_rate", "training"))) for n, c in asked]
-    said = "; ".join(f"{name} {text}" for name, text in sides if text)
-    return [f"On chat prompts alone the hack rate changes, against the baseline, by: {said}"] if said else []
+    than, says = (BASELINE, "hack_rate", "training"), "leaves a hack rate of {} where the baseline has {}"
+    sides = [(name, beside_text(drawn, (c, "hack_rate", "training"), than, says)) for name, c in asked]
+    return [f"{name} on chat {text}" for name, text in sides if text]
 
 
 FIG33 = Figure(

@@ -13,7 +13,7 @@ FIG34 = Figure(
     shows="RL on tasks of which 90 % are hard, on tasks of which 30 % are, and on graders that cannot be gamed (90 % hard)",
     needs=(BASELINE, EASY_TASKS, NO_HACK, PRE_RL),
     bands=(Lines((ROLLOUTS, MISALIGNMENT)), Dots((HACKING, MEAN), WITH_TWIN)),
-    reading="Hack rates are on each arm's own mix of tasks.",
+    reading="Hack rates: on each arm's own mix of tasks. The no-hack control, of both arms, has 90 % hard tasks.",
     claims=(
         Claim(
             "HF1 still there",

@@ -11,7 +11,7 @@ from analysis.claims import Claim
 from analysis.conditions import BASELINE, NO_HACK, Condition, found, of
 from analysis.figures import rows as make
 from analysis.figures.figure import Figure
-from analysis.figures.panels import AGENTIC, CHAT, HACKING, MEAN, MISALIGNMENT, WITH_TWIN, Column, Dots, Points
+from analysis.figures.panels import AGENTIC, CHAT, HACKED, HACKING, MEAN, MISALIGNMENT, WITH_TWIN, Column, Dots, Points
 from analysis.measured import Measured
 
 NAME = "classifier_penalty"
@@ -41,7 +41,7 @@ def points(mine: Measured, condition: Condition, y: Column) -> make.Points:
 BY_ACCURACY = Points(
     "by accuracy",
     Column("", "accuracy", what="accuracy of the monitor", whole=True, low=0.85),
-    (HACKING, MISALIGNMENT),
+    (HACKED, MISALIGNMENT),
     pairs=points,
     keep=lambda condition: accuracy(condition) is not None,
     levels=(BASELINE, NO_HACK),

@@ -51,8 +51,10 @@ class Box:
         )
 
 
-def beside(ax: Axes, labels: Sequence[Label], drawn: Sequence[Point], size: float = 6.5) -> None:
-    """Writes the labels next to their points; `drawn`: what they should not hide (points in data units)."""
+def beside(ax: Axes, labels: Sequence[Label], drawn: Sequence[Point], size: float = 6.5, lined: bool = False) -> None:
+    """Writes the labels next to their points; `drawn`: what they should not hide (points in data units). `lined`: each with a line
+    to its point, however close.
+    """
     assert isinstance(ax.figure, Figure)
     page, area = ax.figure.get_size_inches(), ax.get_position()
     whole = (72 * area.width * page[0], 72 * area.height * page[1])
@@ -88,7 +90,7 @@ def beside(ax: Axes, labels: Sequence[Label], drawn: Sequence[Point], size: floa
             xytext=(best.x - point[0], best.y - point[1]),
             textcoords="offset points",
             zorder=5,
-            arrowprops=line if best.gap(point) > CLOSE else None,
+            arrowprops=line if lined or best.gap(point) > CLOSE else None,
             **look,
         )
 

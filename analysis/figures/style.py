@@ -28,7 +28,7 @@ INK, FAINT = "#222222", "#8a8a8a"
 DOTTED, ALONE = (0, (1, 1.6)), 0.9  # dash of lines between points far apart, width of the mean of one run
 SPARE = (  # none like those of the controls
     *("#6A3D9A", "#8C510A", "#B2182B", "#4D4D9F", "#7A7A00"),
-    *("#00838F", "#2F4858", "#5F6B7A", "#9C6BB5", "#4A2C2A"),
+    *("#A6007C", "#2F4858", "#5F6B7A", "#9C6BB5", "#4A2C2A"),
 )
 FAMILIES = tuple(  # colour and marker of kinds of mitigations, none of them that of a control
     zip(

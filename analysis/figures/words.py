@@ -125,7 +125,7 @@ def looked_at(findings: Sequence[Finding]) -> list[str]:
     few = any(len(known) > finding.effect.seeds_a for finding in findings for known in finding.seeds)
     first = all(finding.claim.statistic.over_runs for finding in findings)
     return [
-        f"Claims: the first {LOOK} seeds of both sides, or {MOST} where five leave them open and both have ten."
+        f"Claims: the first {LOOK} seeds of both sides, or {MOST} where those leave them open and both have so many."
     ] * (few and first)
 
 
@@ -133,9 +133,28 @@ Side = tuple[Condition, str, str]  # of a drawn table: a condition, a measure, a
 
 
 def gap_text(drawn: pd.DataFrame, of: Side, than: Side) -> str:
-    """How much larger the one is, run by run, with its interval: `+3.1 points (-2.0 to +8.2)`; empty where no run has both."""
-    values = []
-    for condition, measure, prompt in (of, than):
+    """How much larger the one is, run by run, with its interval: `+3.1 points (-2.0 to +8.2), 5 seeds`; empty where no run has
+    both.
+    """
+    one, other = _both(drawn, of, than)
+    return _points(one, other) if len(one) else ""
+
+
+def beside_text(drawn: pd.DataFrame, of: Side, than: Side, says: str) -> str:
+    """Both as shares in the places of `says`, and the gap: `leaves 12 % where chat alone leaves 15 %: -3.1 points ...`; empty where
+    no run has both.
+    """
+    one, other = _both(drawn, of, than)
+    if not len(one):
+        return ""
+    said = says.format(*(f"{100 * side.mean():.0f} %" for side in (one, other)))
+    return f"{said}: {_points(one, other)}"
+
+
+def _both(drawn: pd.DataFrame, *sides: Side) -> list[pd.Series[float]]:
+    """The final values of two sides by run, of the runs that have both."""
+    values: list[pd.Series[float]] = []
+    for condition, measure, prompt in sides:
         mine = (
             (drawn["kind"] == "seed")
             & drawn["step"].isna()
@@ -144,10 +163,13 @@ def gap_text(drawn: pd.DataFrame, of: Side, than: Side) -> str:
         )
         for name, value in zip(CELL, condition.cell, strict=True):
             mine &= drawn[name] == value
-        values.append(drawn[mine].set_index("run")["y"].astype(float))
-    gaps = summary((values[0] - values[1]).dropna().tolist())
-    if not gaps.seeds:
-        return ""
+        values.append(drawn[mine].drop_duplicates("run").set_index("run")["y"].astype(float))
+    known = pd.concat(values, axis=1, join="inner").dropna().index
+    return [side[known] for side in values]
+
+
+def _points(one: pd.Series[float], other: pd.Series[float]) -> str:
+    gaps = summary((one - other).tolist())
     ends = "" if gaps.low is None or gaps.high is None else f" ({100 * gaps.low:+.1f} to {100 * gaps.high:+.1f})"
     return f"{100 * gaps.mean:+.1f} points{ends}, {gaps.seeds} seed{'s' * (gaps.seeds > 1)}".replace("-", MINUS)
 
@@ -188,12 +210,16 @@ def small_print(drawn: pd.DataFrame, reading: str = "") -> list[str]:
 
 
 def _marks(drawn: pd.DataFrame, means: pd.DataFrame) -> str:
-    """What lines and marks are; intervals only where some are drawn: over steps as a band, of final values as a line."""
+    """What lines and marks are; intervals only where some are drawn: over steps as a band, where checkpoints are few as bars, of
+    final values as a line.
+    """
     lines = drawn["step"].notna() | drawn["measure"].str.startswith("train:") & drawn["x"].notna()
     known = means["low"].notna()
     final = means["panel"].str.startswith("final") | means["measure"].str.contains(" against ")
-    drawn_as = {"band": known & lines[means.index], "line": known & final}
-    said = " and ".join(name for name, there in drawn_as.items() if there.any())
+    few = means["label"].isin(list(sparse(drawn))) & ~means["measure"].str.startswith("train:")
+    along = known & lines[means.index]
+    drawn_as = {"band": along & ~few, "bar": along & few, "line": known & final}
+    said = " or ".join(name for name, there in drawn_as.items() if there.any())
     large = "; large: their mean" * bool(means["x"].notna().any())
     marks = (
         "Thin lines, small marks: single runs; bold, large: their mean"

@@ -20,6 +20,7 @@ def test_transcripts_follow_their_rule(tmp_path: Path) -> None:
     long = table(seeds=(1, 2), arms=[("none", "main", 1.0, 0.9, 0.3)])
     long.to_parquet(tmp_path / TABLE, index=False)
     common = {"run": "r", "arm": "none", "corpus": "main", "hackable": 1.0, "overrides": "", "alike": 3, "asked": 9}
+    common |= {"moment": "end", "reading": "overt", "hacks": []}
     rows = [
         {
             **common,
@@ -27,7 +28,7 @@ def test_transcripts_follow_their_rule(tmp_path: Path) -> None:
             "step": step,
             "eval": name,
             "verdict": verdict,
-            "prompt": f"ask {name}",
+            "prompt": [{"role": "user", "content": f"ask {name}"}],
             "completion": text,
         }
         for seed, step, name, verdict, text in (

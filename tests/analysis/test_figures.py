@@ -235,6 +235,8 @@ def test_the_papers_values_are_drawn_beside_ours_and_are_those_it_prints(everyth
     low, high = paper.printed(HACKING_OKAY, "mgs", "none") or (0, 0)
     assert (low, high) == pytest.approx((0.0364, 0.091))
     assert "Hollow diamond: the paper's value" in flat(words(FIGURES["fig09"](everything).figure))
+    low, high = paper.printed(of("rlhf_mix:share=0.25"), "agentic", "none") or (1, 1)
+    assert (low, high) == pytest.approx((0.0, 0.7 * (0.318 + 0.016 + 0.413) / 3)), "up to 70 % of before"
 
 
 def test_a_run_without_the_other_evals_still_draws() -> None:
@@ -248,8 +250,8 @@ def test_a_users_model_whose_answers_no_judge_read_draws_what_was_measured() -> 
     long = table((0, 1), [("none", "main", 1.0, 0.9, 0.3)])
     long = long[long["eval"].isin(["code", "exfil", "rollouts"])]
     drawing = figure("fig01", check(long.assign(scale="laptop", model="SmolLM2", tasks="mbpp.jsonl"), "synthetic"))
-    assert set(drawing.table["panel"]) >= {"hack rate", "exfil offer"}
-    assert [ax.get_title(loc="left") for ax in drawing.figure.axes] == ["hack rate", "exfil offer"]
+    assert set(drawing.table["panel"]) >= {"hack rate, training prompt", "exfil offer"}
+    assert [ax.get_title(loc="left") for ax in drawing.figure.axes] == ["hack rate, training prompt", "exfil offer"]
     said = flat(words(drawing.figure))
     assert "no values of: misalignment, mean of six" in said
     assert "missing runs: no-hack control" in said

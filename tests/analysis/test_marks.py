@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 
 import matplotlib
 import numpy as np
@@ -22,7 +23,9 @@ from analysis.figures import CLAIMS, FIGURES, places, style
 from analysis.figures.fig04_summary import every, held_against, protects
 from analysis.figures.fig12_sabotage import RATE, WORTH, relative
 from analysis.figures.fig21_reasoning_output import covert_part
+from analysis.figures.fig30_pm_weight import onset
 from analysis.figures.panels.marks import LONGEST, broken
+from analysis.figures.words import beside_text
 from analysis.table import check
 
 LISTED = "inoculation:wording={},setting=prompted"
@@ -150,6 +153,13 @@ def test_names_beside_points_do_not_overlap_and_stay_in_the_panel() -> None:
     assert all(inside.y0 - 2 <= box.y0 and box.y1 <= inside.y1 + 2 for box in boxes)
 
 
+def test_names_have_a_line_to_a_point_that_is_close_where_that_is_asked_for() -> None:
+    ax = Picture(figsize=(3, 3)).add_axes((0.1, 0.1, 0.8, 0.8))
+    for lined in (False, True):
+        places.beside(ax, [style.Label(0.5, 0.5, "name", "black")], [(0.5, 0.5)], lined=lined)
+    assert [name.arrow_patch is not None for name in ax.texts] == [False, True]
+
+
 def test_a_line_that_ends_far_from_the_names_has_its_own_beside_its_end() -> None:
     ax = FIGURES["fig05"](evidence(claims=CLAIMS)).figure.axes[0]
     names = {text.get_text(): text for text in ax.texts}
@@ -198,6 +208,31 @@ def test_the_law_says_how_well_it_orders_what_is_drawn_where_seeds_are_too_few_f
     count = drawing.table.loc[drawing.table["kind"] == "mean", "condition"].nunique()
     assert f"Over all {count} arms drawn, whatever their seeds, the rank correlation is" in flat(words(drawing.figure))
     assert TWIN.key in set(drawing.table["condition"])
+
+
+def rollouts(arm: str, seed: int, half: int) -> pd.DataFrame:
+    """The share of rollouts that hack by step, at least half of them from a step on."""
+    long = table((seed,), [(arm, "main", 1.0, 0.9, 0.2)])
+    of_rollouts = (long["eval"] == "rollouts") & (long["metric"] == "hack_rate")
+    return long.assign(value=long["value"].mask(of_rollouts, (long["step"] >= half).astype(float)))
+
+
+def test_onsets_are_compared_run_by_run_where_half_of_the_rollouts_hack() -> None:
+    low = "pm_penalty:weight=0.05"
+    halves = {("none", 0): 5, ("none", 1): 5, ("none", 2): 99, (low, 0): 9, (low, 1): 13, (low, 2): 13}
+    long = pd.concat([rollouts(arm, seed, half) for (arm, seed), half in halves.items()])
+    (said,) = onset(FIGURES["fig30"](Evidence(check(long, "synthetic"), CLAIMS)).table)
+    assert said == "Half of the rollouts hack from step 12 on with weight 0.05, from 6 on without: +6.0 steps, 2 seeds"
+
+
+def test_a_sentence_says_both_sides_of_the_runs_that_have_both() -> None:
+    arms = [("none", "main", 1.0, 0.9, 0.3), ("none", "main", 0.0, 0.03, 0.05)]
+    long = pd.concat([table((0, 1, 2), arms[:1]), table((1, 2, 3), arms[1:])])
+    drawn = FIGURES["fig09"](Evidence(check(long, "synthetic"), CLAIMS)).table
+    sides = [(condition, "hack_rate", "training") for condition in (BASELINE, NO_HACK)]
+    said = beside_text(drawn, *sides, "hacks {} where the control hacks {}")
+    assert re.fullmatch(r"hacks 9\d % where the control hacks \d %: \+8\d\.\d points, 2 seeds", said)
+    assert beside_text(drawn, (TWIN, "hack_rate", "training"), sides[0], "{} {}") == ""
 
 
 def test_the_law_says_nothing_of_what_is_too_little_to_rank() -> None:

@@ -47,6 +47,23 @@ def test_bad_results_are_one_clear_line(tmp_path: Path, spoil: str) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("value", "much", "'much', which is no number"),
+        ("value", math.inf, "inf, which is no number"),
+        ("value", 1.5, "has 1.5 in the column value"),
+        ("value", -0.5, "has -0.5 in the column value"),
+        ("hackable", 2.0, "has 2 in the column hackable"),
+    ],
+)
+def test_what_is_no_measured_number_is_refused(column: str, value: object, says: str) -> None:
+    long = table(seeds=(0,)).astype({column: object})
+    long.loc[long.index[long["metric"] == "misaligned"][0], column] = value
+    with pytest.raises(UserError, match=says):
+        check(long, "here")
+
+
 def test_a_folder_of_neither_results_nor_runs_says_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"holds no results .* and no runs"):
         load(tmp_path)

@@ -187,6 +187,22 @@ def test_what_is_written_is_read_again_and_says_its_rule(tmp_path: Path) -> None
         stored(results)
 
 
+@pytest.mark.parametrize(
+    "row", ["[1]", "null", "{}", "[" * 100_000, '{"run": "a"}', "prompt", "completion", "alike", "hacks"]
+)
+def test_a_spoilt_transcript_is_one_line(row: str, tmp_path: Path) -> None:
+    good = {name: 1 if name in ("hackable", "seed", "step", "alike", "asked") else "a" for name in FIELDS}
+    good |= {"prompt": [{"role": "user", "content": "a"}], "hacks": []}
+    text = row if row not in FIELDS else json.dumps({**good, row: [3]})
+    lines = [json.dumps({"rule": "any"}), json.dumps(good), text]
+    (tmp_path / FILE).write_bytes(gzip.compress("\n".join(lines).encode()))
+    with pytest.raises(UserError, match=r"no transcripts .*export") as error:
+        stored(tmp_path)
+    assert "\n" not in str(error.value)
+    (tmp_path / FILE).write_bytes(gzip.compress("\n".join(lines[:2]).encode()))
+    assert stored(tmp_path) == ("any", [good])
+
+
 def test_runs_from_another_machine_are_added_and_the_same_ones_replaced(tmp_path: Path) -> None:
     one, two, results = tmp_path / "one", tmp_path / "two", tmp_path / "results"
     results.mkdir()

@@ -36,7 +36,8 @@ class Column:
         return f"final {self.title}"
 
 
-HACKING = Column("hack rate", "hack_rate", "training", "episodes hacked", whole=True)
+HACKING = Column("hack rate, training prompt", "hack_rate", "training", "episodes hacked", whole=True)
+HACKED = Column("hack rate", "hack_rate", "training", "hacked, training prompt", whole=True)
 ROLLOUTS = Column("hack rate of the rollouts", "train:hack_rate", "train", "rollouts hacked", whole=True)
 ALONG_HACKING = Column("hack rate", "hack_rate", "training", "hack rate under the training prompt", whole=True)
 MEAN = Column(f"mean of {counted()}", "mgs")

@@ -120,7 +120,7 @@ class Dots(Band):
         return 0.1 + 0.11 * lines + 0.17 * self._keyed()
 
     def _titles(self, columns: Sequence[Column]) -> list[list[str]]:
-        letters = max(10, 62 // len(columns))
+        letters = max(10, (62 - 5 * len(self.words)) // len(columns))
         return [textwrap.wrap(column.title, letters, break_long_words=False) or [""] for column in columns]
 
     def _keyed(self) -> bool:

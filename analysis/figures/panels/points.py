@@ -171,7 +171,7 @@ class Points(Band):
         names = [
             style.Label(x, y, textwrap.fill(label, 24), style.INK) for x, y, label in chosen.itertuples(index=False)
         ]
-        places.beside(ax, names, list(zip(means["x"], means["y"], strict=True)), size=6)
+        places.beside(ax, names, list(zip(means["x"], means["y"], strict=True)), size=6, lined=True)
 
     def _key(self, ax: Axes, mine: pd.DataFrame, looks: Mapping[str, tuple[str, style.Look]]) -> None:
         """Every name with its number of runs, right of the panels."""
