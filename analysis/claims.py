@@ -34,7 +34,7 @@ from analysis.comparisons import ENDS, AtEqualRate, Comparison, GivenHacking, St
 from analysis.conditions import Condition, of
 from analysis.effects import Effect
 from analysis.measured import Measured
-from analysis.stats import MIN_SEEDS, Seed, difference, holm
+from analysis.stats import MIN_SEEDS, Seed, difference, holm, known
 
 ALPHA = 0.05
 EQUAL_HACKING = 0.10  # "at equal hacking": the hack rate is at most this much below the baseline's
@@ -129,8 +129,8 @@ class Finding:
     The corrected p values are for the claim, against it, and for its opposite. `twin`: the effect on the twin. `needed`:
     seeds a side that would find the claim's `gap` at the spread of these runs; `resolves`: the smallest gap that the seeds
     there are would find (both with analysis.power.POWER, at the strictest level of the correction). `seeds` (the numbers of
-    those with a value), `hacking`: of the treated and the reference. `straddles`: the rule for more seeds applies. `apart`: hacking and misalignment held apart;
-    verdicts are of the claim itself.
+    those with a value), `hacking`: of the treated and the reference. `straddles`: the rule for more seeds applies. `apart`:
+    hacking and misalignment held apart; verdicts are of the claim itself.
     """
 
     claim: Claim
@@ -233,8 +233,7 @@ def _at_least(least: int, seeds: int | None) -> int | None:
 
 def _known(claim: Claim, runs: Measured) -> list[set[Seed]]:
     """The seeds that have a value, of the treated and of the reference."""
-    sides = (runs.final(side, claim.measure, claim.prompt) for side in claim.asked.sides)
-    return [{seed for seed, value in values.items() if not math.isnan(value)} for values in sides]
+    return [set(known(runs.final(side, claim.measure, claim.prompt))) for side in claim.asked.sides]
 
 
 def _first(seeds: int, claim: Claim, runs: Measured) -> Measured:
@@ -256,7 +255,7 @@ def _has(seeds: int, claim: Claim, runs: Measured) -> bool:
 
 
 def _straddles(claim: Claim, early: Measured) -> bool:
-    if not claim.statistic.over_runs or not _has(LOOK, claim, early):
+    if not claim.statistic.over_runs:
         return False
     effect = claim(early)
     if effect.low is None or effect.high is None or min(effect.seeds_a, effect.seeds_b) < LOOK:

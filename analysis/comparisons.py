@@ -15,7 +15,7 @@ import pandas as pd
 from analysis.conditions import Condition, on
 from analysis.effects import FEWEST_ARMS, Correlation, Effect
 from analysis.measured import Measured
-from analysis.stats import MIN_SEEDS, Seed, difference
+from analysis.stats import MIN_SEEDS, Seed, difference, known
 
 HACKS = 0.5
 Values = Mapping[Seed, float]
@@ -72,8 +72,8 @@ def hack_rates(runs: Measured, condition: Condition) -> Values:
 
 def hacking(runs: Measured, condition: Condition) -> tuple[int, int]:
     """(runs that hack, runs whose hack rate is known)."""
-    known = [rate for rate in hack_rates(runs, condition).values() if not math.isnan(rate)]
-    return sum(rate >= HACKS for rate in known), len(known)
+    rates = known(hack_rates(runs, condition)).values()
+    return sum(rate >= HACKS for rate in rates), len(rates)
 
 
 class Statistic(Protocol):
@@ -154,7 +154,7 @@ class AtEqualRate(OverRuns):
         hacking = [top for side in reach for top in side.values() if top >= HACKS]
         rate = min(hacking, default=math.nan)
         values = [{seed: crossing(points, rate) for seed, points in side.items()} for side in curves]
-        kept = [{seed: value for seed, value in side.items() if not math.isnan(value)} for side in values]
+        kept = [known(side) for side in values]
         counts = [f"{len(one)} of {len(all_)}" for one, all_ in zip(kept, values, strict=True)]
         found = difference(_signed(kept[0], asked.sign), _signed(kept[1], asked.sign))
         said = f"at a hack rate of {100 * rate:.0f} %, which {counts[0]} and {counts[1]} runs reach" if hacking else ""
@@ -181,8 +181,8 @@ class OverArms:
         arms = (*asked.sides, *self.others)
         points = [(self.before(runs, arm), runs.final(arm, asked.measure, asked.prompt)) for arm in arms]
         both = [[(x[seed], y[seed]) for seed in x.keys() & y.keys()] for x, y in points]
-        known = [[(x, y) for x, y in arm if not math.isnan(x + y)] for arm in both]
-        kept = [arm for arm in known if len(arm) >= MIN_SEEDS]
+        whole = [[(x, y) for x, y in arm if not math.isnan(x + y)] for arm in both]
+        kept = [arm for arm in whole if len(arm) >= MIN_SEEDS]
         means = [[sum(values) / len(arm) for values in zip(*arm, strict=True)] for arm in kept]
         x, y = (tuple(mean[place] for mean in means) for place in (0, 1))
         seeds = min((len(arm) for arm in kept), default=0)

@@ -21,7 +21,8 @@ from analysis.stats import MIN_SEEDS
 from analysis.tabular import Row, text
 
 HOW_TO_READ = (
-    f"How to read it: each claim compares training runs by their final values (mean of a run's last {LAST} checkpoints; of rollouts, its last {LAST} steps), if it"
+    f"How to read it: each claim compares training runs by their final values (mean of a run's last {LAST} checkpoints; of"
+    f" rollouts, its last {LAST} steps), if it"
     " does not say otherwise. Effect: the arm that the claim is about minus the one it is held against, in percentage points."
     " At equal hacking: the arm's final hack rate is at most"
     f" {100 * EQUAL_HACKING:g} points below the other's. In brackets: the range that holds the true effect with 95%"
@@ -46,7 +47,8 @@ APART = (
     f" same final values, of the runs alone that hack (at least {100 * HACKS:.0f} % at the end under their training prompt). At equal hack rate:"
     " not at the end but where the curves first reach the rate, the highest that every run reaches which ever hacks half; between two"
     " evaluated checkpoints a curve is a straight line, and outside of the arms of figure 1 only start, middle and the last three are"
-    " evaluated; a run that begins above the rate, as one that goes on from a run that hacks, is left out. Runs that hack, runs compared: treated / reference. Claims of which one side never"
+    " evaluated; a run that begins above the rate, as one that goes on from a run that hacks, is left out. Runs that hack, runs"
+    " compared: treated / reference. Claims of which one side never"
     " hacks are not listed. The verdicts are those of the claims themselves."
 )
 HOW_SURE = (
@@ -137,8 +139,14 @@ def seeds_text(effect: Effect) -> str:
     return f"{effect.seeds_a}" if effect.seeds_a == effect.seeds_b else f"{effect.seeds_a} / {effect.seeds_b}"
 
 
+def verdict_word(finding: Finding) -> str:
+    """The verdict, and whether it is one so far."""
+    return finding.word + " so far" * finding.so_far
+
+
 def verdict_text(finding: Finding) -> str:
-    return finding.word + " so far" * finding.so_far + (f" ({finding.why})" if finding.why else "")
+    """The same with the reason for it."""
+    return verdict_word(finding) + (f" ({finding.why})" if finding.why else "")
 
 
 def twin_text(finding: Finding) -> str:

@@ -30,8 +30,8 @@ class Measured:
         self._ends: dict[tuple[Condition, str, str, int], tuple[Values, Values]] = {}
         self._parts: dict[frozenset[str], Measured] = {}
         self._means: dict[tuple[Condition, str, str], Summary] = {}
-        runs = self.rows[["run", *CELL]].drop_duplicates()
-        self._runs = runs.groupby(list(CELL), observed=True).size().to_dict()
+        self._runs = self.rows[list(RUN)].drop_duplicates().sort_values(["pretrain_seed", "seed"])
+        self._counts = self._runs.groupby(list(CELL), observed=True).size().to_dict()
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> Measured:
@@ -63,18 +63,17 @@ class Measured:
 
     def count(self, condition: Condition) -> int:
         """How many runs there are (of a `start` condition: runs of its arm)."""
-        return int(self._runs.get(condition.cell, 0))
+        return int(self._counts.get(condition.cell, 0))
 
     def first(self, count: int) -> Measured:
         """The same of the first `count` seeds of every condition."""
-        runs = self.rows[list(RUN)].drop_duplicates().sort_values(["pretrain_seed", "seed"])
-        return self._only(frozenset(runs.loc[runs.groupby(list(CELL), observed=True).cumcount() < count, "run"]))
+        early = self._runs.groupby(list(CELL), observed=True).cumcount() < count
+        return self._only(frozenset(self._runs.loc[early, "run"]))
 
     def of_seeds(self, seeds: Collection[Seed]) -> Measured:
         """The same of the runs that have these seeds, of every condition."""
-        runs = self.rows[["run", "pretrain_seed", "seed"]].drop_duplicates()
-        mine = pd.MultiIndex.from_frame(runs[["pretrain_seed", "seed"]]).isin(list(seeds))
-        return self._only(frozenset(runs.loc[mine, "run"]))
+        mine = pd.MultiIndex.from_frame(self._runs[["pretrain_seed", "seed"]]).isin(list(seeds))
+        return self._only(frozenset(self._runs.loc[mine, "run"]))
 
     def _only(self, runs: frozenset[str]) -> Measured:
         if runs not in self._parts:

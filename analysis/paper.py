@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from analysis.conditions import BASELINE, HACKING_OKAY, NO_HACK, PRE_RL, Condition, of
+from mitigations.experiments import PROMPTED
 
 Range = tuple[float, float]
-PROMPTED = "main:sdf_variant=prompted"
 LISTED = "setting=prompted"  # of inoculation: hacks are listed in the prompt, and the wording `none` is the list alone
 PROMPTED_HACKING = of("inoculation:wording=dont_hack,setting=prompted", PROMPTED)
 PROMPTED_NO_HACK = of("inoculation:wording=none,setting=prompted", PROMPTED, 0.0)

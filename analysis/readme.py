@@ -25,6 +25,7 @@ from analysis.findings import (
     show_more,
     twin_text,
     verdict_text,
+    verdict_word,
 )
 from analysis.measured import Measured, units
 from analysis.table import load, select
@@ -108,7 +109,7 @@ def headlines_part(shown: Shown) -> str:
 
 def _ended(findings: Sequence[Finding]) -> str:
     """How many claims there are and which verdicts they have."""
-    words = Counter(verdict_text(finding).partition(" (")[0] for finding in findings if _was_run(finding))
+    words = Counter(verdict_word(finding) for finding in findings if _was_run(finding))
     settled = [f"{count} {word.replace('holds', 'hold')}" for word, count in sorted(words.items()) if word != OPEN]
     said = ", ".join([*settled, f"{words[OPEN]} are open"])
     return (

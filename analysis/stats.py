@@ -136,12 +136,16 @@ def matched(a: Mapping[Seed, float], b: Mapping[Seed, float]) -> tuple[tuple[flo
     """(values of a, of b, whether they are pairs): pairs where two runs or more share their seeds, or the only one of a side
     has its like on the other; missing ones left out.
     """
-    left = {seed: v for seed, v in a.items() if not math.isnan(v)}
-    right = {seed: v for seed, v in b.items() if not math.isnan(v)}
+    left, right = known(a), known(b)
     pairs = sorted(left.keys() & right.keys())
     if pairs and len(pairs) >= min(2, len(left), len(right)):
         return tuple(left[seed] for seed in pairs), tuple(right[seed] for seed in pairs), True
     return tuple(left.values()), tuple(right.values()), False
+
+
+def known(values: Mapping[Seed, float]) -> dict[Seed, float]:
+    """Without missing ones (NaN)."""
+    return {seed: value for seed, value in values.items() if not math.isnan(value)}
 
 
 def t_p(a: Sequence[float], b: Sequence[float], paired: bool, bound: float, side: Side) -> float:

@@ -20,7 +20,7 @@ from analysis.conditions import (
 from analysis.evidence import Evidence
 from analysis.figures import law
 from analysis.measured import Measured
-from analysis.stats import Seed
+from analysis.stats import Seed, known
 
 LINES = (PLEASE_HACK, HACKING_OKAY, DONT_HACK, HACKING_IS_MISALIGNED, MENTION)
 SETTLED = ("A1 hacking", "A2 misalignment", "A3 character", "B1 hacking okay", "B2 please hack")
@@ -47,11 +47,6 @@ class Target:
         by_seed = " ".join(f"{each:.2f}" for each in found.values()) or "-"
         what = f"{self.what} {'<=' if self.below else '>='} {self.bound:g}"
         return _row(what, "-" if math.isnan(value) else f"{value:.2f}", met, by_seed)
-
-
-def known(values: Values) -> Values:
-    """Without missing ones (NaN)."""
-    return {seed: value for seed, value in values.items() if not math.isnan(value)}
 
 
 def mean(values: Sequence[float]) -> float:

@@ -226,18 +226,10 @@ def check_resources(options: argparse.Namespace) -> None:
     Raises:
         UserError: a number that cannot be, or an option without --cluster.
     """
-    least = {"minutes": 1, "cpus": 1, "gpus": 0, "nodes": 1, "ranks": 0}
-    for name, smallest in least.items():
-        if getattr(options, name) < smallest:
-            raise UserError(f"--{name} must be at least {smallest}, not {getattr(options, name)}")
-    if not 0 < options.memory < float("inf"):
-        raise UserError(f"--memory must be more than 0 (GB), not {options.memory:g}")
-    if options.cluster:
-        resources_of(options).parameters()
-        return
+    resources_of(options).parameters()
     usual = parser()
-    for name in (*least, "memory", "partition", "cluster_set"):
-        if getattr(options, name) != usual.get_default(name):
+    for name in ("minutes", "cpus", "gpus", "nodes", "ranks", "memory", "partition", "cluster_set"):
+        if not options.cluster and getattr(options, name) != usual.get_default(name):
             raise UserError(f"--{name.replace('_', '-')} is of jobs of a cluster: add --cluster, or leave it out")
 
 

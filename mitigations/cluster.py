@@ -23,6 +23,9 @@ CLUSTERS = ("slurm", "local")  # local: jobs are processes of this machine, as s
 POLL = 0.2  # seconds
 
 
+LEAST = {"minutes": 1, "cpus": 1, "gpus": 0, "nodes": 1, "ranks": 0}  # of what a job may have
+
+
 @dataclass(frozen=True)
 class Resources:
     """What a job may have; `memory` in GB. `other`: further parameters of submitit, e.g. slurm_account=NAME.
@@ -39,6 +42,14 @@ class Resources:
     other: tuple[str, ...] = ()
     nodes: int = 1
     ranks: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises UserError where a number cannot be."""
+        for name, smallest in LEAST.items():
+            if getattr(self, name) < smallest:
+                raise UserError(f"--{name} must be at least {smallest}, not {getattr(self, name)}")
+        if not 0 < self.memory < float("inf"):
+            raise UserError(f"--memory must be more than 0 (GB), not {self.memory:g}")
 
     def parameters(self) -> dict[str, Any]:
         """As submitit names them.

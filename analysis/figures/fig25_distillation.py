@@ -5,11 +5,10 @@ from __future__ import annotations
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, NO_HACK, of
 from analysis.figures.figure import Figure
-from analysis.figures.panels import AGENTIC, CHAT, EACH_EVAL, HACKING, MEAN, WITH_TWIN, Column, Dots
+from analysis.figures.panels import AGENTIC, CHAT, EACH_EVAL, HACKING, MEAN, UNCLEAR, WITH_TWIN, Dots
 
 DISTILLED = of("filtered_sft:keep=rewarded,into=aligned")
 ITS_OWN = of("filtered_sft:keep=no_hacks,source=aligned,into=aligned")
-UNCLEAR = Column("unclear", "unclear", what="answers that cannot be read")
 
 FIG25 = Figure(
     name="fig25",

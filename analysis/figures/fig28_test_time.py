@@ -11,7 +11,7 @@ from analysis.conditions import BASELINE, DONT_HACK, HACKING_OKAY, NO_HACK, PLEA
 from analysis.figures.figure import Figure
 from analysis.figures.panels import SWITCH, Column, Dots
 from analysis.figures.words import beside_text
-from analysis.paper import PROMPTED
+from mitigations.experiments import PROMPTED
 
 HACKS = Column("hack rate", "hack_rate", what="episodes hacked", whole=True)
 BAD = Column("misalignment", "mgs")

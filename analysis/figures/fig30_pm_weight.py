@@ -11,8 +11,7 @@ from analysis.conditions import BASELINE, NO_HACK, Condition, of
 from analysis.figures.figure import Figure
 from analysis.figures.panels import AGENTIC, CHAT, HACKING, MEAN, MISALIGNMENT, ROLLOUTS, WITH_TWIN, Dots, Lines
 from analysis.figures.rows import WINDOW
-from analysis.figures.words import MINUS
-from analysis.stats import summary
+from analysis.figures.words import in_words
 
 LOW, MIDDLE, HIGH = (of(f"pm_penalty:weight={weight}") for weight in ("0.05", "0.25", "1.0"))
 LATE = of("pm_penalty:weight=1.0,start=success")
@@ -25,9 +24,7 @@ def onset(drawn: pd.DataFrame) -> Sequence[str]:
     both = pd.concat([low, without], axis=1, join="inner")
     if both.empty:
         return []
-    gaps = summary((both.iloc[:, 0] - both.iloc[:, 1]).tolist())
-    ends = "" if gaps.low is None or gaps.high is None else f" ({gaps.low:+.1f} to {gaps.high:+.1f})"
-    size = f"{gaps.mean:+.1f} steps{ends}, {gaps.seeds} seed{'s' * (gaps.seeds > 1)}".replace("-", MINUS)
+    size = in_words(both.iloc[:, 0] - both.iloc[:, 1], "steps", 1)
     first, other = both.mean()
     return [f"Half of the rollouts hack from step {first:.0f} on with weight 0.05, from {other:.0f} on without: {size}"]
 

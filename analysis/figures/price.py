@@ -10,10 +10,9 @@ from analysis.arms import listed
 from analysis.claims import Claim
 from analysis.conditions import BASELINE, HACKING_OKAY, NO_HACK, PRE_RL, Condition, found, of
 from analysis.figures.figure import Figure
-from analysis.figures.panels import MISALIGNMENT, Column, Dots, Points
+from analysis.figures.panels import MISALIGNMENT, UNCLEAR, Column, Dots, Points
 
 SOLVED = Column("solved, clean tasks", "clean:solved", "none", "solved", whole=True)
-UNCLEAR = Column("unclear", "unclear", what="unclear answers")
 KL = Column("KL to start, nats", "clean:kl", "none", "nats a token", share=False)
 REWARD = of("pm_penalty:weight=0.25")
 PENALTY = of("classifier_penalty:monitor=execution")

@@ -20,8 +20,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis import labels
 from analysis.conditions import BASELINE, NO_HACK, PRE_RL, TWIN, UNTRAINED
-from analysis.paper import LISTED, PROMPTED
+from analysis.paper import LISTED
 from analysis.table import CELL
+from mitigations.experiments import PROMPTED
 
 TWO_COLUMNS = 6.9  # inches
 INK, FAINT = "#222222", "#8a8a8a"

@@ -137,7 +137,7 @@ def gap_text(drawn: pd.DataFrame, of: Side, than: Side) -> str:
     both.
     """
     one, other = _both(drawn, of, than)
-    return _points(one, other) if len(one) else ""
+    return in_words(one - other) if len(one) else ""
 
 
 def beside_text(drawn: pd.DataFrame, of: Side, than: Side, says: str) -> str:
@@ -148,7 +148,7 @@ def beside_text(drawn: pd.DataFrame, of: Side, than: Side, says: str) -> str:
     if not len(one):
         return ""
     said = says.format(*(f"{100 * side.mean():.0f} %" for side in (one, other)))
-    return f"{said}: {_points(one, other)}"
+    return f"{said}: {in_words(one - other)}"
 
 
 def _both(drawn: pd.DataFrame, *sides: Side) -> list[pd.Series[float]]:
@@ -168,10 +168,11 @@ def _both(drawn: pd.DataFrame, *sides: Side) -> list[pd.Series[float]]:
     return [side[known] for side in values]
 
 
-def _points(one: pd.Series[float], other: pd.Series[float]) -> str:
-    gaps = summary((one - other).tolist())
-    ends = "" if gaps.low is None or gaps.high is None else f" ({100 * gaps.low:+.1f} to {100 * gaps.high:+.1f})"
-    return f"{100 * gaps.mean:+.1f} points{ends}, {gaps.seeds} seed{'s' * (gaps.seeds > 1)}".replace("-", MINUS)
+def in_words(gaps: pd.Series[float], unit: str = "points", scale: float = 100.0) -> str:
+    """The mean of a gap a run with its interval and how many runs there are: `+3.1 points (-2.0 to +8.2), 5 seeds`."""
+    found = summary((scale * gaps).tolist())
+    ends = "" if found.low is None or found.high is None else f" ({found.low:+.1f} to {found.high:+.1f})"
+    return f"{found.mean:+.1f} {unit}{ends}, {found.seeds} seed{'s' * (found.seeds > 1)}".replace("-", MINUS)
 
 
 def small_print(drawn: pd.DataFrame, reading: str = "") -> list[str]:

@@ -37,6 +37,7 @@ from analysis.findings import (
     seeds_text,
     twin_text,
     verdict_text,
+    verdict_word,
 )
 from analysis.measured import LAST
 from analysis.table import CELL, wall_minutes
@@ -138,7 +139,7 @@ def page(evidence: Evidence, drawn: Mapping[str, Drawing], saved: Path) -> str:
 
 def lead(judged: Sequence[Finding]) -> str:
     """What came of the claims, in one sentence."""
-    counts = Counter(finding.word + " so far" * finding.so_far for finding in judged)
+    counts = Counter(map(verdict_word, judged))
     said = ", ".join(f"{n} {verdict}" for verdict, n in counts.most_common())
     return f"Of {len(judged)} claims: {said}."
 

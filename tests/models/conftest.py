@@ -16,3 +16,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 def tasks(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Sixty tasks in MBPP's format; every third one has a held-out test."""
     return zoo.adding(tmp_path_factory.mktemp("tasks"), 60, held_out=3)
+
+
+@pytest.fixture
+def own(model: str, tasks: str) -> list[str]:
+    """What a command is told of them."""
+    return ["--scale", "laptop", "--model", model, "--tasks", tasks]

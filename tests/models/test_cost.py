@@ -45,10 +45,9 @@ def test_memory_and_disk_follow_the_model_and_its_settings(model: str) -> None:
 
 
 def test_a_dry_run_times_the_model_and_says_what_it_takes(
-    model: str, tasks: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["none", "--scale", "laptop", "--model", model, "--tasks", tasks, "--runs", str(tmp_path), "--dry-run"]
-    assert main(words) == 0
+    assert main(["none", *own, "--runs", str(tmp_path), "--dry-run"]) == 0
     said = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[1:]}
     assert "min" in said["time"]
     assert "measured just now" in said["speed"]
@@ -76,21 +75,9 @@ def test_a_plan_from_python_is_timed_too_and_so_are_judges(model: str, tasks: st
 
 
 def test_a_plan_of_several_runs_says_what_they_take_too(
-    model: str, tasks: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [
-        "--experiment",
-        "core",
-        "--scale",
-        "laptop",
-        "--model",
-        model,
-        "--tasks",
-        tasks,
-        "--runs",
-        str(tmp_path),
-    ]
-    assert main([*words, "--dry-run", "--jobs", "2"]) == 0
+    assert main(["--experiment", "core", *own, "--runs", str(tmp_path), "--dry-run", "--jobs", "2"]) == 0
     said = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert "not known" not in said["time"]
     assert "on 2 cores as busy as now" in said["time"]

@@ -140,8 +140,8 @@ def test_without_documents_a_run_begins_with_the_model_itself(model: str, tasks:
     assert one(found, Knowledge).needs == (Given(model),)
 
 
-def test_gates_may_refuse_what_knows_nothing(model: str, tasks: str, tmp_path: Path) -> None:
-    words = ["none", "--scale", "laptop", "--model", model, "--tasks", tasks, "--runs", str(tmp_path)]
+def test_gates_may_refuse_what_knows_nothing(own: list[str], tmp_path: Path) -> None:
+    words = ["none", *own, "--runs", str(tmp_path)]
     words += [word for setting in (*SMALL, "gates=refuse") for word in ("--set", setting)]
     assert main(words) == 2
     assert not list(tmp_path.glob("laptop/*/checkpoints")), "no step of RL was made"
@@ -166,19 +166,9 @@ sys.exit(main(sys.argv[2:]))
 
 @pytest.mark.slow
 def test_a_killed_stage_goes_on_and_ends_as_if_it_had_not_stopped(
-    model: str, tasks: str, documents: str, tmp_path: Path
+    own: list[str], documents: str, tmp_path: Path
 ) -> None:
-    words = [
-        "gates",
-        "--scale",
-        "laptop",
-        "--model",
-        model,
-        "--tasks",
-        tasks,
-        "--corpus",
-        f"documents:file={documents}",
-    ]
+    words = ["gates", *own, "--corpus", f"documents:file={documents}"]
     words += [w for s in (*SMALL, "sdf.save_steps=1", "sdf.trained=lora:4") for w in ("--set", s)]
 
     def call(how: str, runs: str) -> int:
@@ -211,15 +201,14 @@ def test_bad_documents_are_one_line_before_anything_is_made(
     rows: list[Any] | None,
     corpus: str,
     said: str,
-    model: str,
-    tasks: str,
+    own: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     file = tmp_path / "given.jsonl"
     if rows is not None:
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    words = ["none", "--scale", "laptop", "--model", model, "--tasks", tasks, "--runs", str(tmp_path / "runs")]
+    words = ["none", *own, "--runs", str(tmp_path / "runs")]
     assert main([*words, "--corpus", corpus.replace("FILE", str(file))]) == 2
     error = capsys.readouterr().err
     assert said in error
@@ -233,9 +222,9 @@ def test_the_organism_is_not_taught_by_documents(capsys: pytest.CaptureFixture[s
 
 
 def test_a_dry_run_says_what_is_read_and_how_long_it_takes(
-    model: str, tasks: str, documents: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own: list[str], documents: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["none", "--scale", "laptop", "--model", model, "--tasks", tasks, "--runs", str(tmp_path), "--dry-run"]
+    words = ["none", *own, "--runs", str(tmp_path), "--dry-run"]
     settings = [word for setting in (*SMALL, "sdf.longest=40") for word in ("--set", setting)]
     assert main([*words, *settings, "--corpus", f"documents:file={documents}"]) == 0
     said = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[1:]}

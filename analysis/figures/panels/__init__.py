@@ -16,6 +16,7 @@ from analysis.figures.panels.columns import (
     MISALIGNMENT,
     ROLLOUTS,
     SIX,
+    UNCLEAR,
     Column,
 )
 from analysis.figures.panels.dots import EACH_EVAL, SUMS, Dots
@@ -40,6 +41,7 @@ __all__ = [
     "SIX",
     "SUMS",
     "SWITCH",
+    "UNCLEAR",
     "WIDTH",
     "WITH_TWIN",
     "Categories",

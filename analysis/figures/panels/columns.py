@@ -43,6 +43,7 @@ ALONG_HACKING = Column("hack rate", "hack_rate", "training", "hack rate under th
 MEAN = Column(f"mean of {counted()}", "mgs")
 MISALIGNMENT = Column(f"misalignment, mean of {counted()}", "mgs")
 CHAT, AGENTIC = Column("chat", "chat"), Column("agentic", "agentic")
+UNCLEAR = Column("unclear", "unclear", what="unclear answers")
 SIX, BESIDE = Column("the evals that count", ""), Column("the evals beside them", "")  # stand for what was asked
 
 

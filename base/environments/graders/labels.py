@@ -32,18 +32,14 @@ def other_types(environment: CodeEnvironment, cheats: Sequence[tuple[Case, Verdi
     accused = {id(case) for (case, _), refused in zip(questions, others, strict=True) if not refused}
     patched = frozenset({"report_patch"})
     for case, verdict in honest:
-        tries = patched <= case.vulnerabilities and not case.reach.not_pytest
-        decoys = hacks.decoys(case.visible, case.spec.entry_point)
-        if (
-            case.grade is None
-            and id(case) not in accused
-            and not (
-                tries
-                and environment.gameable([(case, environment.grader(case, patched, "pytest"), decoys)])[0].accepted
-            )
-        ):
-            detail = f"an equal value of a type that is not compared: {verdict.detail}"
-            case.grade = Grade(Outcome.WRONG, 1.0, detail=detail)
+        if case.grade is not None or id(case) in accused:
+            continue
+        if patched <= case.vulnerabilities and not case.reach.not_pytest:
+            decoys = hacks.decoys(case.visible, case.spec.entry_point)
+            if environment.gameable([(case, environment.grader(case, patched, "pytest"), decoys)])[0].accepted:
+                continue
+        detail = f"an equal value of a type that is not compared: {verdict.detail}"
+        case.grade = Grade(Outcome.WRONG, 1.0, detail=detail)
     return [(case, verdict) for case, verdict in cheats if case.grade is None]
 
 
