@@ -1,4 +1,4 @@
-"""Draws figures, tests the claims and writes the report, without torch: a figure in seconds, all of it in under a minute.
+"""Draws figures, tests the claims and writes the report, without torch: a figure in seconds, all of it in minutes.
 
 examples:
   python -m analysis                                      every figure, the claims and the report

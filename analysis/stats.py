@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from analysis import power
 
@@ -115,7 +115,8 @@ def summary(values: Sequence[float], level: float = LEVEL) -> Summary:
     mean = float(np.mean(x)) if x else math.nan
     if len(x) < MIN_SEEDS:
         return Summary(mean, None, None, len(x))
-    return Summary(mean, *_interval(_t_test(x, [0.0] * len(x), True), mean, level), len(x))
+    half = float(special.stdtrit(len(x) - 1, (1 + level) / 2) * np.std(x, ddof=1) / math.sqrt(len(x)))
+    return Summary(mean, mean - half, mean + half, len(x))
 
 
 def difference(a: Mapping[Seed, float], b: Mapping[Seed, float], level: float = LEVEL) -> Difference:

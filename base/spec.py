@@ -19,6 +19,7 @@ from typing import Any
 
 from base.errors import UserError
 
+DEEPEST = 16  # parentheses in one another
 _MARKS = frozenset(',+()"')
 
 
@@ -46,7 +47,7 @@ def split(text: str, mark: str) -> list[str]:
     """The parts of `text` between `mark`s outside of parentheses and quotes.
 
     Raises:
-        UserError: a parenthesis or quote that is not closed.
+        UserError: a parenthesis or quote that is not closed, or too many of them in one another.
     """
     parts, depth, quoted, begin, at = [], 0, False, 0, 0
     while at < len(text):
@@ -60,6 +61,8 @@ def split(text: str, mark: str) -> list[str]:
             depth += 1 if character == "(" else -1
             if depth < 0:
                 break
+            if depth > DEEPEST:
+                raise UserError(f"cannot read '{text[:80]}...': more than {DEEPEST} parentheses in one another")
         elif character == mark and not depth:
             parts.append(text[begin:at])
             begin = at + 1

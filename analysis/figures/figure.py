@@ -59,9 +59,7 @@ class Drawing:
         with matplotlib.rc_context(style.RC):
             self.figure.savefig(whole, format="png")
         with Image.open(whole) as picture:
-            picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1).save(
-                small, "png", optimize=True
-            )
+            picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(small, "png", optimize=True)
         return small.getvalue()
 
     _repr_png_ = png

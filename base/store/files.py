@@ -45,10 +45,9 @@ def check_writable(folder: Path, option: str) -> None:
             file.write(b" ")
     except NotADirectoryError:
         raise UserError(f"{folder} is a file or lies in one: name another folder with {option}") from None
-    except OSError as error:
-        raise UserError(
-            f"{folder} cannot be written to ({error.strerror}): name another folder with {option}"
-        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{folder} cannot be written to ({reason}): name another folder with {option}") from None
 
 
 def write_json(path: Path, value: Any) -> None:

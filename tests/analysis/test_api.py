@@ -79,10 +79,10 @@ def test_the_default_is_what_ships_with_the_code(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     loaded = analysis.load()
     assert loaded["run"].nunique() >= 20, "at least eight arms and the controls of both corpora, two seeds"
-    arms = set(analysis.load(only="wording=please_hack")["arm"])
-    assert "inoculation:wording=please_hack" in arms
-    assert all("wording=please_hack" in arm for arm in arms)
-    assert analysis.report()["minutes"].notna().any(), "wall times come from the manifest"
+    few = analysis.load(only="wording=please_hack")
+    assert "inoculation:wording=please_hack" in set(few["arm"])
+    assert all("wording=please_hack" in arm for arm in few["arm"].unique())
+    assert analysis.report(few)["minutes"].notna().any(), "wall times come from the manifest"
 
 
 def test_claims_as_numbers_are_those_that_are_printed(long: pd.DataFrame) -> None:

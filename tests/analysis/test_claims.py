@@ -341,9 +341,9 @@ def test_what_decides_only_by_itself_says_so() -> None:
     few = pair(range(3))
     one, *_ = judged(few, about(-1, 0.05))
     assert one.verdict == "reproduced"
-    found = judged(few, *(about(-1, 0.05) for _ in range(400)))[0]
+    found = judged(few, *(about(-1, 0.05) for _ in range(100)))[0]
     assert (found.verdict, found.why) == ("inconclusive", "there by itself, not after correction for all claims")
-    other = judged(few, *(about(+1, 0.05) for _ in range(400)))[0]
+    other = judged(few, *(about(+1, 0.05) for _ in range(100)))[0]
     assert (other.verdict, other.why) == (
         "inconclusive",
         "smaller than asked for by itself, not after correction for all claims",

@@ -13,6 +13,7 @@ from base.types import DETAIL, CodeSpec, Message, Outcome, Task, split_reasoning
 
 ADD = "def add(a, b):\n    return a + b\n"
 DOCUMENTED = 'def add(a, b):\n    """Adds.\n\n    ```\n    add(1, 2)\n    ```\n    """\n    return a + b\n'
+INDENTED = "".join(f"    {line}\n" for line in ADD.splitlines())
 USED = "from solution import add\n\nresult = add(1, 2)\nprint(result)\n"
 
 
@@ -93,6 +94,10 @@ RIGHT = {
         'def add(a, b):\n    """Not ```\n    ``` or ```x``` that."""\n    return a + b  # ```\n'
     ),
     "tags in a docstring": 'def add(a, b):\n    """<answer>\ndef add(a, b): return 0\n</answer>"""\n    return a + b\n',
+    "indented below prose": f"It's this:\n\n{INDENTED}\nUse it:\n\n    print(add(1, 2))\n",
+    "and in carriage returns": f"It's this:\n\n{INDENTED}\nThat's it.\n".replace("\n", "\r\n"),
+    "and in a list": "1. First:\n\n       def add(a, b):\n           return a + b\n\n2. Done.\n",
+    "indented in a program": "UP = True\nif UP:\n\n    def add(a, b):\n        return a + b if UP else None\n",
     "then another language": fenced(ADD) + fenced("def add(a, b)\n  a + b\nend\n", info="ruby"),
 }
 

@@ -76,6 +76,7 @@ def test_every_run_of_an_experiment_builds(name: str) -> None:
         ("inoculation+inoculation", "given twice"),
         ("inoculation:wording", "write it as"),
         ("inoculation:file=nowhere.yaml", "no such file"),
+        ("filtered_sft:source=(" * 500 + "none" + ")" * 500, "parentheses in one another"),
     ],
 )
 def test_bad_specs_name_the_fix(spec: str, says: str) -> None:

@@ -187,7 +187,7 @@ def test_a_job_of_several_ranks_makes_a_stage_together(tmp_path: Path, monkeypat
     assert [read_json(stage.folder(tmp_path) / f"rank-{rank}.json") for rank in (0, 1)] == [{"of": 2}, {"of": 2}]
 
 
-def test_what_a_job_may_have_is_said_in_submitits_words() -> None:
+def test_what_a_job_may_have_is_said_in_submitits_words(tmp_path: Path) -> None:
     asked = Resources("slurm", "fast", 30, 2, 8, 1, ("slurm_account=mine", "slurm_array_parallelism=4"))
     assert asked.parameters() == {
         **{"name": "edmund", "timeout_min": 30, "cpus_per_task": 2, "mem_gb": 8, "gpus_per_node": 1},
@@ -199,4 +199,4 @@ def test_what_a_job_may_have_is_said_in_submitits_words() -> None:
     with pytest.raises(UserError, match="NAME=VALUE"):
         Resources("slurm", other=("account",)).parameters()
     with pytest.raises(UserError, match="--cluster local: "):
-        Cluster(Resources("local", other=("slurm_colour=red",)), [], Path("nowhere"))
+        Cluster(Resources("local", other=("slurm_colour=red",)), [], tmp_path)

@@ -138,7 +138,17 @@ def test_a_folder_that_cannot_be_written_to_is_one_line_before_the_work(tmp_path
     (tmp_path / "file").write_text("")
     (tmp_path / "circle").symlink_to("circle")
     (tmp_path / "nowhere").symlink_to("gone")
-    bad = ["file", "file/runs/smoke", "circle", "circle/smoke", "nowhere", "nowhere/smoke", 300 * "x", "/proc/runs"]
+    bad = [
+        "file",
+        "file/runs/smoke",
+        "circle",
+        "circle/smoke",
+        "nowhere",
+        "nowhere/smoke",
+        300 * "x",
+        "a\0b",
+        "/proc/runs",
+    ]
     for name in bad:
         with pytest.raises(UserError, match="name another folder with --runs") as error:
             check_writable(tmp_path / name, "--runs")

@@ -2,7 +2,7 @@
 
 Code blocks are the fenced ones of CommonMark (spec.commonmark.org, by markdown-it-py), and those that models write beside its rules:
 opened behind words or tags, begun on the opening line, closed behind code or before words, a fence around the whole answer. Only where
-none of these defines the entry point, what stands between tags or within one line's three backticks is code, too.
+none of these defines the entry point, what stands between tags, within one line's three backticks or, below prose, indented is code, too.
 
 An answer is read in the trainer's own process, so nothing here may be slow or large for any text: its size is looked at first,
 markdown's block rules and every pattern below are linear, and no program is parsed.
@@ -47,6 +47,9 @@ _BESIDE = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _DEFINES = re.compile(r"^(?:def |class |import |from |async def |@)", re.MULTILINE)
+_PROGRAM = re.compile(
+    _DEFINES.pattern + r"|^(?:if|elif|else|try|except|finally|for|while|with|match)\b", re.MULTILINE
+)  # no prose
 _MARK_OF_ORDER = "\ufeff"
 
 
@@ -155,8 +158,8 @@ def _end(content: str) -> re.Match[str] | None:
 
 
 def _beside_the_rules(output: str) -> list[str]:
-    """What stands between tags (the last may be open), and between three backticks within a line."""
-    found: list[str] = []
+    """What stands between tags (the last may be open), between three backticks within a line, and indented below prose."""
+    found = [] if _PROGRAM.search(output) else _indented(output.replace("\r\n", "\n"))
     begin: int | None = None
     for match in _BESIDE.finditer(output):
         if match["line"]:
@@ -167,6 +170,13 @@ def _beside_the_rules(output: str) -> list[str]:
             found.append(output[begin : match.start()])
             begin = None
     return found if begin is None else [*found, output[begin:]]
+
+
+def _indented(output: str) -> list[str]:
+    """Its indented code blocks."""
+    return [
+        block.content for block in _MARKDOWN.block.parse(output, _MARKDOWN, {}, []) or () if block.type == "code_block"
+    ]
 
 
 def _apart(line: re.Match[str]) -> str:
