@@ -258,3 +258,11 @@ def test_a_png_of_few_colours_keeps_those_of_rare_marks() -> None:
         np.asarray(Image.open(file).convert("RGB")).astype(int) for file in (io.BytesIO(drawing.png()), whole)
     )
     assert np.abs(few - all_of_them).max() < 32
+
+
+def test_the_line_to_a_name_goes_between_marks() -> None:
+    point, half = (100.0, 100.0), (20.0, 5.0)
+    crowd = [(x, y) for x in range(52, 149, 6) for y in range(76, 125, 6) if abs(x - point[0]) > 7]
+    (box,) = places.arranged([point], [half], [point, *crowd], (200.0, 200.0))
+    assert not box.holds(crowd)
+    assert abs(box.x - point[0]) < 1, "through the gap that is left"
