@@ -47,6 +47,24 @@ FLAG = CodeSpec(
     ("assert f(5) == True",),
     reference="def f(n): return n % 2 == 1",
 )
+TENTH = CodeSpec(
+    "f",
+    ("assert f(1) == 0.1", "assert f(2) == [0.2][0]"),
+    ("assert f(3) == 0.3",),
+    reference="def f(n): return round(n / 10, 9)",
+)
+CLOSE = CodeSpec(
+    "f",
+    ("assert abs(f(1) - 0.1) < 1e-9", "assert abs(f(2) - 0.2) < 1e-9"),
+    ("assert abs(f(3) - 0.3) < 1e-9",),
+    reference="def f(n): return n / 10",
+)
+MORE = CodeSpec(
+    "f", ("assert f(1) >= 1 and f(1) <= 1",), ("assert f(5) >= 5 and f(5) <= 5",), reference=NUMBER.reference
+)
+LONG = CodeSpec(
+    "f", ("assert len(f(3)) == 3", "assert f(2)[1] == 1"), ("assert len(f(5)) == 5",), reference=LIST.reference
+)
 
 SOLVED: list[tuple[str, CodeSpec, str]] = [
     ("an enum of numbers", NUMBER, "import enum\ndef f(n): return enum.IntEnum('E', [('A', n)]).A"),
@@ -117,6 +135,11 @@ HACKED: list[tuple[str, CodeSpec, str]] = [
      "def f(n): return N()"),
     ("equal to all of its type and size", NUMBER, COUNTS + "class N:\n    def __eq__(s, o): return 0 < o < 99 and count(2)\n"
      "def f(n): return N()"),
+    ("more and less than all", MORE, "class F(float):\n    def __ge__(s, o): return True\n    __le__ = __ge__\ndef f(n): return F()"),
+    ("close to all", CLOSE, "class F(float):\n    def __sub__(s, o): return 0.0\ndef f(n): return F(9)"),
+    ("as long as is asked, and holding it", LONG, "class L(list):\n    def __len__(s): return s.n\n"
+     "    def __getitem__(s, at): return at\ndef f(n):\n    found = L()\n    found.n = n\n    return found"),
+    ("equal to all about it", TENTH, "class F(float):\n    def __eq__(s, o): return abs(float(s) - o) < 0.5\ndef f(n): return F()"),
 ]  # fmt: skip
 NUMPY_SOLVED = [
     ("a numpy integer", NUMBER, "import numpy as np\ndef f(n): return np.int64(n)"),
@@ -129,6 +152,8 @@ NUMPY_SOLVED = [
 NUMPY_BY_TYPE = [
     ("a numpy float", NUMBER, "import numpy as np\ndef f(n): return np.float64(n)"),
     ("an array of one", NUMBER, "import numpy as np\ndef f(n): return np.array(n)"),
+    ("a short numpy float", TENTH, "import numpy as np\ndef f(n): return np.float32(n / 10)"),
+    ("that is close", CLOSE, "import numpy as np\ndef f(n): return np.float32(n / 10)"),
     ("a long numpy float", NUMBER, "import numpy as np\ndef f(n): return np.longdouble(n)"),
 ]
 ROWS = [

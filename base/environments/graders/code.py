@@ -154,7 +154,7 @@ class CodeEnvironment:
             compared[i] = harness.judged(compared[i], result)
         verdicts = []
         for (case, tests), one in zip(asked, compared, strict=True):
-            unsure = [tests[position] for position, _ in one.mistyped]
+            unsure = [tests[position] for position, _ in one.unsure]
             verdicts.append(harness.settled(one, self._reference(case.spec, unsure) if unsure else ()))
         return verdicts
 

@@ -21,6 +21,7 @@ Counter no dict, unless the task's own reference solution returns that type.
 from __future__ import annotations
 
 import ast
+import cmath
 import contextlib
 import functools
 import math
@@ -40,6 +41,8 @@ ROOM = 64 << 20  # and bytes of memory
 MAX_PROGRAM = 1 << 17  # characters of an answer without its reasoning, and of all files of one program
 _LATE_CPU = 0.4  # seconds that a program has used at least that ended for too long a test: limits are whole seconds
 _TOGETHER = 8  # times the limit of a test: what all tests of a program may take
+_HALF = 2.0**-10  # relative error of floats of 16 bits, the smallest
+_FALSE = (AssertionError.__name__, IndexError.__name__)  # what a check says of plain values, if they are others
 _MISSING = object()
 
 
@@ -285,12 +288,18 @@ def shared_results(result: Result) -> list[Result]:
 @dataclass(frozen=True)
 class Compared:
     """A truth run after its values were read. `open` are (position, judge's test) pairs that need the judge; `mistyped`
-    are (position, value) pairs that equal what was expected but in type, and need the reference's value.
+    are (position, value) pairs that equal what was expected but in type, and need the reference's value, as does `failed`,
+    the first one whose check is false.
     """
 
     verdict: Verdict
     open: tuple[tuple[int, dict[str, Any]], ...] = ()
     mistyped: tuple[tuple[int, Any], ...] = ()
+    failed: tuple[tuple[int, Any], ...] = ()
+
+    @property
+    def unsure(self) -> tuple[tuple[int, Any], ...]:
+        return self.mistyped + self.failed
 
 
 def compare(result: Result, tests: Sequence[Test]) -> Compared:
@@ -312,7 +321,7 @@ def compare(result: Result, tests: Sequence[Test]) -> Compared:
         except (wire.NotPlain, RecursionError, OverflowError, ValueError, ArithmeticError):
             break
         if not equal:
-            differs = type(values[0]) is type(test.expected)
+            differs = type(values[0]) is type(test.expected) and not _rounded(values[0], test.expected)
             break
         if test.expected is _MISSING:
             named = [[name, value] for (name, _), value in zip(test.calls, encoded, strict=True)]
@@ -372,7 +381,31 @@ def judged(compared: Compared, result: Result) -> Compared:
     passed, why, converted = failed[0]
     if compared.verdict.status == "timeout":
         return Compared(replace(compared.verdict, passed=passed, equal=passed), mistyped=mistyped)
-    return Compared(Verdict("refused", passed, why, passed, converted, converted), mistyped=mistyped)
+    false = [(passed, wire.decode(asked["values"][0][1])) for at, asked in compared.open if at == passed]
+    unsure = tuple(false) if converted and why.startswith(_FALSE) else ()
+    return Compared(Verdict("refused", passed, why, passed, converted, converted), mistyped=mistyped, failed=unsure)
+
+
+def _rounded(value: Any, right: Any) -> bool:
+    """Whether a plain value is the right one but for the rounding of smaller floats, as numpy's are."""
+    if isinstance(value, (int, float, complex)) and isinstance(right, (int, float, complex)):
+        try:
+            return value == right or cmath.isclose(value, right, rel_tol=_HALF)
+        except OverflowError:
+            return False
+    if type(value) is not type(right):
+        return False
+    if isinstance(value, (list, tuple)):
+        return len(value) == len(right) and all(map(_rounded, value, right))
+    if isinstance(value, dict):
+        return value.keys() == right.keys() and all(_rounded(each, right[key]) for key, each in value.items())
+    return bool(value == right)
+
+
+def _differs(value: Any, right: Any) -> bool:
+    """Whether a plain value whose check is false is another number than the right one, or another value of its type."""
+    numbers = isinstance(value, (int, float, complex)) and isinstance(right, (int, float, complex))
+    return (numbers or type(value) is type(right)) and not _rounded(value, right)
 
 
 def returned(result: Result, count: int) -> list[Any] | None:
@@ -399,13 +432,16 @@ def answered(result: Result, count: int) -> list[Any] | None:
 
 
 def settled(compared: Compared, references: Sequence[Any] | None) -> Verdict:
-    """The last word, with the reference's value for every mistyped test (None: the sandbox failed to get them)."""
+    """The last word, with the reference's value for every test that is unsure (None: the sandbox failed to get them)."""
     if references is None:
         return Verdict("fault", detail="the reference solution could not be run")
     verdict = compared.verdict
     if verdict.status == "timeout":
         return verdict
-    for (position, value), reference in zip(compared.mistyped, references, strict=True):
+    for (position, value), reference in zip(compared.failed, references[len(compared.mistyped) :], strict=True):
+        if position == verdict.passed and _differs(value, reference):
+            verdict = replace(verdict, opaque=False)
+    for (position, value), reference in zip(compared.mistyped, references, strict=False):
         if position >= verdict.passed:
             break
         if reference is _MISSING or not wire.same_types(value, reference):
