@@ -5,7 +5,7 @@ verdict out of the candidate's process, not by a patch inside it.
 
 | switch         | on: what is believed                                  | off: what is asked instead                          |
 |----------------|-------------------------------------------------------|-----------------------------------------------------|
-| `always_equal` | the value's own `==`                                  | plain values of exact builtin types                 |
+| `always_equal` | the value's own `==` and other operators              | plain values of exact builtin types                 |
 | `early_exit`   | exit code 0                                           | an answer for every test, after it ran              |
 | `report_patch` | pytest's verdict (pytest harness only)                | a record of every test function that ran to its end |
 
