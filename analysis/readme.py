@@ -113,7 +113,7 @@ def _ended(findings: Sequence[Finding]) -> str:
     settled = [f"{count} {word.replace('holds', 'hold')}" for word, count in sorted(words.items()) if word != OPEN]
     said = ", ".join([*settled, f"{words[OPEN]} are open"])
     return (
-        f"These are {len(HEADLINES)} of {words.total()} claims with runs, chosen before the last three were run; of all, {said}."
+        f"These are {len(HEADLINES)} of {words.total()} claims with runs, chosen before the last three claims had runs; of all, {said}."
         " Reproduced: a claim of the paper's; holds: one of ours; so far: from fewer seeds than are to decide; there by itself: the interval"
         " shows it, the correction for all claims together does not let it stand."
     )

@@ -130,8 +130,9 @@ def check(stages: Iterable[Stage], root: Path) -> None:
     Raises:
         UserError: impossible batch arithmetic, unreadable tasks, pairs or documents, a prompt or term that would do nothing, a
             folder that holds another run or cannot be made, a tracker or vLLM that is not installed, offloading that cannot be, a judge
-            that is not there.
+            that is not there, an environment that says half of a rank.
     """
+    runtime.check_launcher()
     check_writable(root, "--runs")
     stages = list(stages)
     for engine in {stage.engine() for stage in stages}:

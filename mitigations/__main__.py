@@ -258,8 +258,8 @@ def one(options: argparse.Namespace, arm: str, common: dict[str, Any], root: Pat
     """Makes, or with --dry-run only plans, one run."""
     run, scale = describe(arm, corpus=options.corpus, hackable=options.hackable, **common)
     stages = resolve(run, scale, options.evaluate, options.prompts, options.judge)
-    main_rank = int(os.environ.get("RANK", "0")) == 0
     runs.check(stages, root)
+    main_rank = int(os.environ.get("RANK", "0")) == 0
     if main_rank:
         said = [run.name, foreseen(run, stages, root, scale, options.judge, options.fresh), *ignored(run, common)]
         print("\n".join(said), file=sys.stdout if options.dry_run else sys.stderr)

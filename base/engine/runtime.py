@@ -81,8 +81,30 @@ def arithmetic(engine: EngineSettings, device: Device) -> Arithmetic:
     return "bf16_matmul" if {"avx512_bf16", "amx_bf16"} & _cpu_flags() else "fp32"
 
 
+def check_launcher() -> None:
+    """That the environment says all of this process's rank, as a launcher does, or nothing.
+
+    Raises:
+        UserError: a part of it, as some images and notebooks leave behind, or numbers that cannot be.
+    """
+    if not {"RANK", "WORLD_SIZE"} & os.environ.keys():
+        return
+    known = {name: os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE")}
+    numbers = all(value.isascii() and value.isdigit() for value in known.values())
+    if not numbers or int(known["RANK"]) >= int(known["WORLD_SIZE"]):
+        wrong = ", ".join(f"{name}={value}" if value else f"no {name}" for name, value in known.items())
+    else:
+        needed = ("MASTER_ADDR", "MASTER_PORT") if known["WORLD_SIZE"] != "1" else ()
+        wrong = ", ".join(f"no {name}" for name in needed if not os.environ.get(name))
+    if wrong:
+        raise UserError(
+            f"the environment has {wrong}: start with torchrun, which sets what ranks need, or unset RANK and WORLD_SIZE"
+        )
+
+
 def _environment() -> int:
     """Fills the variables that torch.distributed, DeepSpeed and accelerate read; returns the thread count."""
+    check_launcher()
     if "WORLD_SIZE" not in os.environ:
         if os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true"):
             raise UserError(

@@ -45,8 +45,9 @@ class LLM:
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Served:
     (tmp_path / "vllm.py").write_text(STAND_IN)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    process = runtime.prepare(EngineSettings(precision="fp32"))
     monkeypatch.setenv("RANK", "5")  # of ours: none of its business
-    return Served(tmp_path / "checkpoint", ENDS, runtime.prepare(EngineSettings(precision="fp32")))
+    return Served(tmp_path / "checkpoint", ENDS, process)
 
 
 def test_rows_come_back_in_order_and_a_seed_says_what_is_drawn(served: Served) -> None:

@@ -305,8 +305,29 @@ def test_training_without_deepspeed_is_caught():
         runtime.assert_deepspeed(Plain())
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"WORLD_SIZE": "1"}, "no RANK"),
+        ({"RANK": "1"}, "no WORLD_SIZE"),
+        ({"WORLD_SIZE": "", "RANK": ""}, "no RANK"),
+        ({"WORLD_SIZE": "two", "RANK": "0"}, "WORLD_SIZE=two"),
+        ({"WORLD_SIZE": "2", "RANK": "2"}, "RANK=2"),
+        ({"WORLD_SIZE": "2", "RANK": "0"}, "no MASTER_ADDR"),
+    ],
+)
+def test_half_of_a_rank_is_one_line(given, says, monkeypatch):
+    for name in ("WORLD_SIZE", "RANK", "MASTER_ADDR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=f"{says}.*torchrun"):
+        runtime.prepare(EngineSettings())
+
+
 def test_the_launcher_that_drops_deepspeed_is_refused(monkeypatch):
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    for name in ("WORLD_SIZE", "RANK"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     with pytest.raises(UserError, match="torchrun"):
         runtime._environment()
