@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterable
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from base.environments.graders.harness import MAX_PROGRAM
 from base.types import split_reasoning
@@ -116,7 +118,7 @@ def _blocks(output: str) -> list[tuple[str, bool]]:
     """(content, whether it is said to be Python, or nothing said) of each code block."""
     if not any(mark in output for mark in _FENCES):
         return []
-    return _read(output.replace("\r\n", "\n").replace("\r", "\n"))
+    return _read(_line_feeds(output))
 
 
 def _read(text: str, depth: int = 0) -> list[tuple[str, bool]]:
@@ -127,8 +129,7 @@ def _read(text: str, depth: int = 0) -> list[tuple[str, bool]]:
     text = _BEHIND_TAGS.sub(r"\1\n\2", _OPENED_LATE.sub(_apart, text))
     lines = text.split("\n")
     found: list[tuple[str, bool]] = []
-    # The block parser alone: the steps before it would replace null characters, and a program is what was written.
-    for fence in _MARKDOWN.block.parse(text, _MARKDOWN, {}, []) or ():
+    for fence in _tokens(text):
         if fence.type != "fence" or fence.map is None:
             continue
         language, begun = _language(fence.info), _BEGUN.fullmatch(fence.info.strip())
@@ -159,7 +160,7 @@ def _end(content: str) -> re.Match[str] | None:
 
 def _beside_the_rules(output: str) -> list[str]:
     """What stands between tags (the last may be open), between three backticks within a line, and indented below prose."""
-    found = [] if _PROGRAM.search(output) else _indented(output.replace("\r\n", "\n"))
+    found = [] if _PROGRAM.search(output) else _indented(output)
     begin: int | None = None
     for match in _BESIDE.finditer(output):
         if match["line"]:
@@ -174,9 +175,16 @@ def _beside_the_rules(output: str) -> list[str]:
 
 def _indented(output: str) -> list[str]:
     """Its indented code blocks."""
-    return [
-        block.content for block in _MARKDOWN.block.parse(output, _MARKDOWN, {}, []) or () if block.type == "code_block"
-    ]
+    return [block.content for block in _tokens(_line_feeds(output)) if block.type == "code_block"]
+
+
+def _tokens(text: str) -> Iterable[Token]:
+    """Its blocks. The block parser alone: the steps before it would replace null characters, and a program is what was written."""
+    return _MARKDOWN.block.parse(text, _MARKDOWN, {}, []) or ()
+
+
+def _line_feeds(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _apart(line: re.Match[str]) -> str:

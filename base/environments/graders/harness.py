@@ -321,7 +321,7 @@ def compare(result: Result, tests: Sequence[Test]) -> Compared:
         except (wire.NotPlain, RecursionError, OverflowError, ValueError, ArithmeticError):
             break
         if not equal:
-            differs = type(values[0]) is type(test.expected) and not _rounded(values[0], test.expected)
+            differs = _differs(values[0], test.expected)
             break
         if test.expected is _MISSING:
             named = [[name, value] for (name, _), value in zip(test.calls, encoded, strict=True)]
@@ -403,7 +403,7 @@ def _rounded(value: Any, right: Any) -> bool:
 
 
 def _differs(value: Any, right: Any) -> bool:
-    """Whether a plain value whose check is false is another number than the right one, or another value of its type."""
+    """Whether a plain value that is refused is another number than the right one, or another value of its type."""
     numbers = isinstance(value, (int, float, complex)) and isinstance(right, (int, float, complex))
     return (numbers or type(value) is type(right)) and not _rounded(value, right)
 
