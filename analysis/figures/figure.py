@@ -59,7 +59,9 @@ class Drawing:
         with matplotlib.rc_context(style.RC):
             self.figure.savefig(whole, format="png")
         with Image.open(whole) as picture:
-            picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(small, "png", optimize=True)
+            # Without the round of k-means greys are tinted.
+            few = picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1)
+            few.save(small, "png", optimize=True)
         return small.getvalue()
 
     _repr_png_ = png

@@ -258,6 +258,9 @@ def test_a_png_of_few_colours_keeps_those_of_rare_marks() -> None:
         np.asarray(Image.open(file).convert("RGB")).astype(int) for file in (io.BytesIO(drawing.png()), whole)
     )
     assert np.abs(few - all_of_them).max() < 32
+    grey = all_of_them.max(axis=2) == all_of_them.min(axis=2)
+    tints = (few.max(axis=2) - few.min(axis=2))[grey]
+    assert (tints > 4).mean() < 0.001, "grey stays grey"
 
 
 def test_the_line_to_a_name_goes_between_marks() -> None:
