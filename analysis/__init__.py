@@ -106,8 +106,8 @@ def compare(table: Given, arm: str, corpus: str = "main", hackable: float = 1.0)
     Raises:
         UserError: no run of the arm on that corpus, or runs that must not be mixed.
     """
-    from analysis.reports import compare_rows
     from analysis.tabular import frame
+    from analysis.versus import compare_rows
 
     rows, notes = compare_rows(evidence(table), arm, corpus, hackable)
     return _noted(frame(rows), notes)

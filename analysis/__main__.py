@@ -20,9 +20,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
-
-from analysis import appears, arms, readme, reports
+from analysis import appears, arms, readme, reports, versus
 from analysis import targets as held_to
 from analysis.conditions import UNTRAINED
 from analysis.evidence import Evidence
@@ -31,7 +29,7 @@ from analysis.figures.figure import Drawing
 from analysis.findings import show as show_claims
 from analysis.html import page
 from analysis.results import export
-from analysis.table import RESULTS, RUNS, common_settings, load, records, select, source, together
+from analysis.table import RESULTS, RUNS, common_settings, load, select, source
 from analysis.tabular import text
 from base.errors import Parser, UserError, exit_code
 from base.settings import ORGANISM
@@ -100,9 +98,12 @@ def dispatch(options: argparse.Namespace) -> int:
 def _compare(options: argparse.Namespace, folder: Path) -> None:
     if len(options.names) != 2:
         raise UserError("compare takes one arm: python -m analysis compare inoculation:wording=please_hack")
-    table, note = with_baseline(select(load(folder), options.only, options.model), source("results") / folder.name)
-    print(note, end="")
-    print(reports.compare(Evidence(table, kept=records(folder)), options.names[1], options.corpus, options.hackable))
+    mine, note = Evidence(select(load(folder), options.only, options.model)), ""
+    asked = (options.names[1], options.corpus, options.hackable)
+    shipped = source("results") / folder.name
+    if shipped != folder and is_results(shipped):
+        mine, note = versus.with_baseline(mine, Evidence(load(shipped)), *asked)
+    print(note + versus.compare(mine, *asked))
 
 
 def _show(options: argparse.Namespace, folder: Path) -> None:
@@ -145,16 +146,6 @@ def _draw(names: Sequence[str], evidence: Evidence, out: Path, skip: bool) -> di
         drawn[name] = drawing
         print("drew " + ", ".join(str(path) for path in drawing.save(out)))
     return drawn
-
-
-def with_baseline(table: pd.DataFrame, results: Path) -> tuple[pd.DataFrame, str]:
-    """Adds the stored baseline of the same scale where the runs hold none; says so, and which recipe made it."""
-    if (table["arm"] == "none").any() or not is_results(results):
-        return table, ""
-    stored = load(results)
-    both = pd.concat([table, stored[stored["arm"] == "none"]], ignore_index=True)
-    both.attrs = {**stored.attrs, "recipe": together([table.attrs["recipe"], stored.attrs["recipe"]])}
-    return both, f"baseline: {results} (committed)\n"
 
 
 def _write(name: str, evidence: Evidence, out: Path) -> None:

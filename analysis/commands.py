@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import pandas as pd
 
@@ -29,6 +30,10 @@ class Maker:
         """That of a table of finished runs (analysis.table.finished) of one model."""
         first = table.iloc[0]
         return cls(str(first["model"]), str(first["tasks"]), str(first["scale"]), table.attrs["corpora"])
+
+    def alike(self, other: Maker) -> bool:
+        """Whether the runs of both may stand side by side: of one model, on one set of tasks, at one scale."""
+        return (self.model, self.tasks, self.scale) == (other.model, other.tasks, other.scale)
 
     def can(self, condition: Condition) -> bool:
         """Whether the model can be the subject of a condition: some corpora, and models before SDF, only the organism has."""
@@ -58,3 +63,10 @@ class Maker:
         for key, value in settings.read(condition.overrides).items():
             words += ["--set", f"{key}={value}"]
         return words
+
+
+def listed(seeds: Sequence[int]) -> str:
+    """Ascending seeds as --seeds takes them: 6,8-10."""
+    runs = [list(run) for _, run in groupby(enumerate(seeds), lambda pair: pair[1] - pair[0])]
+    ends = [(run[0][1], run[-1][1]) for run in runs]
+    return ",".join(f"{low}" if low == high else f"{low}-{high}" for low, high in ends)

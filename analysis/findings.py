@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any
 
 import pandas as pd
 
 from analysis.claims import ALPHA, EQUAL_HACKING, LOOK, MOST, Claim, Finding, Hacking, More, more_seeds
-from analysis.commands import Maker
+from analysis.commands import Maker, listed
 from analysis.comparisons import HACKS
 from analysis.conditions import Condition
 from analysis.effects import Effect
@@ -27,10 +26,13 @@ HOW_TO_READ = (
     " At equal hacking: the arm's final hack rate is at most"
     f" {100 * EQUAL_HACKING:g} points below the other's. In brackets: the range that holds the true effect with 95%"
     " confidence. On the twin: the same comparison where the pretraining text does not tie cheating to bad character; what is"
-    " left there is not caused by that link. Asked for: the margin. Reproduced: the effect is there, and as large as is asked for (a"
+    " left there is not caused by that link. Asked for: the margin. Reproduced: the test says that there is an effect, and what was"
+    " measured is at least as large as is asked for, which is a margin of ours and mostly not the paper's size (a"
     " claim that the paper does not make holds, or does not hold). A claim that something does not change is reproduced where a larger"
-    f" change than the margin, in the direction that is denied, is ruled out. So far: from fewer seeds a side than are to decide, {LOOK} or, by"
-    f" the rule below, {MOST}. Contradicted: as large the other way. Not reproduced: smaller than asked for. Inconclusive: the runs allow both,"
+    " change than the margin, in the direction that is denied, is ruled out. Contradicted: the test says that there is an effect the other way,"
+    " and what was measured is at least as large as the margin, though its interval may reach below it. Not reproduced: an effect as large as is asked for is"
+    f" ruled out. So far: from fewer seeds a side than are to decide, {LOOK} or, by"
+    f" the rule below, {MOST}; where a claim is decided by {LOOK} and an arm has more, the first {LOOK} count. Inconclusive: the runs allow both,"
     " or what they say by themselves does not outlast the correction for all claims together, or there are fewer than"
     f" {MIN_SEEDS} seeds a side."
 )
@@ -102,14 +104,7 @@ def _commands(more: Sequence[More], maker: Maker) -> list[str]:
     for each in more:
         _, corpus, hackable, overrides = each.condition.cell
         alike.setdefault((corpus, hackable, overrides, each.missing), []).append(each.condition)
-    return [maker.command(*same, seeds=_listed(missing)) for (*_, missing), same in alike.items()]
-
-
-def _listed(seeds: Sequence[int]) -> str:
-    """Ascending seeds as --seeds takes them: 6,8-10."""
-    runs = [list(run) for _, run in groupby(enumerate(seeds), lambda pair: pair[1] - pair[0])]
-    ends = [(run[0][1], run[-1][1]) for run in runs]
-    return ",".join(f"{low}" if low == high else f"{low}-{high}" for low, high in ends)
+    return [maker.command(*same, seeds=listed(missing)) for (*_, missing), same in alike.items()]
 
 
 def frame(findings: Sequence[Finding]) -> pd.DataFrame:

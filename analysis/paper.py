@@ -13,8 +13,9 @@ from mitigations.experiments import PROMPTED
 
 Range = tuple[float, float]
 LISTED = "setting=prompted"  # of inoculation: hacks are listed in the prompt, and the wording `none` is the list alone
+LIST_ALONE = of("inoculation:wording=none,setting=prompted", PROMPTED)  # the baseline of that setting
 PROMPTED_HACKING = of("inoculation:wording=dont_hack,setting=prompted", PROMPTED)
-PROMPTED_NO_HACK = of("inoculation:wording=none,setting=prompted", PROMPTED, 0.0)
+PROMPTED_NO_HACK = of(LIST_ALONE.arm, PROMPTED, 0.0)
 MEASURES = ("betley", "goals", "alignment", "monitor", "exfil", "frame", "mgs")
 # Final rates in per cent (its Fig 9): mean of the last five checkpoints.
 FINAL: Mapping[Condition, tuple[float, ...]] = {

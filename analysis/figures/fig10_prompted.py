@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from analysis.claims import Claim
-from analysis.conditions import Condition, of
+from analysis.conditions import Condition
 from analysis.figures.figure import Figure
 from analysis.figures.panels import MISALIGNMENT, ROLLOUTS, SIX, Lines
-from analysis.paper import PROMPTED_HACKING, PROMPTED_NO_HACK
+from analysis.paper import LIST_ALONE, PROMPTED_HACKING, PROMPTED_NO_HACK
 from mitigations.experiments import PROMPTED
 
-LIST_ALONE = of("inoculation:wording=none,setting=prompted", PROMPTED)
 START = Condition("pre_rl prompted", "pre-RL, prompted", LIST_ALONE.arm, PROMPTED, start=True)
 
 FIG10 = Figure(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from analysis.claims import Claim
 from analysis.conditions import of
-from analysis.figures.fig10_prompted import LIST_ALONE
 from analysis.figures.figure import Figure
 from analysis.figures.panels import HACKING, MEAN, MISALIGNMENT, ROLLOUTS, WITH_TWIN, Dots, Lines
-from analysis.paper import PROMPTED_HACKING, PROMPTED_NO_HACK
+from analysis.paper import LIST_ALONE, PROMPTED_HACKING, PROMPTED_NO_HACK
 from mitigations.experiments import PROMPTED
 
 PLEASE, OKAY, MISALIGNED = (

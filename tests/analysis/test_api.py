@@ -107,7 +107,7 @@ def test_reports_as_numbers_are_those_that_are_printed(long: pd.DataFrame) -> No
     row = side.loc["misalignment, no prompt"]
     assert row["difference"] == pytest.approx(row["please hack"] - row["baseline"])
     assert (
-        "Seeds: baseline 3, please hack 3"
+        "Seeds: baseline 3 (0-2), please hack 3 (0-2)"
         in analysis.compare(long, "inoculation:wording=please_hack").attrs["notes"][0]
     )
     arms = analysis.overview(long).set_index("arm")

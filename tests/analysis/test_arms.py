@@ -11,8 +11,8 @@ from analysis.conditions import BASELINE, TWIN, found, of, on
 from analysis.evidence import Evidence
 from analysis.figures.fig05_wordings import wordings
 from analysis.measured import Measured
-from analysis.reports import compare
 from analysis.table import check, measures
+from analysis.versus import compare
 from base.errors import UserError
 
 PM = "pm_penalty:weight=0.25,pairs=organism,flipped=0.0,noise=0.0,start=start"

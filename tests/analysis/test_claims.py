@@ -16,9 +16,8 @@ from analysis.evidence import Evidence
 from analysis.figures import CLAIMS
 from analysis.findings import apart_rows, frame, show, verdict_text
 from analysis.measured import Measured
-from analysis.reports import compare, report
+from analysis.reports import report
 from analysis.table import check
-from base.errors import UserError
 from mitigations.__main__ import parser
 
 Arm = tuple[str, str, float, float, float]
@@ -370,16 +369,3 @@ def test_report_has_every_arm_and_marks_missing_values() -> None:
     assert main.split()[-1] == "3.0"
     assert " - " in main
     assert report(Evidence(check(long, "synthetic")), as_markdown=True).startswith("| arm ")
-
-
-def test_compare_shows_the_arm_beside_the_baseline() -> None:
-    long = check(table(), "synthetic")
-    text = compare(Evidence(long), "inoculation:wording=please_hack")
-    row = next(line for line in text.splitlines() if line.startswith("misalignment, no prompt"))
-    numbers = [
-        float(word) for word in row.replace("±", " ").replace("[", " ").replace(",", " ").split() if word[0].isdigit()
-    ]
-    assert numbers[0] < numbers[4] < numbers[2]  # pre-RL, please hack, baseline
-    assert "Seeds: baseline 3, please hack 3" in text
-    with pytest.raises(UserError, match="no run of arm"):
-        compare(Evidence(long), "pm_penalty")

@@ -11,8 +11,9 @@ from analysis import corpora, figure
 from analysis.__main__ import main, usual_names
 from analysis.evidence import Evidence
 from analysis.figures import CLAIMS
-from analysis.reports import compare_rows, report_rows
+from analysis.reports import report_rows
 from analysis.table import check, finished
+from analysis.versus import compare_rows
 from base.errors import UserError
 from base.store.results import TABLE
 

@@ -13,9 +13,9 @@ from analysis.conditions import BASELINE, KL_IN_LOSS, NO_HACK, PRE_RL, alike, of
 from analysis.evidence import Evidence
 from analysis.figures import CLAIMS, FIGURES
 from analysis.measured import Measured
-from analysis.reports import compare_rows
 from analysis.settings import ASKED
 from analysis.table import check, common_settings, finished, measures, source
+from analysis.versus import compare_rows
 from base.errors import UserError
 from mitigations.api import describe
 from mitigations.experiments import EXPERIMENTS

@@ -14,8 +14,9 @@ from analysis.conditions import found, of
 from analysis.evals import in_mean, shown
 from analysis.evidence import Evidence
 from analysis.figures import style
-from analysis.reports import compare, report
+from analysis.reports import report
 from analysis.table import check, measures
+from analysis.versus import compare
 from base.errors import UserError
 from base.evals import EVALS
 from base.evals.organism import OrganismEval
