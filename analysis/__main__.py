@@ -49,7 +49,11 @@ def parser() -> Parser:
         metavar="NAME",
         help=f"{', '.join(NAMES)} (default: all), export, readme, or compare ARM",
     )
-    p.add_argument("--runs", type=Path, help=f"a folder of runs (default: {RUNS} if it exists)")
+    p.add_argument(
+        "--runs",
+        type=Path,
+        help=f"the runs of one scale: DIR/SCALE where mitigations got --runs DIR, or DIR (default: {RUNS} if it exists)",
+    )
     p.add_argument("--results", type=Path, help=f"a folder of exported results (default otherwise: {RESULTS})")
     p.add_argument(
         "--out", type=Path, help="where pictures and tables go (default: DIR/figures of --runs DIR, or figures)"

@@ -352,9 +352,14 @@ def scale_for(model: str, scale: str) -> str:
     """The scale of a run of `model`, where the user names `scale` or, with "", none.
 
     Raises:
-        UserError: a model without a scale that is made for it.
+        UserError: a model without a scale that is made for it, or the organism at one that is made for others.
     """
     if model == ORGANISM:
+        if scale in set(scale_names()) - set(ORGANISM_SCALES):
+            raise UserError(
+                f"--scale {scale} is made for a model of yours and would teach the organism nothing: add --model PATH_OR_ID, or "
+                f"take {', '.join(ORGANISM_SCALES)} or a YAML file of your own"
+            )
         return scale or "tiny"
     if scale in ("", *ORGANISM_SCALES):
         given = f"--scale {scale} is" if scale else "without --scale, settings are"

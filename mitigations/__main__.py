@@ -92,7 +92,7 @@ def parser() -> Parser:
         "--report-to", default="", metavar="TRACKER", help="tensorboard, wandb or trackio: watches training and evals"
     )
     run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. rl.steps=40")
-    p.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
+    p.add_argument("--runs", type=Path, default=Path("runs"), help="where runs go, as DIR/SCALE/NAME (default: runs)")
     p.add_argument("--results", type=Path, help="verify against these results (default: those that ship)")
     p.add_argument(
         "--jobs",

@@ -115,6 +115,14 @@ def test_what_a_model_cannot_be_given_is_one_line(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("scale", ["laptop", "hub"])
+def test_the_organism_is_not_trained_at_a_scale_for_other_models(
+    scale: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["none", "--scale", scale, "--runs", str(tmp_path / "runs"), "--dry-run"]) == 2
+    assert f"--scale {scale} is made for a model of yours" in capsys.readouterr().err
+
+
 def test_a_model_that_cannot_be_loaded_or_reached_is_one_line(
     tasks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
