@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from analysis import appears, filters
 from analysis.arms import listed, overview_rows
-from analysis.claims import Finding
+from analysis.claims import Finding, Verdict
 from analysis.conditions import BASELINE, NO_HACK, PRE_RL, TWIN, Condition, found
 from analysis.evidence import Evidence
 from analysis.figures import CLAIMS
@@ -109,9 +110,13 @@ def headlines_part(shown: Shown) -> str:
 
 def _ended(findings: Sequence[Finding]) -> str:
     """How many claims there are and which verdicts they have."""
-    words = Counter(verdict_word(finding) for finding in findings if _was_run(finding))
-    settled = [f"{count} {word.replace('holds', 'hold')}" for word, count in sorted(words.items()) if word != OPEN]
-    said = ", ".join([*settled, f"{words[OPEN]} are open"])
+    ordered = sorted(
+        filter(_was_run, findings), key=lambda f: (f.claim.ours, get_args(Verdict).index(f.verdict), f.so_far)
+    )
+    words = Counter(map(verdict_word, ordered))
+    many = {word: word.replace("holds", "hold").replace("does", "do") for word in words}
+    settled = [f"{count} {word if count == 1 else many[word]}" for word, count in words.items() if word != OPEN]
+    said = ", ".join([*settled, f"{words[OPEN]} open"])
     return (
         f"These are {len(HEADLINES)} of {words.total()} claims with runs, chosen before the last three claims had runs; of all, {said}."
         " Reproduced: a claim of the paper's; holds: one of ours; so far: from fewer seeds than are to decide; there by itself: the interval"
