@@ -125,7 +125,7 @@ def merged(
 
 
 def merged_records(old: Records, new: Records, made: Counter[str], stored: Counter[str]) -> dict[str, Any]:
-    """The record of every run: of one that is in both, that which measured more; a finished one before a failed one.
+    """The record of every run: of one that is in both, the stored one, unless the new one measured more or the stored one failed.
 
     Raises:
         UserError: a run of the same name has other settings.
@@ -134,8 +134,8 @@ def merged_records(old: Records, new: Records, made: Counter[str], stored: Count
     for name, record in new.items():
         if name in old and old[name]["key"] != record["key"]:
             raise UserError(f"run {name} ships with other settings than it has here: name another --results")
-        before = (name in old and old[name]["status"] == DONE, stored[name])
-        if name not in old or (record["status"] == DONE, made[name]) >= before:
+        ships = name in old and old[name]["status"] == DONE
+        if not ships or (record["status"] == DONE and made[name] > stored[name]):
             kept[name] = dict(record)
     return kept
 

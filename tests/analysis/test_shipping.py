@@ -56,6 +56,17 @@ def test_an_export_reads_back_and_equal_runs_are_equal_files(tmp_path: Path) -> 
     assert {path: path.read_bytes() for path in (tmp_path / "results").iterdir()} == before
 
 
+def test_a_run_that_is_made_again_with_equal_numbers_still_says_who_made_what_ships(tmp_path: Path) -> None:
+    name = run(tmp_path / "one").path.name
+    export(tmp_path / "one", tmp_path / "results")
+    run(tmp_path / "two", sessions=[{"commit": "later", "dirty": False}])
+    export(tmp_path / "two", tmp_path / "results")
+    assert records(tmp_path / "results")[name]["sessions"] == [{"commit": "abc", "dirty": False}]
+    run(tmp_path / "two", steps=(0, 2, 4), sessions=[{"commit": "later", "dirty": False}])
+    export(tmp_path / "two", tmp_path / "results")
+    assert records(tmp_path / "results")[name]["sessions"][0]["commit"] == "later", "it measured more"
+
+
 def test_a_grid_goes_on_on_another_machine(tmp_path: Path) -> None:
     run(tmp_path / "one", seed=1)
     run(tmp_path / "two", seed=2)
