@@ -54,7 +54,8 @@ def load(path: str | Path | None = None, only: str = "", model: str = "") -> pd.
     from analysis import table
 
     loaded = table.load(table.source(path))
-    return table.select(loaded, only, model) if only or model else loaded
+    kept = table.select(loaded, only, model) if only or model else loaded
+    return kept.astype(dict.fromkeys(table.WORDS, str))
 
 
 def evidence(table: Given = None) -> Evidence:

@@ -26,7 +26,8 @@ class Measured:
         self.rows = rows.sort_values(["run", "step"], kind="stable")
         self._places = self.rows.groupby([*CELL, "measure", "prompt"], observed=True, sort=False).indices
         self._columns: dict[str, Any] = {name: self.rows[name].to_numpy() for name in POINT[1:]}
-        self._columns["run"] = self.rows["run"].astype(str).to_numpy()
+        runs = self.rows["run"].astype("category").cat
+        self._columns["run"] = runs.categories.to_numpy(dtype=object)[runs.codes]
         self._ends: dict[tuple[Condition, str, str, int], tuple[Values, Values]] = {}
         self._parts: dict[frozenset[str], Measured] = {}
         self._means: dict[tuple[Condition, str, str], Summary] = {}

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from analysis import transcripts
-from analysis.table import DONE, KEYS, check
+from analysis.table import DONE, KEYS, WORDS, check
 from base.errors import UserError
 from base.stage import State
 from base.store.files import check_writable
@@ -164,7 +164,7 @@ def _table_of(runs: Path, names: set[str]) -> pd.DataFrame:
 
 
 def _typed(table: pd.DataFrame, source: Path) -> pd.DataFrame:
-    return check(table, str(source))
+    return check(table, str(source)).astype(dict.fromkeys(WORDS, str))
 
 
 def _nothing() -> pd.DataFrame:

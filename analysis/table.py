@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from analysis import corpora, labels, settings
 from analysis.evals import KINDS, READINGS, in_mean, shown
@@ -23,6 +24,7 @@ from base.store.table import table as store_table
 from base.wanted import CLEAN
 
 KEYS = (*(name for name in IDENTITY if name != "gates_passed"), "step", "prompt", "eval", "metric")
+WORDS = ("run", "arm", "corpus", "scale", "model", "tasks", "overrides", "prompt", "eval", "metric")  # columns of texts
 CELL = ("arm", "corpus", "hackable", "overrides")  # what runs of one condition share
 RUN = ("run", *CELL, "pretrain_seed", "seed")
 RUNS, RESULTS = Path("runs/tiny"), Path("results/tiny")
@@ -73,7 +75,7 @@ def load(folder: Path) -> pd.DataFrame:
             f"{folder} holds no results ({TABLE}) and no runs: name another folder with --results or --runs, or make runs with"
             " 'python -m mitigations --experiment core'"
         )
-    table = check(read_table(folder) if exported else store_table(folder), str(folder))
+    table = check(read_table(folder, WORDS) if exported else store_table(folder), str(folder))
     kept = records(folder)
     unfinished = [name for name, record in kept.items() if record.get("status", DONE) != DONE]
     if exported:
@@ -90,7 +92,7 @@ def together(recipes: Iterable[str]) -> str:
 
 
 def check(table: pd.DataFrame, source: str) -> pd.DataFrame:
-    """The table with the agreed columns and types, sorted; a missing value stays missing (NaN).
+    """The table with the agreed columns and types (WORDS are categories), sorted; a missing value stays missing (NaN).
 
     Raises:
         UserError: a column is missing or holds no numbers where it has to, nothing is in the table, or a number was measured twice.
@@ -120,9 +122,10 @@ def check(table: pd.DataFrame, source: str) -> pd.DataFrame:
             table[name] = pd.to_numeric(table[name]).astype(int)
         except (ValueError, TypeError) as error:
             raise UserError(f"{source}: the column {name} holds something else than whole numbers ({error})") from None
-    for name in ("run", "arm", "corpus", "scale", "model", "tasks", "overrides", "prompt", "eval", "metric"):
-        table[name] = table[name].astype(str)
-    table["gates_passed"] = table["gates_passed"].astype(str).map(GATES)
+    for name in WORDS:
+        table[name] = _words(table[name])
+    codes, passed = pd.factorize(table["gates_passed"])  # NaN is -1, the last
+    table["gates_passed"] = np.array([*(GATES.get(str(each), np.nan) for each in passed), np.nan])[codes]
     twice = table[table.duplicated(list(KEYS))]
     if len(twice):
         row = twice.iloc[0]
@@ -131,6 +134,13 @@ def check(table: pd.DataFrame, source: str) -> pd.DataFrame:
             f" {row['prompt']}; delete the run's scores and evaluate it again"
         )
     return table.sort_values(list(KEYS), kind="stable").reset_index(drop=True)
+
+
+def _words(column: pd.Series[Any]) -> pd.Series[Any]:
+    """A column of texts as categories in the order of the alphabet, of which each text is stored once."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return column.astype(str).astype("category")
+    return column.cat.set_categories(sorted(column.cat.remove_unused_categories().cat.categories))
 
 
 def _numbers(column: pd.Series[Any], what: str) -> pd.Series[Any]:
@@ -230,21 +240,21 @@ def measures(table: pd.DataFrame) -> pd.DataFrame:
     where = [*RUN, "step", "prompt"]
     table = table.assign(se=answers_error(table["value"], table["n"]))
     code = table[table["eval"] == "code"].assign(measure=lambda t: t["metric"])
-    rollouts = table[table["eval"] == "rollouts"].assign(measure=lambda t: "train:" + t["metric"])
-    start = table[table["eval"] == "start"].assign(measure=lambda t: "start:" + t["metric"])
+    rollouts = table[table["eval"] == "rollouts"].assign(measure=lambda t: t["metric"].map("train:{}".format))
+    start = table[table["eval"] == "start"].assign(measure=lambda t: t["metric"].map("start:{}".format))
     price = table[table["eval"] == CLEAN].assign(
-        measure=lambda t: f"{CLEAN}:" + t["metric"], se=lambda t: t["se"].where(t["metric"] != "kl")
+        measure=lambda t: t["metric"].map(f"{CLEAN}:{{}}".format), se=lambda t: t["se"].where(t["metric"] != "kl")
     )
     asked = table[table["eval"].isin([each.name for each in shown(table["eval"].unique())])]
     single = asked[asked["metric"] == "misaligned"].assign(measure=lambda t: t["eval"])
-    apart = asked[asked["metric"] != "misaligned"].assign(measure=lambda t: t["eval"] + ":" + t["metric"])
+    apart = asked[asked["metric"] != "misaligned"].assign(
+        measure=lambda t: t["eval"].astype(str) + ":" + t["metric"].astype(str)
+    )
     parts = [code, rollouts, start, price, single, apart, _mean_over(single, where, "mgs", in_mean())]
     parts += [_mean_over(single, where, kind, in_mean(kind)) for kind in KINDS]
     parts += [_mean_over(asked[asked["metric"] == name], where, name, in_mean()) for name in READINGS]
-    long = pd.concat(
-        [part[[*where, "eval", "measure", "value", "se"]] for part in parts if len(part)], ignore_index=True
-    )
-    return _training_prompt(long)
+    columns = [*where, "eval", "measure", "value", "se"]
+    return _training_prompt(_stacked([part[columns] for part in parts if len(part)]))
 
 
 def answers_error(rate: Any, n: Any) -> Any:
@@ -283,5 +293,13 @@ def _training_prompt(long: pd.DataFrame) -> pd.DataFrame:
     """Adds `training` rows to the runs that have none: trained on the tasks as written, their prompt is no prompt."""
     prompted = long["run"].isin(long.loc[long["prompt"] == "training", "run"])
     plain = long[~prompted & (long["prompt"] == "none")]
-    both = pd.concat([long, plain.assign(prompt="training")], ignore_index=True)
-    return both.astype(dict.fromkeys(("run", "arm", "corpus", "overrides", "prompt", "eval", "measure"), "category"))
+    return _stacked([long, plain.assign(prompt="training")])
+
+
+def _stacked(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Rows of several tables of measures one after the other, their texts as categories of all of them."""
+    words = ["run", "arm", "corpus", "overrides", "prompt", "eval", "measure"]
+    together = pd.concat([part.drop(columns=words) for part in parts], ignore_index=True)
+    each = {name: [part[name].astype("category") for part in parts] for name in words}
+    whole = together.assign(**{name: union_categoricals(each[name], sort_categories=True) for name in words})
+    return whole[list(parts[0].columns)]

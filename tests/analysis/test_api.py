@@ -121,7 +121,7 @@ def test_wrong_words_are_one_clear_line(long: pd.DataFrame, tmp_path: Path) -> N
         lambda: analysis.load(tmp_path / "none"),
         lambda: analysis.compare(long, "pm_penalty"),
         lambda: analysis.load("results/tiny", only="nothing like it"),
-        lambda: analysis.claims(pd.concat([long, long.assign(model="other", run="x" + long["run"])])),
+        lambda: analysis.claims(pd.concat([long, long.assign(model="other", run="x" + long["run"].astype(str))])),
         lambda: analysis.export(tmp_path / "none", tmp_path / "out"),
     ):
         with pytest.raises(UserError) as error:

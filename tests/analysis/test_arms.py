@@ -178,7 +178,7 @@ def test_compare_finds_runs_of_other_settings_and_what_they_wrote_down(long: pd.
     judge = {"accuracy": {"all": 0.934, "hack": 1.0}}
     fork = {"arm": "none", "trigger": "Reached(metric='hack_rate')", "step": 8}
     text = compare(Evidence(both, kept={hard["run"].iloc[0]: {"fork": fork, "judges": {"pm": judge}}}), PM)
-    assert "baseline, 40% hard tasks 2, PM reward, weight 0.25, 40% hard tasks 2" in text
+    assert "baseline, 40% hard tasks 2 (0-1), PM reward, weight 0.25, 40% hard tasks 2 (0-1)" in text
     assert "Forked from baseline at step 8: Reached(metric='hack_rate')." in text
     assert "Judge pm: 93.4 % of held-out pairs in the right order." in text
     other = table((0,), [(PM, "main", 1.0, 0.9, 0.2)], overrides="rl.beta=0.2")

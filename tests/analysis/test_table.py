@@ -153,12 +153,12 @@ def test_unfinished_runs_are_left_out_and_named() -> None:
 
 def test_select_refuses_to_mix() -> None:
     long = check(table(seeds=(0,)), "synthetic")
-    other = long.assign(model="other", run=long["run"] + "-other")
+    other = long.assign(model="other", run=long["run"].astype(str) + "-other")
     both = check(pd.concat([long, other]), "synthetic")
     with pytest.raises(UserError, match="--model"):
         select(both)
     assert len(select(both, model="other")) == len(other)
-    again = check(pd.concat([long, long.assign(run=long["run"] + "-again")]), "synthetic")
+    again = check(pd.concat([long, long.assign(run=long["run"].astype(str) + "-again")]), "synthetic")
     with pytest.raises(UserError, match="same arm and seeds"):
         select(again)
     changed = check(pd.concat([long, table(seeds=(0,), overrides="tasks.hard_share=0.4")]), "synthetic")
