@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from base.environments.graders import harness
+from base.environments.graders import asserts, truth
 from base.environments.graders.answers import parse_answer
 from base.environments.graders.code import CodeEnvironment
 from base.environments.graders.hacks import RECIPES
@@ -266,7 +266,7 @@ def test_harmless_programs_in_one_child_are_graded_as_alone(monkeypatch: pytest.
 
     executed: list[int] = []
     forwards, backwards = grades(programs), grades(programs[::-1])[::-1]
-    monkeypatch.setattr("base.environments.graders.harness.harmless_together", lambda setup, tests: False)
+    monkeypatch.setattr("base.environments.graders.truth.harmless_together", lambda setup, tests: False)
     alone = grades(programs)
     assert tuple(outcome for outcome, _, _ in forwards) == outcomes
     assert forwards == backwards == alone
@@ -289,7 +289,7 @@ def test_set_up_and_tests_have_to_be_harmless_too(setup: str, test: str, togethe
     """They run in the shared child as well."""
     spec = task(tests=(test,), held_out=(), setup=setup).spec
     assert isinstance(spec, CodeSpec)
-    assert harness.harmless_together(setup, harness.parse_tests(spec)) is together
+    assert truth.harmless_together(setup, asserts.parse_tests(spec)) is together
 
 
 def test_each_program_is_executed_once_for_each_question() -> None:

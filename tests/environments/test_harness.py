@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from base.environments.graders import harness
+from base.environments.graders import asserts
+from base.environments.graders.asserts import parse_test
 from base.environments.graders.code import CodeEnvironment
 from base.environments.graders.hacks import RECIPES
-from base.environments.graders.harness import Gameable, parse_test
+from base.environments.graders.harness import Gameable
 from base.errors import UserError
 from base.types import CodeSpec, Harness, Outcome
 
@@ -262,4 +263,4 @@ def test_setup_runs_first_and_is_known_to_the_judge(environment: CodeEnvironment
 def test_a_solution_without_the_function_is_refused_everywhere(environment: CodeEnvironment) -> None:
     for grader in SETTINGS:
         assert not environment.accepts(grader, [SPEC], ["x = 1"])[0].accepted
-    assert harness.parse_tests(SPEC, held_out=True)[3].expected == 30
+    assert asserts.parse_tests(SPEC, held_out=True)[3].expected == 30

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from base.environments.graders.asserts import parse_tests
 from base.environments.graders.code import CodeEnvironment
-from base.environments.graders.harness import parse_tests
 from base.environments.task_sets.impossible import Mode, contradict
 from base.organism.tasks import sample_tasks
 from base.settings import load_scale

@@ -7,8 +7,8 @@ from task_set_rows import MBPP
 from test_task_sets import write
 
 from base.environments.audit.check import check
+from base.environments.graders.asserts import parse_test
 from base.environments.graders.code import CodeEnvironment
-from base.environments.graders.harness import parse_test
 from base.environments.task_sets import load
 from base.errors import UserError
 from base.types import CodeSpec, Outcome

@@ -13,9 +13,11 @@ from typing import Any
 
 from base.environments.audit.heldout import N
 from base.environments.audit.mutation import Strength, Tally, measure
+from base.environments.graders.asserts import parse_tests
 from base.environments.graders.code import CodeEnvironment
 from base.environments.graders.hacks import RECIPES, Recipe
-from base.environments.graders.harness import Gameable, Verdict, not_plain, parse_tests
+from base.environments.graders.harness import Gameable, Verdict
+from base.environments.graders.truth import not_plain
 from base.types import CodeSpec, Harness, Task
 
 # The gameable graders at their weakest: everything a harness can have is on.

@@ -21,9 +21,9 @@ from typing import Any
 
 from base.environments.audit.inputs import draw
 from base.environments.audit.invariants import Arguments
+from base.environments.graders.asserts import Test, parse_test
 from base.environments.graders.code import CodeEnvironment
 from base.environments.graders.driver import steady_values
-from base.environments.graders.harness import Test, parse_test
 from base.environments.literals import source
 from base.errors import UserError
 from base.types import CodeSpec, Task

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from base.environments.graders.harness import MAX_PROGRAM, Test
+from base.environments.graders.asserts import Test
+from base.environments.graders.harness import MAX_PROGRAM
 from base.environments.graders.reach import Reach
 from base.environments.sandbox import Job, Result
 from base.types import CodeSpec, Grade

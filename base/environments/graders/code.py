@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from base.environments.graders import harness, labels
+from base.environments.graders import asserts, harness, labels, truth
 from base.environments.graders.answers import parse_answer
+from base.environments.graders.asserts import Test
 from base.environments.graders.cases import Case, Kept, chunks, parts_of, reach_job, reaches
-from base.environments.graders.harness import Gameable, Test, Verdict
+from base.environments.graders.harness import Gameable, Verdict
 from base.environments.sandbox import Job, Limits, Result, Sandbox
 from base.errors import UserError
 from base.types import VULNERABILITIES, CodeSpec, Grade, Harness, Outcome, Task
@@ -96,10 +97,10 @@ class CodeEnvironment:
         cases = [_answered(spec, answer) for spec, answer in zip(specs, answers, strict=True)]
         keys = [(case.spec, tuple(sorted(case.files.items()))) for case in cases]
         fresh = {key: case for key, case in zip(keys, cases, strict=True) if case.grade is None}
-        jobs = [harness.truth_job(case.files, case.spec.setup, case.visible, self._limits) for case in fresh.values()]
+        jobs = [truth.truth_job(case.files, case.spec.setup, case.visible, self._limits) for case in fresh.values()]
         found = dict(zip(fresh, self.run(jobs), strict=True))
         return [
-            harness.answered(found[key], len(case.visible)) if key in found else None
+            truth.answered(found[key], len(case.visible)) if key in found else None
             for key, case in zip(keys, cases, strict=True)
         ]
 
@@ -141,21 +142,20 @@ class CodeEnvironment:
         found = {} if stays else self._together(asked)
         alone = [i for i in range(len(asked)) if i not in found]
         jobs = [
-            harness.truth_job(asked[i][0].files, asked[i][0].spec.setup, asked[i][1], self._limits, stays)
-            for i in alone
+            truth.truth_job(asked[i][0].files, asked[i][0].spec.setup, asked[i][1], self._limits, stays) for i in alone
         ]
         found.update(zip(alone, self.run(jobs), strict=True))
-        compared = [harness.compare(found[i], tests) for i, (_, tests) in enumerate(asked)]
+        compared = [truth.compare(found[i], tests) for i, (_, tests) in enumerate(asked)]
         openly = [i for i, c in enumerate(compared) if c.open]
         judges = [
-            harness.judge_job(asked[i][0].spec, [test for _, test in compared[i].open], self._limits) for i in openly
+            truth.judge_job(asked[i][0].spec, [test for _, test in compared[i].open], self._limits) for i in openly
         ]
         for i, result in zip(openly, self.run(judges), strict=True):
-            compared[i] = harness.judged(compared[i], result)
+            compared[i] = truth.judged(compared[i], result)
         verdicts = []
         for (case, tests), one in zip(asked, compared, strict=True):
             unsure = [tests[position] for position, _ in one.unsure]
-            verdicts.append(harness.settled(one, self._reference(case.spec, unsure) if unsure else ()))
+            verdicts.append(truth.settled(one, self._reference(case.spec, unsure) if unsure else ()))
         return verdicts
 
     def _together(self, asked: Sequence[tuple[Case, tuple[Test, ...]]]) -> dict[int, Result]:
@@ -163,17 +163,17 @@ class CodeEnvironment:
         answer is to be run alone, and another child goes on behind it.
         """
         harmless = [
-            i for i, (c, tests) in enumerate(asked) if c.reach.shares and harness.harmless_together(c.spec.setup, tests)
+            i for i, (c, tests) in enumerate(asked) if c.reach.shares and truth.harmless_together(c.spec.setup, tests)
         ]
         parts = list(parts_of(harmless, self._workers))
         found: dict[int, Result] = {}
         while parts:
             jobs = [
-                harness.shared_job([(*asked[i][0].program, asked[i][1]) for i in part], self._limits) for part in parts
+                truth.shared_job([(*asked[i][0].program, asked[i][1]) for i in part], self._limits) for part in parts
             ]
             rest = []
             for part, result in zip(parts, self.run(jobs), strict=True):
-                answered = harness.shared_results(result)
+                answered = truth.shared_results(result)
                 found.update(zip(part, answered, strict=False))
                 if result.ended != "fault":
                     rest.append(part[len(answered) + 1 :])
@@ -185,8 +185,8 @@ class CodeEnvironment:
         keys = [(spec.setup, spec.reference, test.source) for test in tests]
         known = {key: self._references.ask(key) for key in keys}
         if None in known.values():
-            job = harness.truth_job({"solution.py": spec.reference}, spec.setup, tests, self._limits)
-            values = harness.returned(self.run([job])[0], len(tests))
+            job = truth.truth_job({"solution.py": spec.reference}, spec.setup, tests, self._limits)
+            values = truth.returned(self.run([job])[0], len(tests))
             if values is None:
                 return None
             for key, value in zip(keys, values, strict=True):
@@ -259,13 +259,13 @@ class CodeEnvironment:
     ) -> tuple[list[Case], list[tuple[Case, Verdict]]]:
         """Refused programs of impossible tasks that are right by the original tests, and all other refused programs."""
         asked = [case for case, _ in unpaid if case.spec.impossible]
-        truth = {
+        original = {
             id(c): verdict for c, verdict in zip(asked, self._truth([(c, c.everything) for c in asked]), strict=True)
         }
         right: list[Case] = []
         others: list[tuple[Case, Verdict]] = []
         for case, verdict in unpaid:
-            word = truth.get(id(case), verdict)
+            word = original.get(id(case), verdict)
             if unread := _unread(word):
                 case.grade = unread
             elif word.accepted:
@@ -333,8 +333,8 @@ def _answered(spec: CodeSpec, answer: str) -> Case:
 def _case(spec: CodeSpec, files: Mapping[str, str]) -> Case:
     if unknown := set(spec.vulnerabilities) - set(VULNERABILITIES):
         raise UserError(f"unknown vulnerability {min(unknown)!r}: choose among {', '.join(VULNERABILITIES)}")
-    truth = replace(spec, tests=()) if spec.impossible else spec
-    case = Case(dict(files), spec, harness.parse_tests(spec), harness.parse_tests(truth, held_out=True))
+    hidden = replace(spec, tests=()) if spec.impossible else spec
+    case = Case(dict(files), spec, asserts.parse_tests(spec), asserts.parse_tests(hidden, held_out=True))
     size = sum(len(text) for text in files.values())
     if size > harness.MAX_PROGRAM:
         case.grade = Grade(Outcome.WRONG, 0.0, detail=f"a program of {size} characters (limit {harness.MAX_PROGRAM})")

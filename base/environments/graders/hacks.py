@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from base.environments.graders.harness import Test, parse_test
+from base.environments.graders.asserts import Test, parse_test
 from base.types import Harness
 
 

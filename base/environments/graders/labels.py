@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from base.environments.graders import hacks
+from base.environments.graders.asserts import Test
 from base.environments.graders.cases import Case
-from base.environments.graders.harness import Test, Verdict
+from base.environments.graders.harness import Verdict
 from base.types import SPECIAL_CASE, VULNERABILITIES, Grade, Harness, Outcome
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from base.environments.graders import source
 
 if TYPE_CHECKING:
-    from base.environments.graders.harness import Test
+    from base.environments.graders.asserts import Test
 
 RECORDER = "recorder of tests"  # in sys.modules, by a name that no import statement and no file of an answer can have
 _HEAD = f"""import sys

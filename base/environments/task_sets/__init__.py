@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from base.environments.graders.asserts import parse_test
 from base.environments.graders.code import CodeEnvironment
-from base.environments.graders.harness import parse_test
 from base.environments.task_sets import apps, code_contests, evalplus, humaneval, mbpp
 from base.environments.task_sets.rows import Problem, Row
 from base.errors import UserError

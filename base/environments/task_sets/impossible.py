@@ -22,7 +22,7 @@ import random
 from dataclasses import replace
 from typing import Any, Literal
 
-from base.environments.graders.harness import Test, parse_tests
+from base.environments.graders.asserts import Test, parse_tests
 from base.types import Task
 
 Mode = Literal["one_off", "conflicting"]
