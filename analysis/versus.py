@@ -89,8 +89,11 @@ def with_baseline(
     it and none of those is stored; and a line that says which were added.
 
     Raises:
-        UserError: as compare_rows.
+        UserError: as compare_rows, or the arm's only runs are stored ones.
     """
+    ships, here = (set(each.outline["arm"]) for each in (stored, mine))
+    if _as_stored(arm, here) not in here and _as_stored(arm, ships) in ships:
+        raise UserError(f"no run of arm '{arm}' among these, but among those that ship: add --results {stored.source}")
     _, theirs, ours = _sides(mine, arm, corpus, hackable)
     there = theirs(stored.outline)
     has, needs = _seeds(theirs(mine.outline)), _seeds(ours(mine.outline))

@@ -75,3 +75,8 @@ def test_an_arm_whose_prompts_list_the_hacks_is_held_against_the_list_alone() ->
     both, note = with_baseline(own(runs_of(TOLD, (1, 2), LISTED)), STORED, TOLD, LISTED)
     assert "of seeds 1-2" in note
     assert "Seeds: no line, prompted 2 (1-2), please hack, prompted 2 (1-2)." in compare(both, TOLD, LISTED)
+
+
+def test_an_arm_that_ships_alone_is_said_to_be_there() -> None:
+    with pytest.raises(UserError, match=f"among those that ship: add --results {SHIPPED / 'tiny'}"):
+        with_baseline(own(runs_of(PLEASE, (1,))), STORED, TOLD.replace("please_hack", "none"))
