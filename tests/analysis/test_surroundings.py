@@ -56,13 +56,19 @@ def test_a_backend_that_can_be_used_is_left_as_it_was_asked_for() -> None:
 def test_texts_are_printed_and_written_whatever_letters_there_are(
     letters: dict[str, str], results: Path, tmp_path: Path
 ) -> None:
-    done = python(letters, "-m", "analysis", "fig28", "report", "--results", results, "--out", tmp_path)
+    done = python(letters, "-m", "analysis", "fig28", "mitigations", "--results", results, "--out", tmp_path)
     assert done.returncode == 0, done.stderr.decode()
     assert b"hacking okay" in done.stdout
-    assert "don&#39;t hack → hacking okay" in (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "don't hack → hacking okay" in (tmp_path / "fig28.csv").read_text(encoding="utf-8")
+    for name in ("mitigations.md", "fig28.csv"):
+        assert "don't hack → hacking okay" in (tmp_path / name).read_text(encoding="utf-8")
     bad = python(letters, "-m", "analysis", "ümlaut→", "--results", results)
     assert (bad.returncode, bad.stderr.count(b"\n")) == (2, 1)
+
+
+def test_the_page_is_written_whatever_letters_there_are(results: Path, tmp_path: Path) -> None:
+    done = python(ASCII, "-m", "analysis", "report", "--results", results, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    assert "don&#39;t hack → hacking okay" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("letters", LETTERS[:2])
