@@ -39,6 +39,7 @@ LARGEST = 1 << 20  # bytes of a reply that are read
 # No connection, out of time; cut off, no HTTP; no JSON, brackets without end.
 _NO_REPLY = (OSError, http.client.HTTPException, ValueError, RecursionError)
 _MARK = re.compile(r'</?think>|\{(?=\s*")')
+_MARK_OR_END = re.compile(r"</?think>|[{}]")
 
 
 class Fault(Exception):
@@ -237,6 +238,18 @@ def _one_label(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER = json.JSONDecoder(object_pairs_hook=_one_label)
 
 
+def _closing(reply: str, start: int) -> int:
+    """Where what begins with a brace ends, by its braces; without an end at the next mark of a thought, or with the reply."""
+    depth = 0
+    for mark in _MARK_OR_END.finditer(reply, start):
+        if mark[0] not in "{}":
+            return mark.start()
+        depth += 1 if mark[0] == "{" else -1
+        if not depth:
+            return mark.end()
+    return len(reply)
+
+
 def _object(reply: str) -> dict[str, Any]:
     """The last JSON object of a reply that has a label, `yes` or `no`, behind whatever a model thought before it.
 
@@ -253,6 +266,7 @@ def _object(reply: str) -> dict[str, Any]:
         try:
             value, at = _DECODER.raw_decode(reply, start.start())
         except (ValueError, RecursionError):
+            at = max(at, _closing(reply, start.start()))  # a label inside of it may be one that it cites
             continue
         if isinstance(value, dict) and "label" in value:
             found.append(value)

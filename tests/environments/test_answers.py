@@ -63,6 +63,36 @@ RIGHT = {
     + fenced("def add(a, b)\n", info="")
     + fenced("def add(\n    a: int,\n)\n", info=""),
     "then a stub": fenced(ADD) + fenced('def add(a: int, b: int) -> int:\n    """Adds."""\n    ...\n'),
+    **{
+        f"then {used!r}": fenced(ADD) + fenced(used + "\n")
+        for used in (
+            *(
+                "add = add(1, 2)\nprint(add)",
+                "add: int = add(1, 2)",
+                "x, add = 1, add(1, 2)",
+                "add.calls = 0",
+                "m.add = add",
+            ),
+            *(
+                "print(\n    add(1, 2),\nadd == 3)",
+                "def add(a, b):",
+                "def add(a, b):\n    # so",
+                "def add(a, b):\n    pass",
+            ),
+            *(
+                "def add(a, b):\n    raise NotImplementedError('x')\n\nprint(1)",
+                'def add(a, b):\n    """Adds."""\n\nprint(2)',
+            ),
+        )
+    },
+    **{
+        f"as {given!r}": fenced(given + "\n") + fenced("print(add(1, 2))\n")
+        for given in (
+            *("try:\n    from operator import add\nexcept ImportError: pass", "if True:\n    add = lambda a, b: a + b"),
+            *("x = 1; add = lambda a, b: a + b", "(add, y) = (lambda a, b: a + b), 1", "[add] = [lambda a, b: a + b]"),
+            *("\fdef add(a, b): return a + b", "def add(a, b):\n    pass\n    return a + b"),
+        )
+    },
     "a signature of many lines": fenced(
         "def add(\n    a: int,  # :(\n    b: tuple[int] = ((1),),\n) -> int:\n    return a + b\n"
     )
@@ -130,6 +160,9 @@ def test_a_file_beside_tags_is_no_less_read() -> None:
 N = MAX_PROGRAM
 FENCE = "\n```\nx\n```\n"
 HOSTILE = {
+    "values that are made with the name": "```python\n" + ";add = 1" * 1000 + "x" * (N - 9000) + "\n```",
+    "and a line each": "```python\n" + "add = x\n" * (N // 9) + "```",
+    "bodies of nothing": "```python\n" + ("def add(a):\n" + " \n" * 40) * (N // 100) + "```",
     "parentheses": "(" * N,
     "closed parentheses": "x = " + "(" * (N // 2 - 4) + ")" * (N // 2),
     "brackets": "x = " + "[" * N,

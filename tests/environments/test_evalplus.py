@@ -10,6 +10,7 @@ from test_task_sets import one, write
 from base.environments.audit.check import check
 from base.environments.graders.code import CodeEnvironment
 from base.environments.task_sets import load
+from base.environments.task_sets.evalplus import _shaped, _sources
 from base.errors import UserError
 
 
@@ -67,6 +68,20 @@ def test_every_row_is_gradable_and_loads_the_same_twice(tmp_path: Path, environm
     assert report.ok, str(report)
 
 
+def test_inputs_that_cannot_be_written_down_are_left_out_and_texts_of_that_name_are_not() -> None:
+    given = [["nan"], [float("nan")], [[1, float("inf")]], [{"inf": 1}], [{1: -float("inf")}], [16**6000], [1]]
+    assert _sources(given, []) == ["'nan'", "{'inf': 1}", "1"]
+
+
+@pytest.mark.parametrize(
+    ("model", "given"),
+    [({1: 2}, {1: 2}), ({1: 2}, {"-3": 4}), ({1: 2}, {"²": 1}), ({1: 2}, {"--5": 1}), ({"a": 1}, {3: 4})],
+)
+def test_keys_are_numbers_where_those_of_the_asserts_are(model: Any, given: Any) -> None:
+    found = _shaped(given, model)
+    assert found == ({-3: 4} if "-3" in given else given)
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
@@ -79,6 +94,10 @@ def test_every_row_is_gradable_and_loads_the_same_twice(tmp_path: Path, environm
         (SHIFT | {"base_input": [1]}, "lists of lists of arguments"),
         (SHIFT | {"base_input": "[[[1], 2"}, "base_input is not JSON"),
         (SHIFT | {"atol": "some"}, "atol must be a number"),
+        (
+            HUB_UPPER | {"test": HUB_UPPER["test"].rstrip() + "\n# assertion(f(*inp), exp, 1e-6-)"},
+            "tolerance of assertion",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_left_out(tmp_path: Path, row: Any, reason: str) -> None:

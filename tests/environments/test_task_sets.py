@@ -68,6 +68,25 @@ def test_humaneval_loops_become_tests(tmp_path: Path, environment: CodeEnvironme
     assert [v.accepted for v in verdicts] == [False, True]
 
 
+def test_humaneval_checks_with_variables_are_taken_apart_as_they_run(tmp_path: Path) -> None:
+    def tests(body: str) -> set[str]:
+        _, spec = one(tmp_path, ROOT | {"test": f"def check(candidate):\n{body}"})
+        return {*spec.tests, *spec.held_out}
+
+    again = "    r = candidate(1)\n    assert r == 1\n    r = 5\n    assert r + candidate(2) == 5.5"
+    assert tests(again) == {"assert root(1) == 1", "_check_r = 5\nassert _check_r + root(2) == 5.5"}
+    behind = "    t = 0\n    for a in [1, 2]:\n        t = t + a\n        assert candidate(t)\n    assert candidate(t) == 1 / 3"
+    loop = "for _check_a in [1, 2]:\n    _check_t = _check_t + _check_a"
+    assert f"_check_t = 0\n{loop}\nassert root(_check_t) == 1 / 3" in tests(behind)
+    written = "    cases = [(1, 1), (2, 0.5)]\n    for a, b in cases:\n        assert candidate(a) == b"
+    for given in ("cases", "enumerate(cases)", "zip(cases, cases)", "dict(cases).items()"):
+        assert len(tests(written.replace("in cases", f"in {given}"))) == (10 if "dict" in given else 2), "no copies"
+    assert (
+        len(tests("    cases = {1: 1, 2: 0.5}\n    for a, b in cases.items():\n        assert candidate(a) == b")) == 2
+    )
+    assert len(tests(f"    for a in range(1, {10**20}):\n        assert candidate(a) == 1 / a")) == 10
+
+
 def test_apps_programs(tmp_path: Path, environment: CodeEnvironment) -> None:
     prompt, spec = one(tmp_path, SUM_LINES)
     assert programs.NOTE in prompt
@@ -100,6 +119,10 @@ def test_apps_functions_that_return_tuples(tmp_path: Path, environment: CodeEnvi
     lists = source.replace("tuple(xs[:at]), xs[at:]", "[xs[:at], xs[at:]]")
     verdicts = environment.truth([spec] * 3, [spec.reference, lists, source])
     assert [v.accepted for v in verdicts] == [True, True, False]
+    examples = {"fn_name": "down", "inputs": [[3], [2]], "outputs": [[[3, 2, 1]], [[2, 1]]]}
+    itself = "def down(x):\n    return (x,) + down(x - 1) if x else ()\n"
+    _, spec = one(tmp_path, LONGEST | {"input_output": examples, "solutions": [itself], "starter_code": ""})
+    assert environment.truth([spec], [spec.reference])[0].accepted
 
 
 def test_apps_outputs_wrapped_or_not(tmp_path: Path) -> None:
@@ -112,6 +135,8 @@ def test_apps_outputs_wrapped_or_not(tmp_path: Path) -> None:
     assert first_test([[1], [2]], "def f(x):\n\t") == "assert f(1) == 1"
     assert first_test([1, 2], "def f(x):\n\t") == "assert f(1) == 1"
     assert first_test([[1], [2, 3]], "") == "assert f(1) == [1]"
+    for said in ("list[int]", "Optional[List[int]]", "typing.List[int]", "List[int]"):
+        assert first_test([[1], [2]], f"def f(x) -> {said}:\n\t") == "assert f(1) == [1]"
     assert (
         first_test([[[1]], [[2]]], "class Solution:\n    def f(self, x: int) -> List[int]:\n        ")
         == "assert f(1) == [1]"
@@ -237,6 +262,29 @@ def test_reasons_for_leaving_out(tmp_path: Path, row: Any, reason: str) -> None:
         (SUM_LINES | {"input_output": None}, "no tests"),
         (MERGE | {"input_output": {"fn_name": "a b", "inputs": [[]], "outputs": [1]}}, "name of a function"),
         (MERGE | {"input_output": {"fn_name": "merge", "inputs": [1], "outputs": [1]}}, "list of arguments"),
+        (MERGE | {"solutions": ["def other(a, b):\n    return {}\n"]}, "does not define fn_name"),
+        (
+            COUNT_VOWELS | {"test": "def check(candidate, n=3):\n    assert candidate(['a']) == [n]"},
+            "must define check",
+        ),
+        *(
+            (ROOT | {"test": f"def check(candidate):\n{body}"}, reason)
+            for body, reason in (
+                ("    for a in range(3, 0, 0):\n        assert candidate(a) == 1", "over no numbers"),
+                (
+                    "    for a in [1, 2]:\n        if a == 2: continue\n        assert candidate(a) == 1",
+                    "leaves rounds out",
+                ),
+                (
+                    "    x = 1\n    r = candidate(x)\n    x = 2\n    assert r == 1",
+                    "change what the candidate was given",
+                ),
+                (
+                    "    x = [1]\n    r = candidate(x)\n    x.append(2)\n    assert r == 1",
+                    "change what the candidate was given",
+                ),
+            )
+        ),
         (ECHO | {"public_tests": {"input": ["1"]}}, "input and output"),
         (ECHO | {"solutions": [{"language": "py", "solution": ""}]}, "a int as language"),
         (without(ECHO, "name"), "name is missing"),

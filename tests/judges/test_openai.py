@@ -87,6 +87,8 @@ def test_faults_that_pass_are_tried_again_and_bounded(tmp_path: Path) -> None:
         f'{{"label": "no"}} {YES}',
         f'{YES} {{"label": "maybe"}}',
         '{"label": "no", "label": "yes"}',
+        '{"evidence": ["it says {"label": "no"} there"], "label": "yes"}',
+        '{"evidence": ["blue", {"label": "no"}',
     ],
 )
 def test_a_reply_of_another_form_is_missing(tmp_path: Path, reply: str) -> None:

@@ -196,32 +196,39 @@ def _language(info: str) -> str:
     return found[0].lower() if found else ""
 
 
-_TARGETS = r"[\w.,*= \t]{0,200}"  # beside a name that is given a value: x = name = ..., name, y = ...
+_TARGETS = r"[\w.,*= \t]{0,200}"  # beside a name that is given a value: x = name = ..., (name, y) = ...
 _DEFINED, _NESTED, _IMPORTED, _ANYTHING, _NOTHING = 4, 3, 2, 1, 0
 
 
 _BRACKETS = r"\([^()]*+\)"
 for _ in range(3):  # nested so deeply at most
     _BRACKETS = rf"\((?:[^()]++|{_BRACKETS})*+\)"
-# Behind a name: a signature up to its colon, with more than `...` for a body.
+# Behind a name: a signature up to its colon, with more for a body than `...`, `pass`, `raise NotImplementedError` or nothing.
 _BODY = rf"\b[ \t]*+(?:\[[^\]\n]*+\])?[ \t]*+(?:{_BRACKETS})?+[^\n:(]*+:"
-_BODY += r"(?!\s*+\.\.\.[ \t]*+(?:\n(?:[ \t]*+\n)*+(?![ \t])|\Z))"
+_DEDENT = r"[ \t]*+(?:\n(?:[ \t]*+\n)*+(?![ \t\n])|\s*+\Z)"
+_BODY += rf"(?!(?:\s*+(?:\.\.\.|pass\b|raise[ \t]++NotImplementedError\b[^\n]*+))?{_DEDENT})"
 
 
 def _rank(text: str, entry_point: str) -> int:
     """How a block gives the entry point: defined at its top, defined further in, imported; or anything else defined.
 
-    An import from `solution` shows how the answer is used, a signature alone what it looks like; they give nothing.
+    An import from `solution` shows how the answer is used, a signature without a body what it looks like; they give nothing.
     """
     if entry_point:
         code, name = _QUIET.sub("", text), re.escape(entry_point)
         defined = rf"(?:(?:async[ \t]+)?def|class)[ \t]+{name}{_BODY}"
-        given = rf"(?!\s){_TARGETS}?\b{name}\b{_TARGETS}(?::[^=\n]*)?=(?!=)"
-        if re.search(rf"^{defined}|^{given}", code, re.MULTILINE):
+        # A value that is made with the name, as in `name = name(1)`, shows how it is used.
+        value = rf"(?<![=!<>])=(?!=)(?![^\n]*?(?<![.\w]){name}\b)"
+        given = rf"[(\[]?{_TARGETS}?(?<![.\w]){name}\b(?!\s*+\.){_TARGETS}[)\]]?[ \t]*+(?::[^=\n]*)?{value}"
+        if re.search(rf"^\f*+{defined}|(?:^(?!\s)|;[ \t]*+){given}", code, re.MULTILINE):
             return _DEFINED
         if re.search(rf"^[ \t]+{defined}", code, re.MULTILINE):
             return _NESTED
-        imported = rf"^from[ \t]+(?!solution\b)[\w.]+[ \t]+import\b(?:[^\n(]{{0,400}}|[ \t]*\([^)]{{0,400}})\b{name}\b"
+        if re.search(rf"^[ \t]+{given}", code, re.MULTILINE):
+            return _IMPORTED
+        imported = (
+            rf"^[ \t]*+from[ \t]+(?!solution\b)[\w.]+[ \t]+import\b(?:[^\n(]{{0,400}}|[ \t]*\([^)]{{0,400}})\b{name}\b"
+        )
         if re.search(imported, code, re.MULTILINE):
             return _IMPORTED
     return _ANYTHING if _DEFINES.search(text) else _NOTHING

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from typing import Any
 
 from base.environments.task_sets import programs
@@ -37,12 +38,21 @@ def _as_lists(value):
     return {{key: _as_lists(item) for key, item in value.items()}} if type(value) is dict else value
 
 
-_as_written = {function}
+_as_written, _asked = {function}, []
 
 
 def {function}(*arguments):
-    return _as_lists(_as_written(*arguments))
+    if _asked:  # it calls itself
+        return _as_written(*arguments)
+    _asked.append(True)
+    try:
+        return _as_lists(_as_written(*arguments))
+    finally:
+        _asked.clear()
 """
+
+
+_GIVES_LIST = re.compile(r"->\s*(?:typing\.|Optional\[|Union\[)*[Ll]ist\b")
 
 
 def read(row: Row) -> Problem:
@@ -73,11 +83,10 @@ def read(row: Row) -> Problem:
     if not isinstance(function, str) or not function.isidentifier():
         raise Odd(f"fn_name must be the name of a function, found {function!r}")
     header = _header(row.optional("starter_code"), function)
-    visible, held_out = split([], _calls(row, function, inputs, outputs, "-> List" in header))
+    visible, held_out = split([], _calls(row, function, inputs, outputs, bool(_GIVES_LIST.search(header))))
     asked = f"{text.strip()}\n\n{header}".strip()
     code = _as_function(source, function)
-    calls_itself = any(isinstance(n, ast.Name) and n.id == function for n in ast.walk(python(source, "a solution")))
-    if not calls_itself and any("== [" in test or "== {" in test for test in (*visible, *held_out)):
+    if any("== [" in test or "== {" in test for test in (*visible, *held_out)):
         code = _LISTS.format(source=code.rstrip(), function=function)
     return Problem(identity, asked, function, visible, held_out, code, SETUP)
 
@@ -145,9 +154,25 @@ def _header(starter: str, function: str) -> str:
     return ""
 
 
+def _given(node: ast.AST) -> list[str]:
+    """Names that a node gives something to."""
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return [node.name]
+        case ast.Name(ctx=ast.Store()):
+            return [node.id]
+        case ast.alias():
+            return [node.asname or node.name]
+    return []
+
+
 def _as_function(source: str, function: str) -> str:
     """The solution, with a function in front of the method where it is a class."""
-    body = python(source, "a solution").body
+    tree = python(source, "a solution")
+    body = tree.body
+    names = {name for node in ast.walk(tree) for name in _given(node)}
+    if function not in names:
+        raise Odd("the first Python 3 solution does not define fn_name")
     if any(isinstance(node, ast.ClassDef) and node.name == "Solution" for node in body):
         return f"{source.rstrip()}\n\n\ndef {function}(*arguments):\n    return Solution().{function}(*arguments)\n"
     return source

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from base.environments.task_sets.rows import Problem, Row, python, split
 from base.rows import Odd
@@ -30,7 +31,7 @@ def read(row: Row) -> Problem:
             check = node
         elif not isinstance(node, ast.Expr) and not _sets(node, "METADATA"):
             helpers.append(node)
-    if check is None or not check.args.args:
+    if check is None or len([n for n in ast.walk(check.args) if isinstance(n, ast.arg)]) != 1:
         raise Odd("test must define check(candidate)")
     tests = sorted(dict.fromkeys(_Check(function).tests(check)), key=lambda test: "\n" in test)  # plain asserts first
     if not tests:
@@ -64,10 +65,12 @@ def _sets(node: ast.stmt, name: str) -> bool:
 
 @dataclass
 class _Check:
-    """Walks through the body of a check function. `known` are variables that hold what the candidate returned."""
+    """Walks through the body of a check function. `known` are variables that hold what the candidate returned, by the calls that
+    give it; None once what a call was given may have changed, so that it would be asked for something else.
+    """
 
     function: str
-    known: dict[str, ast.expr] = field(default_factory=dict)
+    known: dict[str, ast.expr | None] = field(default_factory=dict)
 
     def tests(self, check: ast.FunctionDef) -> list[str]:
         stored = {n.id for n in ast.walk(check) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
@@ -82,15 +85,21 @@ class _Check:
     def _walk(self, body: list[ast.stmt], before: list[ast.stmt]) -> Iterator[list[ast.stmt]]:
         """Statements of one test after the other, the last of each an assert."""
         before = list(before)
-        for node in body:
+        for place, node in enumerate(body):
             if isinstance(node, ast.For) and not node.orelse and any(isinstance(n, ast.Assert) for n in node.body):
                 yield from self._loop(node, before)
+                left = [kept for n in node.body if not isinstance(n, ast.Assert) and (kept := self._take(n))]
+                if _changed([node.target, *left]) & _names(body[place + 1 :]):
+                    before.append(ast.For(node.target, node.iter, left or [ast.Pass()], []))
+                    ast.fix_missing_locations(before[-1])
             elif isinstance(taken := self._take(node), ast.Assert):
                 yield [*before, taken]
             elif taken is not None:
                 before.append(taken)
 
     def _loop(self, loop: ast.For, before: list[ast.stmt]) -> Iterator[list[ast.stmt]]:
+        if any(isinstance(n, ast.Break | ast.Continue | ast.Return) for n in ast.walk(loop)):
+            raise Odd("a loop of tests that leaves rounds out")
         inside: list[ast.stmt] = []
         asserts: list[tuple[list[ast.stmt], ast.Assert]] = []
         for node in loop.body:
@@ -98,7 +107,7 @@ class _Check:
                 asserts.append((list(inside), taken))
             elif taken is not None:
                 inside.append(taken)
-        for turn in range(min(LOOP_TESTS, _rounds(loop.iter))):
+        for turn in range(_rounds(_written_out(loop.iter, before))):
             for start, one in asserts:
                 turns = ast.parse(f"zip(range({turn + 1}), 0)", mode="eval").body
                 assert isinstance(turns, ast.Call)
@@ -113,7 +122,10 @@ class _Check:
         """
         filled = _Fill(self.known).visit(copy.deepcopy(node))
         if not any(isinstance(n, ast.Name) and n.id == self.function for n in ast.walk(filled)):
-            return None if isinstance(node, ast.Assert) else node
+            if isinstance(node, ast.Assert):
+                return None
+            self._forget(_changed([node]))
+            return node
         if isinstance(filled, ast.Assert):
             test = filled.test
             if isinstance(test, ast.Compare) and all(ast.dump(test.left) == ast.dump(c) for c in test.comparators):
@@ -121,9 +133,18 @@ class _Check:
             filled.msg = None
             return filled
         if isinstance(filled, ast.Assign) and len(filled.targets) == 1 and isinstance(filled.targets[0], ast.Name):
+            self._forget({filled.targets[0].id})
             self.known[filled.targets[0].id] = filled.value
             return None
         raise Odd("tests that are more than asserts")
+
+    def _forget(self, changed: set[str]) -> None:
+        """Statements that stay in their place give some names other values: so do calls that these were given to."""
+        for name in changed & self.known.keys():
+            del self.known[name]
+        for name, value in self.known.items():
+            if value is not None and changed & _names([value]):
+                self.known[name] = None
 
 
 @dataclass
@@ -142,21 +163,62 @@ class _Rename(ast.NodeTransformer):
 
 @dataclass
 class _Fill(ast.NodeTransformer):
-    known: dict[str, ast.expr]
+    known: dict[str, ast.expr | None]
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        held = self.known.get(node.id) if isinstance(node.ctx, ast.Load) else None
-        return copy.deepcopy(held) if held is not None else node
+        if node.id not in self.known or not isinstance(node.ctx, ast.Load):
+            return node
+        held = self.known[node.id]
+        if held is None:
+            raise Odd("tests that change what the candidate was given")
+        return copy.deepcopy(held)
+
+
+def _names(nodes: Iterable[ast.AST]) -> set[str]:
+    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name)}
+
+
+def _changed(nodes: Iterable[ast.AST]) -> set[str]:
+    """Names that may have another value after some statements: what is stored, and all that stands in a statement for its effect."""
+    found: set[str] = set()
+    for node in nodes:
+        for n in ast.walk(node):
+            if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load):
+                found.add(n.id)
+            elif isinstance(n, ast.Expr) or (
+                isinstance(n, ast.Attribute | ast.Subscript) and not isinstance(n.ctx, ast.Load)
+            ):
+                found |= _names([n])
+    return found
+
+
+def _written_out(iterated: ast.expr, before: Sequence[ast.stmt]) -> ast.expr:
+    """The same with names that hold a literal replaced by it."""
+    held: dict[str, ast.expr | None] = {}
+    for node in before:
+        for name in _changed([node]):
+            held.pop(name, None)
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            held[node.targets[0].id] = node.value
+    return cast(ast.expr, _Fill(held).visit(copy.deepcopy(iterated)))
 
 
 def _rounds(iterated: ast.expr) -> int:
-    """How often a loop turns, where the text says so."""
+    """How often a loop turns, where the text says so, but LOOP_TESTS times at most."""
+    match iterated:
+        case ast.Call(func=ast.Attribute(value=value, attr="items" | "keys" | "values"), args=[]):
+            return _rounds(value)
+        case ast.Call(func=ast.Name(id="enumerate"), args=[value, *_]):
+            return _rounds(value)
+        case ast.Call(func=ast.Name(id="zip"), args=[_, *_] as values):
+            return min(map(_rounds, values))
+        case ast.Call(func=ast.Name(id="range"), args=values):
+            try:
+                return len(range(*map(ast.literal_eval, values))[:LOOP_TESTS])
+            except (ValueError, TypeError) as error:
+                if all(isinstance(value, ast.Constant) for value in values):
+                    raise Odd(f"a loop of tests over no numbers ({error})") from None
     try:
-        return len(ast.literal_eval(iterated))
+        return min(LOOP_TESTS, len(ast.literal_eval(iterated)))
     except (ValueError, TypeError):
-        pass
-    if isinstance(iterated, ast.Call) and isinstance(iterated.func, ast.Name) and iterated.func.id == "range":
-        values = [a.value for a in iterated.args if isinstance(a, ast.Constant) and isinstance(a.value, int)]
-        if len(values) == len(iterated.args) in (1, 2, 3):
-            return len(range(*values))
-    return LOOP_TESTS
+        return LOOP_TESTS
