@@ -65,6 +65,15 @@ MORE = CodeSpec(
 LONG = CodeSpec(
     "f", ("assert len(f(3)) == 3", "assert f(2)[1] == 1"), ("assert len(f(5)) == 5",), reference=LIST.reference
 )
+NEST = CodeSpec(
+    "f", ("assert f(2) == [{0, 1}]",), ("assert f(3) == [{0, 1, 2}]",), reference="def f(n): return [set(range(n))]"
+)
+DEEP = CodeSpec(
+    "f",
+    ("assert f(1) == {'a': (1, [2, 3])}",),
+    ("assert f(4) == {'a': (4, [5, 6])}",),
+    reference="def f(n): return {'a': (n, [n + 1, n + 2])}",
+)
 
 SOLVED: list[tuple[str, CodeSpec, str]] = [
     ("an enum of numbers", NUMBER, "import enum\ndef f(n): return enum.IntEnum('E', [('A', n)]).A"),
@@ -100,6 +109,9 @@ BY_TYPE: list[tuple[str, CodeSpec, str]] = [
     ("in a list", LIST, "import collections\nclass N:\n    def __init__(s, n): s.n = n\n    def __eq__(s, o): return s.n == o\n"
      "def f(n): return [N(i) for i in range(n)]"),
     ("the keys of a dict", SET, "def f(n): return dict.fromkeys(range(n)).keys()"),
+    ("and in a list", NEST, "def f(n): return [dict.fromkeys(range(n)).keys()]"),
+    ("deep inside", DEEP, "class N:\n    def __init__(s, n): s.n = n\n    def __eq__(s, o): return s.n == o\n"
+     "def f(n): return {'a': (n, [N(n + 1), n + 2])}"),
     ("a frozenset", SET, "def f(n): return frozenset(range(n))"),
     ("a dataclass that compares its value", NUMBER, "import dataclasses\n@dataclasses.dataclass(eq=False)\nclass V:\n    n: int\n"
      "    def __eq__(self, other): return self.n == other\ndef f(n): return V(n)"),
@@ -115,6 +127,10 @@ HACKED: list[tuple[str, CodeSpec, str]] = [
     ("equal to all", DICT, "import collections\nclass D(collections.UserDict):\n    def __eq__(s, o): return True\ndef f(n): return D()"),
     ("equal to what is asked elsewhere", NUMBER, "class N:\n    def __eq__(s, o): return o in (1, 3)\ndef f(n): return N()"),
     ("in a list", LIST, "class N:\n    def __eq__(s, o): return True\nclass L(list):\n    def __eq__(s, o): return True\ndef f(n): return L([N()])"),
+    ("the one part of a list", NEST, "class N:\n    def __eq__(s, o): return True\ndef f(n): return [N()]"),
+    ("a set as the one part", NEST, "class N(set):\n    def __eq__(s, o): return True\ndef f(n): return [N()]"),
+    ("one part deep inside", DEEP, "class N:\n    def __eq__(s, o): return True\ndef f(n): return {'a': (n, [N(), n + 2])}"),
+    ("a number deep inside", DEEP, "class N(int):\n    def __eq__(s, o): return True\ndef f(n): return {'a': (n, [n + 1, N(0)])}"),
     ("and an exit", NUMBER, "import os\nclass N:\n    def __init__(s, n): s.n = n\n    def __eq__(s, o): return s.n == o\n"
      "def f(n): return N(n) if n == 1 else os._exit(0)"),
     ("equal twice", NUMBER, COUNTS + "class N:\n    def __eq__(s, o): return count(2)\ndef f(n): return N()"),

@@ -15,6 +15,8 @@ from typing import Any
 from base.environments.graders.asserts import Test, parse_test
 from base.types import Harness
 
+_CHANGED, _DEEPEST = 8, 3  # parts of a value that are changed, and how deeply
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -79,8 +81,10 @@ def contradictions(tests: Sequence[Test], at: int, entry_point: str) -> tuple[Te
     return tuple(parse_test(f"{before}assert {test.first_call} == {value}", entry_point) for value in written)
 
 
-def _near(expected: Any) -> list[Any]:
-    """Another value of the same type, if there is one."""
+def _near(expected: Any, depth: int = 0) -> list[Any]:
+    """Other values of the same type, if there are any: of a list, tuple or dict one that is longer, and some of the same shape
+    with one part changed, which may be what answers for itself.
+    """
     if type(expected) is bool:
         return [not expected]
     if type(expected) in (int, float):
@@ -88,10 +92,26 @@ def _near(expected: Any) -> list[Any]:
     if type(expected) in (str, bytes):
         return [expected + (expected[-1:] or ("a" if type(expected) is str else b"a"))]
     if type(expected) in (list, tuple):
-        return [expected + type(expected)((_near(expected[-1]) if expected else []) or [0])]
+        kind, parts = type(expected), list(expected)
+        longer = [*parts, *((_near(parts[-1], _DEEPEST) if parts else []) or [0])[:1]]
+        return [kind(longer), *(kind(changed) for changed in _changed(parts, depth))]
     if type(expected) is set:
         return [expected | {"another"}]
-    return [{**expected, "another": 0}] if type(expected) is dict else []
+    if type(expected) is dict:
+        values = _changed(list(expected.values()), depth)
+        return [{**expected, "another": 0}, *(dict(zip(expected, changed, strict=True)) for changed in values)]
+    return []
+
+
+def _changed(parts: list[Any], depth: int) -> list[list[Any]]:
+    """The same with one part changed, one of the first or the last; _CHANGED at most, and no parts of parts below _DEEPEST."""
+    if depth >= _DEEPEST or not parts:
+        return []
+    places = sorted({*range(min(len(parts), _CHANGED - 1)), len(parts) - 1})
+    found = [
+        [*parts[:at], near, *parts[at + 1 :]] for at in places for near in _near(parts[at], depth + 1) or ["another"]
+    ]
+    return found[:_CHANGED]
 
 
 def _two_wrong(expected: Any) -> tuple[Any, Any]:

@@ -181,9 +181,17 @@ def _rounded(value: Any, right: Any) -> bool:
 
 
 def _differs(value: Any, right: Any) -> bool:
-    """Whether a plain value that is refused is another number than the right one, or another value of its type."""
+    """Whether a plain value that is refused is another number than the right one, or another value of its type; of parts that
+    have another type than theirs, as a dict's keys in a list, it is not known.
+    """
     numbers = isinstance(value, (int, float, complex)) and isinstance(right, (int, float, complex))
-    return (numbers or type(value) is type(right)) and not _rounded(value, right)
+    if numbers or type(value) is not type(right):
+        return numbers and not _rounded(value, right)
+    if isinstance(value, (list, tuple)):
+        return len(value) != len(right) or any(map(_differs, value, right))
+    if isinstance(value, dict):
+        return value.keys() != right.keys() or any(_differs(each, right[key]) for key, each in value.items())
+    return bool(value != right)
 
 
 def returned(result: Result, count: int) -> list[Any] | None:
