@@ -126,11 +126,13 @@ def _changed(record: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[st
 
 
 def as_shipped(table: pd.DataFrame) -> pd.DataFrame:
-    """A table as it would be read from results: values with the six significant digits that ship."""
+    """A table as it would be read from results: values with the significant digits that ship, six, and of times three."""
     import pandas as pd
 
     numbers = {name: pd.to_numeric(table[name]).astype(float) for name in NUMBERS}
-    numbers["value"] = numbers["value"].map("{:.6g}".format).astype(float)
+    times = table["metric"].astype(str).str.startswith(TIMING)
+    value = numbers["value"].map("{:.6g}".format).astype(float)
+    numbers["value"] = value.where(~times, value.map("{:.3g}".format).astype(float))
     return table.assign(**numbers)
 
 

@@ -148,10 +148,10 @@ def test_results_of_an_older_version_stay_as_they_are(tmp_path: Path) -> None:
 
 
 def test_times_of_steps_may_differ(tmp_path: Path) -> None:
-    for place, seconds in (("one", 1.0), ("two", 2.0)):
+    for place, seconds in (("one", 1.23456), ("two", 2.0)):
         run(tmp_path / place).write_metrics(1, {"reward": 0.5, "seconds": seconds, "seconds:update": seconds})
         export(tmp_path / place, tmp_path / "results")
-    assert load(tmp_path / "results").query("metric == 'seconds'")["value"].tolist() == [1.0]
+    assert load(tmp_path / "results").query("metric == 'seconds'")["value"].tolist() == [1.23]
 
 
 def test_results_of_an_older_recipe_take_no_new_runs(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def ship(folder: Path, *wanted: list[Stage], lacks: str = "", **other: Any) -> N
         asked = {"key": last.key, "prompts": last._prompt_keys()}
         runs[name] = {"status": "done", "key": last.trained.key, "evaluation": asked, **other}
         for prompt in {prompt for prompt, _ in last.prompts} - {lacks}:
-            number = {"value": 0.5, "n": 96, "missing": 0}
+            number = {"metric": "hack_rate", "value": 0.5, "n": 96, "missing": 0}
             which = {"prompt": "none", "eval": CLEAN} if prompt == CLEAN else {"prompt": prompt, "eval": "code"}
             rows += [{"run": name, "step": step, **which, **number} for step in (0, *last.steps(prompt))]
     write_results(folder, pd.DataFrame(rows), runs)

@@ -67,7 +67,7 @@ def test_a_spoilt_manifest_is_one_clear_line(tmp_path: Path, spoil: str) -> None
 
 
 def test_a_table_that_is_not_the_manifests_is_refused(tmp_path: Path) -> None:
-    table = pd.DataFrame({"run": ["a", "b"], "value": [0.5, 1.0], "n": 1, "missing": 0})
+    table = pd.DataFrame({"run": ["a", "b"], "metric": "hack_rate", "value": [0.5, 1.0], "n": 1, "missing": 0})
     write_results(tmp_path / "one", table, {"a": record("a"), "b": record("b")})
     assert read_table(tmp_path / "one")["value"].tolist() == [0.5, 1.0]
     write_results(tmp_path / "two", table.assign(value=0.0), {})
