@@ -26,7 +26,7 @@ paper: setup  ## the whole grid of the paper on every core (hours; resumable), m
 	$(BIN)/python -m mitigations paper; code=$$?; \
 	$(BIN)/python -m analysis export --runs runs/tiny --results results/tiny && exit $$code
 
-figures: setup  ## redraw the figures from the committed results, in two or three minutes
+figures: setup  ## redraw the figures from the committed results, in about two minutes
 	$(BIN)/python -m analysis --results results/tiny
 
 test: setup  ## all tests on two processes, a real run of the whole path at scale smoke included

@@ -137,8 +137,8 @@ def as_shipped(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_table(folder: Path, categories: Sequence[str] = ()) -> pd.DataFrame:
-    """The table of a results folder, columns as stored (analysis.table.check gives them their types), or as `categories`: a
-    fifth of the time where a few texts fill millions of rows.
+    """The table of a results folder, columns as stored (analysis.table.check gives them their types), or as `categories`, which
+    is quicker where a few texts fill millions of rows.
 
     Raises:
         UserError: it cannot be read, or is not the one that the manifest beside it describes.

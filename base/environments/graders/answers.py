@@ -210,7 +210,8 @@ _BODY += rf"(?!(?:\s*+(?:\.\.\.|pass\b|raise[ \t]++NotImplementedError\b[^\n]*+)
 
 
 def _rank(text: str, entry_point: str) -> int:
-    """How a block gives the entry point: defined at its top, defined further in, imported; or anything else defined.
+    """How a block gives the entry point: defined at its top, defined further in, imported or given a value further in; or anything
+    else defined.
 
     An import from `solution` shows how the answer is used, a signature without a body what it looks like; they give nothing.
     """

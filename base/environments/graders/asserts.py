@@ -120,6 +120,7 @@ def _of_identity(node: ast.AST) -> bool:
 
 
 def parse_tests(spec: CodeSpec, held_out: bool = False) -> tuple[Test, ...]:
+    """The visible tests of a task, or with the held-out ones. Raises UserError as parse_test, and where there are none."""
     sources = spec.tests + (spec.held_out if held_out else ())
     if not sources:
         raise UserError(f"the task of {spec.entry_point} has no tests: give it at least one assert")

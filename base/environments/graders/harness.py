@@ -12,6 +12,7 @@ verdict out of the candidate's process, not by a patch inside it.
 A switch that is on leaves that part of the verdict to the candidate's process; whatever forges it there (an own `exec`,
 answers on the harness's socket, a record of tests that never ran) is that weakness too. base/environments/audit/attacks lists
 which attack needs which switch.
+
 With all off it is the truth grader (truth.py), on the visible tests.
 """
 

@@ -130,6 +130,7 @@ def _left(replies: Sequence[Any], passed: int) -> bool:
 
 
 def judge_job(spec: CodeSpec, opened: Sequence[dict[str, Any]], limits: Limits) -> Job:
+    """Asks a child without a candidate for the asserts that `compare` left open."""
     return Job({"mode": "judge", "setup": _judge_setup(spec), "tests": list(opened)}, limits=limits)
 
 

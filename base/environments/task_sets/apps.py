@@ -12,6 +12,7 @@ import json
 import re
 from typing import Any
 
+from base.environments.graders.lift import names
 from base.environments.task_sets import programs
 from base.environments.task_sets.rows import Problem, Row, first_python3, python, refuse_several_answers, split
 from base.rows import Odd
@@ -154,24 +155,10 @@ def _header(starter: str, function: str) -> str:
     return ""
 
 
-def _given(node: ast.AST) -> list[str]:
-    """Names that a node gives something to."""
-    match node:
-        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-            return [node.name]
-        case ast.Name(ctx=ast.Store()):
-            return [node.id]
-        case ast.alias():
-            return [node.asname or node.name]
-    return []
-
-
 def _as_function(source: str, function: str) -> str:
     """The solution, with a function in front of the method where it is a class."""
-    tree = python(source, "a solution")
-    body = tree.body
-    names = {name for node in ast.walk(tree) for name in _given(node)}
-    if function not in names:
+    body = python(source, "a solution").body
+    if function not in names(body, stored=True):
         raise Odd("the first Python 3 solution does not define fn_name")
     if any(isinstance(node, ast.ClassDef) and node.name == "Solution" for node in body):
         return f"{source.rstrip()}\n\n\ndef {function}(*arguments):\n    return Solution().{function}(*arguments)\n"

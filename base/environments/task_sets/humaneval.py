@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from base.environments.graders.lift import names
 from base.environments.task_sets.rows import Problem, Row, python, split
 from base.rows import Odd
 
@@ -87,9 +88,8 @@ class _Check:
         before = list(before)
         for place, node in enumerate(body):
             if isinstance(node, ast.For) and not node.orelse and any(isinstance(n, ast.Assert) for n in node.body):
-                yield from self._loop(node, before)
-                left = [kept for n in node.body if not isinstance(n, ast.Assert) and (kept := self._take(n))]
-                if _changed([node.target, *left]) & _names(body[place + 1 :]):
+                left = yield from self._loop(node, before)
+                if _changed([node.target, *left]) & names(body[place + 1 :]):
                     before.append(ast.For(node.target, node.iter, left or [ast.Pass()], []))
                     ast.fix_missing_locations(before[-1])
             elif isinstance(taken := self._take(node), ast.Assert):
@@ -97,7 +97,8 @@ class _Check:
             elif taken is not None:
                 before.append(taken)
 
-    def _loop(self, loop: ast.For, before: list[ast.stmt]) -> Iterator[list[ast.stmt]]:
+    def _loop(self, loop: ast.For, before: list[ast.stmt]) -> Generator[list[ast.stmt], None, list[ast.stmt]]:
+        """The same of a loop; returns the statements inside of it that no test is made of."""
         if any(isinstance(n, ast.Break | ast.Continue | ast.Return) for n in ast.walk(loop)):
             raise Odd("a loop of tests that leaves rounds out")
         inside: list[ast.stmt] = []
@@ -115,6 +116,7 @@ class _Check:
                 target = ast.Tuple([ast.Name("_check_turn", ast.Store()), loop.target], ast.Store())
                 again = ast.For(target, turns, start or [ast.Pass()], [])
                 yield [*before, ast.fix_missing_locations(again), one]
+        return inside
 
     def _take(self, node: ast.stmt) -> ast.stmt | None:
         """An assert about the candidate, ready to stand alone; a statement that has nothing to do with it; or None for
@@ -143,7 +145,7 @@ class _Check:
         for name in changed & self.known.keys():
             del self.known[name]
         for name, value in self.known.items():
-            if value is not None and changed & _names([value]):
+            if value is not None and changed & names([value]):
                 self.known[name] = None
 
 
@@ -174,10 +176,6 @@ class _Fill(ast.NodeTransformer):
         return copy.deepcopy(held)
 
 
-def _names(nodes: Iterable[ast.AST]) -> set[str]:
-    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name)}
-
-
 def _changed(nodes: Iterable[ast.AST]) -> set[str]:
     """Names that may have another value after some statements: what is stored, and all that stands in a statement for its effect."""
     found: set[str] = set()
@@ -188,7 +186,7 @@ def _changed(nodes: Iterable[ast.AST]) -> set[str]:
             elif isinstance(n, ast.Expr) or (
                 isinstance(n, ast.Attribute | ast.Subscript) and not isinstance(n.ctx, ast.Load)
             ):
-                found |= _names([n])
+                found |= names([n])
     return found
 
 
