@@ -2,7 +2,8 @@
 
 Code blocks are the fenced ones of CommonMark (spec.commonmark.org, by markdown-it-py), and those that models write beside its rules:
 opened behind words or tags, begun on the opening line, closed behind code or before words, a fence around the whole answer. Only where
-none of these defines the entry point, what stands between tags, within one line's three backticks or, below prose, indented is code, too.
+none of these defines the entry point, what stands between tags, within one line's three backticks or, below prose, indented is code, too,
+and a block goes beyond fences that stand in its strings.
 
 An answer is read in the trainer's own process, so nothing here may be slow or large for any text: its size is looked at first,
 markdown's block rules and every pattern below are linear, and no program is parsed.
@@ -36,11 +37,14 @@ _LANGUAGE = re.compile(r"[\w+-]*")
 _PYTHON = ("", "py", "py3", "python", "python3")
 # Comments and strings; one that does not end goes to the end of its line. Possessive, and quotes behind a backslash begin none, so
 # that nothing is tried twice.
-_QUIET = re.compile(
-    r'#[^\n]*+|\\["\'\\]|"""(?:[^"\\]|\\.|"(?!""))*+"""|' + r"'''(?:[^'\\]|\\.|'(?!''))*+'''"
-    r'|"(?:[^"\\\n]|\\.)*+"?|' + r"'(?:[^'\\\n]|\\.)*+'?",
-    re.DOTALL,
-)
+_LONG = r'#[^\n]*+|\\["\'\\]|"""(?:[^"\\]|\\.|"(?!""))*+"""|' + r"'''(?:[^'\\]|\\.|'(?!''))*+'''"
+_SHORT = r'"(?:[^"\\\n]|\\.)*+"?|' + r"'(?:[^'\\\n]|\\.)*+'?"
+_QUIET = re.compile(f"{_LONG}|{_SHORT}", re.DOTALL)
+_UNREAD = re.compile(
+    _LONG + r"|(?:\"{3}|'{3}).*|" + _SHORT, re.DOTALL
+)  # as Python does: a long string without an end has the rest
+_OPENS = re.compile(r"^(?P<blanks>[ \t]*+)(?P<marks>`{3,}+|~{3,}+)(?P<info>[^`\n]*+)\n", re.MULTILINE)
+_CLOSES = re.compile(_QUIET.pattern + r"|^[ \t]*+(?P<marks>`{3,}+|~{3,}+)[ \t]*+$", re.DOTALL | re.MULTILINE)
 _END = re.compile(_QUIET.pattern + r"|(?P<marks>`{3,}+)", re.DOTALL)
 _BESIDE = re.compile(
     _QUIET.pattern
@@ -159,8 +163,11 @@ def _end(content: str) -> re.Match[str] | None:
 
 
 def _beside_the_rules(output: str) -> list[str]:
-    """What stands between tags (the last may be open), between three backticks within a line, and indented below prose."""
-    found = [] if _PROGRAM.search(output) else _indented(output)
+    """What stands between tags (the last may be open), between three backticks within a line, indented below prose, and blocks with
+    fences in their strings."""
+    found = _beyond_strings(output)
+    if not _PROGRAM.search(output):
+        found += _indented(output)
     begin: int | None = None
     for match in _BESIDE.finditer(output):
         if match["line"]:
@@ -171,6 +178,23 @@ def _beside_the_rules(output: str) -> list[str]:
             found.append(output[begin : match.start()])
             begin = None
     return found if begin is None else [*found, output[begin:]]
+
+
+def _beyond_strings(output: str) -> list[str]:
+    """Python's blocks up to the first fence like their own that stands in none of their strings and comments."""
+    text = _line_feeds(output)
+    found: list[str] = []
+    opening = _OPENS.search(text)
+    while opening:
+        marks = opening["marks"]
+        ends = (each for each in _CLOSES.finditer(text, opening.end()) if (each["marks"] or "").startswith(marks))
+        if (end := next(ends, None)) is None:
+            break
+        if _language(opening["info"]) in _PYTHON:
+            margin = rf"^[ \t]{{0,{len(opening['blanks'])}}}"
+            found.append(re.sub(margin, "", text[opening.end() : end.start()], flags=re.MULTILINE))
+        opening = _OPENS.search(text, end.end())
+    return found
 
 
 def _indented(output: str) -> list[str]:
@@ -216,7 +240,7 @@ def _rank(text: str, entry_point: str) -> int:
     An import from `solution` shows how the answer is used, a signature without a body what it looks like; they give nothing.
     """
     if entry_point:
-        code, name = _QUIET.sub("", text), re.escape(entry_point)
+        code, name = _UNREAD.sub("", text), re.escape(entry_point)
         defined = rf"(?:(?:async[ \t]+)?def|class)[ \t]+{name}{_BODY}"
         # A value that is made with the name, as in `name = name(1)`, shows how it is used.
         value = rf"(?<![=!<>])=(?!=)(?![^\n]*?(?<![.\w]){name}\b)"
