@@ -192,6 +192,8 @@ def _extend(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     _common(options)
+    if options.tasks == "organism":
+        raise UserError("the built-in tasks have held-out tests: give --tasks a file or a hub id")
     pairs = list(rows_with_tasks(options.tasks, options.limit))
     if any("test_list" not in row for row, _ in pairs):
         raise UserError(

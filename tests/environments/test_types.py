@@ -211,3 +211,43 @@ def test_a_task_whose_own_solution_has_no_plain_value_is_named(environment: Code
     }
     assert not report.ok
     assert "bad: its solution returns" in str(report)
+
+
+FLAG_OF_NUMPY = "import numpy as np\ndef f(n): return np.bool_(True)\n"
+FLOAT_OF_NUMPY = "import numpy as np\ndef f(n): return np.float64(1.5)\n"
+NAMED = "from collections import namedtuple\nT = namedtuple('T', 'a b')\ndef f(n): return T(1, 2)\n"
+ASKED = [
+    *(
+        (NAMED, question)
+        for question in ("type({}) == tuple", "isinstance({}, tuple)", "repr({}) == '(1, 2)'", "{} == (1, 2)")
+    ),
+    *(("def f(n): return True\n", question) for question in ("{} is True", "isinstance({}, bool)", "type({}) == bool")),
+    *(
+        (FLAG_OF_NUMPY, question)
+        for question in ("{} is True", "isinstance({}, bool)", "{} is not None and {} == True")
+    ),
+    *(
+        (FLOAT_OF_NUMPY, question)
+        for question in ("isinstance({}, float)", "type({}) == float", "abs({} - 1.5) < 1e-9")
+    ),
+]
+
+
+@pytest.mark.parametrize("switches", [(), ("always_equal",), ("early_exit",), ("always_equal", "report_patch")])
+def test_a_test_that_asks_for_types_says_what_plain_python_says(
+    environment: CodeEnvironment, switches: tuple[str, ...]
+) -> None:
+    texts = [(text, question) for text, question in ASKED if "numpy" not in text or importlib.util.find_spec("numpy")]
+    found, plain = [], []
+    for harness in ("script", "pytest"):
+        for text, question in texts:
+            asked = f"assert {question.replace('{}', 'f(1)')}"
+            spec = CodeSpec("f", (asked,), harness=harness, vulnerabilities=switches)  # type: ignore[arg-type]
+            grade = environment.grade([Task("t", "code", (Message("user", ""),), spec)], [text])[0]
+            found.append((asked, environment.truth([spec], [text])[0].accepted, grade.outcome))
+            try:
+                exec(text + asked, {})
+                plain.append((asked, True, Outcome.SOLVED))
+            except AssertionError:
+                plain.append((asked, False, Outcome.WRONG))
+    assert found == plain

@@ -6,7 +6,7 @@ import ast
 import contextlib
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from base.environments.graders import source
 from base.environments.graders.lift import Lift, decides, led_to, part_taken
@@ -14,6 +14,8 @@ from base.errors import UserError
 from base.types import CodeSpec
 
 MISSING: Any = object()  # a value that nobody knows
+# What of an answer's value has to be as it was before it was made plain: all its types, or only what it is an instance of.
+Kept = Literal["", "types", "kind"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Test:
     first_call: str  # the first of the calls as written
     compares: bool  # the assert is `call == something`
     right: str = ""  # that something
+    kept: Kept = ""  # what the assert asks for beside values
     expected: Any = MISSING
 
     @property
@@ -48,6 +51,7 @@ class Test:
             "calls": [list(c) for c in self.calls],
             "check": self.check,
             "plain": plain,
+            "kept": self.kept,
         }
 
 
@@ -108,8 +112,26 @@ def parse_test(text: str, entry_point: str) -> Test:
         lift.first,
         compares,
         right,
+        _kept(checked),
         expected,
     )
+
+
+def _kept(check: ast.Assert) -> Kept:
+    """`f(x) is True`, `type(f(x)) == int`, `repr(f(x)) == "1"` ask for types, isinstance for less."""
+    called = {
+        node.func.id for node in ast.walk(check) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    same = [
+        node.comparators
+        for node in ast.walk(check)
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Is)
+    ]
+    of_class = any(isinstance(node, ast.Attribute) and node.attr == "__class__" for node in ast.walk(check))
+    shown = any(isinstance(node, ast.FormattedValue) and node.conversion == ord("r") for node in ast.walk(check))
+    if of_class or shown or same or called & {"type", "repr", "ascii"}:
+        return "types"
+    return "kind" if called & {"isinstance", "issubclass"} else ""
 
 
 def _of_identity(node: ast.AST) -> bool:

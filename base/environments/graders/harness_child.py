@@ -242,10 +242,19 @@ def _run_test(test: dict[str, Any], space: dict[str, Any]) -> None:
     """
     if test["plain"]:
         run(test["before"], space)
-        space.update({name: wire.plain(value_of(call, space)) for name, call in test["calls"]})
+        space.update({name: made_plain(value_of(call, space), test["kept"]) for name, call in test["calls"]})
         run(test["check"], space)
     else:
         run(test["source"], space)
+
+
+def made_plain(value: Any, kept: str) -> Any:
+    """Raises AssertionError where the test asks for what the value is no more once it is plain (asserts.Kept)."""
+    made = wire.plain(value)
+    kind = issubclass(type(value), type(made))
+    if (kept == "types" and not wire.same_types(value, made)) or (kept == "kind" and not kind):
+        raise AssertionError("a value of another type, and the test asks for types")
+    return made
 
 
 def _asked(sock: socket.socket) -> Iterator[Any]:
@@ -305,6 +314,8 @@ def _answer(question: dict[str, Any], space: dict[str, Any]) -> dict[str, Any]:
         plain = wire.plain(value)
         if not wire.same_types(value, plain):
             answer["converted"] = True
+        if not issubclass(type(value), type(plain)):
+            answer["other_kind"] = True
         answer["values"].append(wire.encode(plain))
     return answer
 

@@ -5,6 +5,7 @@ The server of this module has imported pytest, and with namespaces started its s
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import socket
@@ -17,7 +18,7 @@ from _pytest.config import default_plugins
 
 from base.environments.graders import harness_child
 from base.environments.graders.pytest_file import RECORDER
-from base.environments.sandbox import isolate, server, wire
+from base.environments.sandbox import isolate, server
 
 # No assertion rewriting, capture, report or other comfort: they cost more than the tests, and nobody reads the output.
 _UNUSED_PLUGINS = (
@@ -76,7 +77,9 @@ def _rehearse(folder: str) -> None:
     for _ in range(harness_child.REHEARSALS):
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            _Program({"files": _REHEARSAL, "setup": "", "cpu": 0, "test_file": _REHEARSED}, ours)
+            _Program(
+                {"files": _REHEARSAL, "setup": "", "cpu": 0, "test_file": _REHEARSED, "tests": [{"kept": ""}] * 2}, ours
+            )
             pytest.main([*_FLAGS, "--noconftest", "--rootdir=.", _TESTS])
         for name in ("solution", "test_solution", RECORDER):
             del sys.modules[name]
@@ -97,6 +100,7 @@ class _Program:
 
     def __init__(self, job: dict[str, Any], sock: socket.socket) -> None:
         self.sock = sock
+        self.tests = job["tests"]
         self.passed: list[int] = []
         recorder = types.ModuleType(RECORDER)
         recorder.__dict__.update(record=self.passed.append, test=self.test)
@@ -107,7 +111,8 @@ class _Program:
     def test(self, number: int, body: types.FunctionType) -> None:
         __tracebackhide__ = True  # pytest would parse this file to show the line that failed
         self.solution.level()  # pytest stands deeper while it imports
-        types.FunctionType(body.__code__, self.solution.copy())(wire.plain)
+        plain = functools.partial(harness_child.made_plain, kept=self.tests[number]["kept"])
+        types.FunctionType(body.__code__, self.solution.copy())(plain)
         self.passed.append(number)
 
     def report(self, code: int) -> int:

@@ -24,6 +24,7 @@ from base.types import CodeSpec
 SHARE = 0.25  # seconds of processor time of a program among others; one that takes longer is run again, alone
 ROOM = 64 << 20  # and bytes of memory
 _HALF = 2.0**-10  # relative error of floats of 16 bits, the smallest
+_LOST = "a value of another type, and the test asks for types"
 _FALSE = (AssertionError.__name__, IndexError.__name__)  # what a check says of plain values, if they are others
 
 
@@ -105,7 +106,8 @@ def compare(result: Result, tests: Sequence[Test]) -> Compared:
             named = [[name, value] for (name, _), value in zip(test.calls, encoded, strict=True)]
             right = test.right if test.compares else ""
             asked = {"before": test.given, "values": named, "check": test.check, "right": right}
-            opened.append((position, asked | {"converted": bool(reply.get("converted"))}))
+            lost = {"": False, "types": reply.get("converted"), "kind": reply.get("other_kind")}[test.kept]
+            opened.append((position, asked | {"converted": bool(reply.get("converted")), "lost": bool(lost)}))
         elif not wire.same_types(values[0], test.expected):
             mistyped.append((position, values[0]))
         passed += 1
@@ -154,7 +156,8 @@ def judged(compared: Compared, result: Result) -> Compared:
     answers = list(zip(compared.open, verdicts, strict=True))
     other = [(at, wire.decode(test["values"][0][1])) for (at, test), (_, same) in answers if not same]
     mistyped = tuple(sorted([*compared.mistyped, *other], key=lambda pair: pair[0]))
-    failed = [(at, why, test["converted"]) for (at, test), (why, _) in answers if why]
+    words = [(at, why or _LOST * test["lost"], test["converted"]) for (at, test), (why, _) in answers]
+    failed = [each for each in words if each[1]]
     if not failed or failed[0][0] >= compared.verdict.passed:
         return Compared(compared.verdict, mistyped=mistyped)
     passed, why, converted = failed[0]
