@@ -33,7 +33,7 @@ class Parser(argparse.ArgumentParser):
     """Of a command line: what it cannot read is one line and exit code 2."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+        self.exit(2, f"error: {_shown(message)}; see {self.prog} --help\n")
 
 
 def exit_code(work: Callable[[], int]) -> int:
@@ -59,17 +59,26 @@ def exit_code(work: Callable[[], int]) -> int:
 
 
 def one_line(error: BaseException) -> str:
-    """What the user reads of an error that is theirs to mend: bad input, or a disk that does not take a file; empty of others."""
+    """What the user reads of an error that is theirs to mend: bad input, or a disk that does not take a file; empty of others.
+
+    What cannot be shown in a line, as a newline in a name, is written as Python writes it.
+    """
     if isinstance(error, UserError):
-        return str(error)
+        return _shown(str(error))
     if isinstance(error, OSError):
         number, file = error.errno, error.filename
     else:  # what writes checkpoints is in Rust
         said = re.search(r"\(os error (\d+)\)$", str(error))
         number, file = int(said[1]) if said else None, None
     if number and (number in FULL or (file and number in CLOSED)):
-        return f"{file or 'writing a file'}: {os.strerror(number)}; mend that, and the same command continues"
+        return (
+            f"{_shown(str(file or 'writing a file'))}: {os.strerror(number)}; mend that, and the same command continues"
+        )
     return ""
+
+
+def _shown(text: str) -> str:
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def near(word: str, known: Iterable[str]) -> str:

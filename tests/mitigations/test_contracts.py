@@ -133,6 +133,7 @@ def test_two_that_fill_the_same_field_are_refused() -> None:
         [],
         ["none", "--experiment", "core"],
         ["none", "--scale", "tinny"],
+        ["none", "--scale", "ti\nny"],
         ["none", "--set", "rl.step=3"],
         ["none", "--hackable", "2"],
         ["none", "--corpus", "mian"],
