@@ -152,6 +152,15 @@ def f():
     assert kinds == ["null", "null", "null", "socket"]
 
 
+@pytest.mark.parametrize("pool", ["multiprocessing.pool.ThreadPool", "concurrent.futures.ProcessPoolExecutor"])
+def test_a_program_may_share_its_work(sandbox: Sandbox, pool: str) -> None:
+    strong(sandbox)
+    module, name = pool.rsplit(".", 1)
+    assert value(
+        sandbox, f"from {module} import {name}\ndef f():\n    with {name}(2) as p: return list(p.map(abs, [-1, 2]))"
+    ) == [1, 2]
+
+
 def test_the_same_program_gives_the_same_answer(sandbox: Sandbox) -> None:
     source = "import random\ndef f(): return [random.random(), hash('a'), list({'a', 'b', 'c', 'd'})]"
     assert value(sandbox, source) == value(sandbox, source)

@@ -183,6 +183,8 @@ def _new_root(folders: list[str], links: Mapping[str, str]) -> None:
             open(inside, "w").close()
             _mount(file, inside, None, _MS_BIND)
             _read_only(inside, devices=True)  # devices can still be written to; their owner, mode and times cannot
+    os.makedirs(_NEW_ROOT + "/dev", exist_ok=True)
+    os.symlink(WORK, _NEW_ROOT + "/dev/shm")  # where libc keeps semaphores, which multiprocessing wants
     os.mkdir(_NEW_ROOT + WORK)
     os.chmod(_NEW_ROOT + WORK, 0o777)
     os.chdir(_NEW_ROOT)

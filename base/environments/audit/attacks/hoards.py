@@ -68,7 +68,7 @@ sent = number >= 0 and libc.msgsnd(number, ctypes.create_string_buffer(b"\\1" + 
     ("System V semaphores", through("libc.semget(0x65646d75, 250, 0o1666) >= 0", _LIBC)),
     ("a POSIX queue", through("libc.syscall(240 if x86 else 180, b'edmund-attack', 0o102, 0o666, None) >= 0", _LIBC)),
     ("POSIX shared memory", through("True", """
-with open("/dev/shm/edmund-attack", "wb") as file: file.write(bytes(1 << 20))
+with open("/dev/shm/edmund-attack", "wb") as file: file.write(bytes(64 << 20))
 """)),
     ("files without a name", through("True", "kept = os.memfd_create('x')\nos.ftruncate(kept, 1 << 20)")),
     ("secret memory", through("libc.syscall(447, 0) >= 0", _LIBC)),
