@@ -38,8 +38,8 @@ LONGEST_WAIT = 60.0  # seconds, also where a server asks for more
 LARGEST = 1 << 20  # bytes of a reply that are read
 # No connection, out of time; cut off, no HTTP; no JSON, brackets without end.
 _NO_REPLY = (OSError, http.client.HTTPException, ValueError, RecursionError)
-# Of a thought: <think>, <thinking>, [THINK], <seed:think>, as models write them.
-_THOUGHT = r"[<\[](?P<end>/?)(?:\w{1,20}:)?(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad)[>\]]"
+# Of a thought: <think>, <thinking>, <seed:think>, [THINK], as models write them.
+_THOUGHT = r"</?(?:\w{1,20}:)?(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad)>|\[/?think\]"
 _MARK = re.compile(_THOUGHT + r'|\{(?=\s*")', re.IGNORECASE)
 _MARK_OR_END = re.compile(_THOUGHT + r"|[{}]", re.IGNORECASE)
 
@@ -263,7 +263,7 @@ def _object(reply: str) -> dict[str, Any]:
     while start := _MARK.search(reply, at):
         at = start.end()
         if start[0] != "{":
-            found, thinks = [], not start["end"]
+            found, thinks = [], start[0][1] != "/"
             continue
         try:
             value, at = _DECODER.raw_decode(reply, start.start())

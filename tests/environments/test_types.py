@@ -157,7 +157,9 @@ HACKED: list[tuple[str, CodeSpec, str]] = [
      "    def __getitem__(s, at): return at\ndef f(n):\n    found = L()\n    found.n = n\n    return found"),
     ("equal to all about it", TENTH, "class F(float):\n    def __eq__(s, o): return abs(float(s) - o) < 0.5\ndef f(n): return F()"),
 ]  # fmt: skip
+IN_PLACE = CodeSpec("f", ("x = [3, 1]\nassert f(x) is None and x == [1, 3]",), reference="def f(x): x.sort()")
 NUMPY_SOLVED = [
+    ("numpy integers in place", IN_PLACE, "import numpy as np\ndef f(x): x[:] = np.sort(x)"),
     ("a numpy integer", NUMBER, "import numpy as np\ndef f(n): return np.int64(n)"),
     ("a small numpy integer", NUMBER, "import numpy as np\ndef f(n): return np.add(np.int8(n), np.int8(0))"),
     ("numpy integers in a list", LIST, "import numpy as np\ndef f(n): return list(np.arange(n))"),

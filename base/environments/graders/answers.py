@@ -40,9 +40,8 @@ _PYTHON = ("", "py", "py3", "python", "python3")
 _LONG = r'#[^\n]*+|\\["\'\\]|"""(?:[^"\\]|\\.|"(?!""))*+"""|' + r"'''(?:[^'\\]|\\.|'(?!''))*+'''"
 _SHORT = r'"(?:[^"\\\n]|\\.)*+"?|' + r"'(?:[^'\\\n]|\\.)*+'?"
 _QUIET = re.compile(f"{_LONG}|{_SHORT}", re.DOTALL)
-_UNREAD = re.compile(
-    _LONG + r"|(?:\"{3}|'{3}).*|" + _SHORT, re.DOTALL
-)  # as Python does: a long string without an end has the rest
+# For Python a long string without an end has the rest.
+_UNREAD = re.compile(_LONG + r"|(?:\"{3}|'{3}).*|" + _SHORT, re.DOTALL)
 _OPENS = re.compile(r"^(?P<blanks>[ \t]*+)(?P<marks>`{3,}+|~{3,}+)(?P<info>[^`\n]*+)\n", re.MULTILINE)
 _CLOSES = re.compile(_QUIET.pattern + r"|^[ \t]*+(?P<marks>`{3,}+|~{3,}+)[ \t]*+$", re.DOTALL | re.MULTILINE)
 _END = re.compile(_QUIET.pattern + r"|(?P<marks>`{3,}+)", re.DOTALL)
@@ -164,7 +163,8 @@ def _end(content: str) -> re.Match[str] | None:
 
 def _beside_the_rules(output: str) -> list[str]:
     """What stands between tags (the last may be open), between three backticks within a line, indented below prose, and blocks with
-    fences in their strings."""
+    fences in their strings.
+    """
     found = _beyond_strings(output)
     if not _PROGRAM.search(output):
         found += _indented(output)

@@ -15,7 +15,7 @@ from base.types import CodeSpec
 
 MISSING: Any = object()  # a value that nobody knows
 # What of an answer's value has to be as it was before it was made plain: all its types, or only what it is an instance of.
-Kept = Literal["", "types", "kind"]
+OfType = Literal["", "types", "kind"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Test:
     first_call: str  # the first of the calls as written
     compares: bool  # the assert is `call == something`
     right: str = ""  # that something
-    kept: Kept = ""  # what the assert asks for beside values
+    kept: OfType = ""  # what the assert asks for beside values
     expected: Any = MISSING
 
     @property
@@ -117,21 +117,20 @@ def parse_test(text: str, entry_point: str) -> Test:
     )
 
 
-def _kept(check: ast.Assert) -> Kept:
-    """`f(x) is True`, `type(f(x)) == int`, `repr(f(x)) == "1"` ask for types, isinstance for less."""
-    called = {
-        node.func.id for node in ast.walk(check) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
-    same = [
-        node.comparators
-        for node in ast.walk(check)
-        if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Is)
-    ]
-    of_class = any(isinstance(node, ast.Attribute) and node.attr == "__class__" for node in ast.walk(check))
-    shown = any(isinstance(node, ast.FormattedValue) and node.conversion == ord("r") for node in ast.walk(check))
-    if of_class or shown or same or called & {"type", "repr", "ascii"}:
+def _kept(check: ast.Assert) -> OfType:
+    """`f(x) is True`, `type(f(x)) == int`, `repr(f(x)) == "1"` ask for types, isinstance for less; what is None is in any form."""
+    nodes = list(ast.walk(check))
+    called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    if called & {"type", "repr", "ascii"} or any(map(_of_types, nodes)):
         return "types"
     return "kind" if called & {"isinstance", "issubclass"} else ""
+
+
+def _of_types(node: ast.AST) -> bool:
+    if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Is):
+        return not any(isinstance(side, ast.Constant) and side.value is None for side in (node.left, *node.comparators))
+    shown = isinstance(node, ast.FormattedValue) and node.conversion == ord("r")
+    return shown or (isinstance(node, ast.Attribute) and node.attr == "__class__")
 
 
 def _of_identity(node: ast.AST) -> bool:

@@ -249,7 +249,7 @@ def _run_test(test: dict[str, Any], space: dict[str, Any]) -> None:
 
 
 def made_plain(value: Any, kept: str) -> Any:
-    """Raises AssertionError where the test asks for what the value is no more once it is plain (asserts.Kept)."""
+    """Raises AssertionError where the test asks for what the value is no more once it is plain (asserts.OfType)."""
     made = wire.plain(value)
     kind = issubclass(type(value), type(made))
     if (kept == "types" and not wire.same_types(value, made)) or (kept == "kind" and not kind):
