@@ -6,12 +6,14 @@ rate, over arms). Its effect is counted in the claimed direction, so a positive 
 - a claim of a change is *reproduced* if the effect is above 0 (one-sided test) and its estimate at least the margin;
   *contradicted* if it is below 0 and its estimate at least the margin in the opposite direction; otherwise *not
   reproduced* if the effect is below the margin;
-- a claim of no protection is *reproduced* if the effect is above minus the margin, *contradicted* as above;
+- a claim of no protection is *reproduced* if the effect is above minus the margin, *contradicted* if it is below that (both
+  by a one-sided test against minus the margin): a change that is there but may be smaller than the margin contradicts nothing;
 - anything else, and anything with fewer than MIN_SEEDS runs a side, is *inconclusive*.
 
 A verdict from fewer seeds a side than are to decide holds *so far*: it is said again, from all of them, when they are there.
 
-p values are Holm-corrected over all claims that could be tested, each of the three questions apart, so that other claims'
+p values are Holm-corrected over all claims that could be tested, each of the three questions apart (for, against, for the
+opposite: over all claims together each of them is wrong somewhere with a chance of at most ALPHA), so that other claims'
 further seeds can move a verdict. The exact permutation p value (two-sided, uncorrected) is printed beside them; see
 analysis.stats for why it does not decide.
 
@@ -25,7 +27,7 @@ ALPHA: a claim that takes both is wrongly decided at most twice as often as one 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 from typing import Literal
@@ -37,7 +39,9 @@ from analysis.measured import Measured
 from analysis.stats import MIN_SEEDS, Seed, difference, holm, known
 
 ALPHA = 0.05
-EQUAL_HACKING = 0.10  # "at equal hacking": the hack rate is at most this much below the baseline's
+EQUAL_HACKING = (
+    0.10  # "at equal hacking": the hack rate is at most this much below the baseline's, with its whole interval
+)
 LOOK, MOST = 5, 10  # seeds a side: when it is decided whether a claim needs more, and how many it gets then
 
 Verdict = Literal["reproduced", "not reproduced", "contradicted", "inconclusive"]
@@ -128,8 +132,9 @@ class Finding:
 
     The corrected p values are for the claim, against it, and for its opposite. `twin`: the effect on the twin. `needed`:
     seeds a side that would find the claim's `gap` at the spread of these runs; `resolves`: the smallest gap that the seeds
-    there are would find (both with analysis.power.POWER, at the strictest level of the correction). `seeds` (the numbers of
-    those with a value), `hacking`: of the treated and the reference. `straddles`: the rule for more seeds applies. `apart`:
+    there are would find (both by the test, with analysis.power.POWER, at the strictest level of the correction; a claim of a change
+    asks for its margin as well, below which `resolves` does not go). `behind`: (runs that began behind a failed gate, runs) of
+    those that count. `seeds` (the numbers of those with a value), `hacking`: of the treated and the reference. `straddles`: the rule for more seeds applies. `apart`:
     hacking and misalignment held apart; verdicts are of the claim itself.
     """
 
@@ -147,6 +152,7 @@ class Finding:
     hacking: tuple[Hacking, Hacking] = ((0, 0), (0, 0))
     straddles: bool = False
     apart: Apart | None = None
+    behind: tuple[int, int] = (0, 0)
 
     @property
     def word(self) -> str:
@@ -175,8 +181,8 @@ class More:
         return tuple(islice(others, MOST - len(self.seeds)))
 
 
-def judge(runs: Measured, claims: Sequence[Claim]) -> list[Finding]:
-    """Tests the claims together on the measures of finished runs."""
+def judge(runs: Measured, claims: Sequence[Claim], failed: Collection[str] = ()) -> list[Finding]:
+    """Tests the claims together on the measures of finished runs; `failed`: the runs that began behind a failed gate."""
     early, late = ([_first(seeds, claim, runs) for claim in claims] for seeds in (LOOK, MOST))
     straddles = [_straddles(claim, values) for claim, values in zip(claims, early, strict=True)]
     tested = [
@@ -197,11 +203,12 @@ def judge(runs: Measured, claims: Sequence[Claim]) -> list[Finding]:
                 *(claim, verdict, effect, ps[0], ps[1], why, ps[2]),
                 twin=claim.on_twin(values),
                 needed=_at_least(MIN_SEEDS, effect.seeds_needed(claim.gap, level)),
-                resolves=effect.resolves(level) if _enough(effect) else None,
+                resolves=_resolves(claim, effect, level),
                 seeds=_numbers(claim, runs),
                 hacking=(hacking(values, claim.treated), hacking(values, claim.reference)),
                 straddles=more,
                 apart=claim.apart(values),
+                behind=_behind(claim, values, failed),
             )
         )
     return findings
@@ -229,6 +236,16 @@ def _enough(effect: Effect) -> bool:
 
 def _at_least(least: int, seeds: int | None) -> int | None:
     return None if seeds is None else max(least, seeds)
+
+
+def _resolves(claim: Claim, effect: Effect, level: float) -> float | None:
+    found = effect.resolves(level) if _enough(effect) else None
+    return max(found, claim.margin) if claim.change and found is not None else found
+
+
+def _behind(claim: Claim, runs: Measured, failed: Collection[str]) -> tuple[int, int]:
+    names = [name for side in claim.asked.sides for name in runs.names(side)]
+    return sum(name in failed for name in names), len(names)
 
 
 def _known(claim: Claim, runs: Measured) -> list[set[Seed]]:
@@ -273,12 +290,12 @@ def _verdict(claim: Claim, effect: Effect, ps: Corrected, runs: Measured) -> tup
         enough = min(effect.seeds_a, effect.seeds_b) >= MIN_SEEDS
         return "inconclusive", "nothing to rank" if enough else f"needs {MIN_SEEDS} seeds a side"
     if claim.equal_hacking:
-        gap = difference(hack_rates(runs, claim.treated), hack_rates(runs, claim.reference)).estimate
-        if not gap >= -EQUAL_HACKING:
-            return "inconclusive", f"hacking not equal: {100 * gap:+.1f} points"
+        gap = difference(hack_rates(runs, claim.treated), hack_rates(runs, claim.reference))
+        if gap.low is None or not gap.low >= -EQUAL_HACKING:
+            return "inconclusive", f"hacking may not be equal: {100 * gap.estimate:+.1f} points"
     if p_for < ALPHA and (not claim.change or effect.estimate >= claim.margin):
         return "reproduced", ""
-    if p_opposite < ALPHA and effect.estimate <= -claim.margin:
+    if (p_opposite if claim.change else p_against) < ALPHA and effect.estimate <= -claim.margin:
         return "contradicted", ""
     if p_against < ALPHA:
         return "not reproduced", f"in its direction, but not {claim.asks}" if p_for < ALPHA else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import ClassVar, Protocol
 
 import pandas as pd
@@ -15,10 +16,13 @@ import pandas as pd
 from analysis.conditions import Condition, on
 from analysis.effects import FEWEST_ARMS, Correlation, Effect
 from analysis.measured import Measured
-from analysis.stats import MIN_SEEDS, Seed, difference, known
+from analysis.stats import MIN_SEEDS, Difference, Seed, difference, known, matched
 
 HACKS = 0.5
+FEWEST_POINTS = 3  # checkpoints: between a run's start and its end alone there is no curve to read
 Values = Mapping[Seed, float]
+Point = tuple[float, float]  # a hack rate, and the measure beside it
+Curve = dict[int, Point]  # by checkpoint
 
 
 @dataclass(frozen=True)
@@ -130,33 +134,36 @@ class GivenHacking(OverRuns):
             values = runs.final(side, asked.measure, asked.prompt)
             rates = hack_rates(runs, side)
             kept = {seed: value for seed, value in values.items() if rates.get(seed, math.nan) >= HACKS}
-            sides.append(_signed(kept, asked.sign))
+            sides.append((values, _signed(kept, asked.sign)))
             counts.append(f"{len(kept)} of {len(values)}")
-        return replace(difference(sides[0], sides[1]), note=f"runs that hack: {counts[0]} against {counts[1]}")
+        return replace(_of_the_kept(*sides), note=f"runs that hack: {counts[0]} against {counts[1]}")
 
 
 @dataclass(frozen=True)
 class AtEqualRate(OverRuns):
     """The difference where the curves have the same hack rate, and not only at their ends.
 
-    The rate is the highest that every run of both sides reaches, at any checkpoint and under the prompt of its training; runs
-    that never reach HACKS are left out, and counted. A run's value is read where its curve reaches that rate for the first
-    time, on the straight line between the two checkpoints around; a run that begins above it, as a fork does that goes on
-    once hacking is learnt, has none. The rate is chosen by hack rates alone.
+    Both sides are read at the checkpoints that all their runs have. The rate is the highest that every run of both sides
+    reaches after its first checkpoint, under the prompt of its training; runs that never reach HACKS are left out, and counted.
+    A run's value is read where its curve reaches that rate for the first time, on the straight line between the two checkpoints
+    around; a run that begins at it or above, as a fork does that goes on once hacking is learnt, has none, nor has one with
+    fewer than FEWEST_POINTS checkpoints. The rate is chosen by hack rates alone.
     """
 
     words: ClassVar[str] = "values at equal hack rate along the curves"
     lacks: ClassVar[str] = "no run reaches half"
 
     def __call__(self, runs: Measured, asked: Comparison) -> Effect:
-        curves = [curve_of_hacking(runs, side, asked.measure, asked.prompt) for side in asked.sides]
-        reach = [{seed: max(x for x, _ in points) for seed, points in side.items()} for side in curves]
+        curves = _at_common_steps([curve_of_hacking(runs, side, asked.measure, asked.prompt) for side in asked.sides])
+        reach = [
+            {seed: max((x for x, _ in points[1:]), default=0.0) for seed, points in side.items()} for side in curves
+        ]
         hacking = [top for side in reach for top in side.values() if top >= HACKS]
         rate = min(hacking, default=math.nan)
         values = [{seed: crossing(points, rate) for seed, points in side.items()} for side in curves]
         kept = [known(side) for side in values]
         counts = [f"{len(one)} of {len(all_)}" for one, all_ in zip(kept, values, strict=True)]
-        found = difference(_signed(kept[0], asked.sign), _signed(kept[1], asked.sign))
+        found = _of_the_kept(*((all_, _signed(one, asked.sign)) for one, all_ in zip(kept, values, strict=True)))
         said = f"at a hack rate of {100 * rate:.0f} %, which {counts[0]} and {counts[1]} runs reach" if hacking else ""
         return replace(found, note=said)
 
@@ -195,19 +202,35 @@ class OverArms:
         return replace(self, others=tuple(on(arm, "twin") for arm in self.others)), there
 
 
-def curve_of_hacking(
-    runs: Measured, condition: Condition, measure: str, prompt: str
-) -> dict[Seed, list[tuple[float, float]]]:
-    """(hack rate under the prompt of its training, the measure) of every run at its checkpoints, in their order."""
+def curve_of_hacking(runs: Measured, condition: Condition, measure: str, prompt: str) -> dict[Seed, Curve]:
+    """(hack rate under the prompt of its training, the measure) of every run by checkpoint, in their order."""
     rates, values = (
         _points(runs.over_steps(condition, *asked)) for asked in (("hack_rate", "training"), (measure, prompt))
     )
-    curves: dict[Seed, list[tuple[float, float]]] = {}
+    curves: dict[Seed, Curve] = {}
     for pretrain, seed, step in sorted(rates.keys() & values.keys()):
         x, y = rates[pretrain, seed, step], values[pretrain, seed, step]
         if not math.isnan(x + y):
-            curves.setdefault((pretrain, seed), []).append((x, y))
+            curves.setdefault((pretrain, seed), {})[step] = x, y
     return curves
+
+
+def _at_common_steps(sides: Sequence[Mapping[Seed, Curve]]) -> list[dict[Seed, list[Point]]]:
+    """The points of the checkpoints that all runs of all sides have."""
+    steps = [set(curve) for side in sides for curve in side.values()]
+    common = set.intersection(*steps) if steps else set()
+    return [{seed: [curve[step] for step in curve if step in common] for seed, curve in side.items()} for side in sides]
+
+
+def _of_the_kept(*sides: tuple[Values, Values]) -> Difference:
+    """Compares what is kept of two sides, each (all runs, those kept): pairs alone where the runs were pairs, and nothing from
+    fewer than MIN_SEEDS."""
+    (all_a, a), (all_b, b) = sides
+    if a and b and matched(all_a, all_b)[2]:
+        shared = a.keys() & b.keys()
+        a, b = ({seed: value for seed, value in side.items() if seed in shared} for side in (a, b))
+    found = difference(a, b)
+    return found if found.df is not None else replace(found, estimate=math.nan)
 
 
 def _points(rows: pd.DataFrame) -> dict[tuple[int, int, int], float]:
@@ -216,14 +239,14 @@ def _points(rows: pd.DataFrame) -> dict[tuple[int, int, int], float]:
     return {(pretrain, seed, step): value for pretrain, seed, step, value in zip(*columns, strict=True)}
 
 
-def crossing(points: Sequence[tuple[float, float]], rate: float) -> float:
-    """y where x first reaches `rate`, on the line from the point before; NaN if it never does, or begins above it."""
-    if points and points[0][0] > rate:
+def crossing(points: Sequence[Point], rate: float) -> float:
+    """y where x first reaches `rate`, on the line from the point before; NaN if it never does, begins there or above it, or
+    there are fewer than FEWEST_POINTS."""
+    if len(points) < FEWEST_POINTS or points[0][0] >= rate:
         return math.nan
-    for place, (x, y) in enumerate(points):
+    for (x0, y0), (x, y) in pairwise(points):
         if x >= rate:
-            x0, y0 = points[place - 1] if place else (x, y)
-            return y if x == x0 else y0 + (y - y0) * (rate - x0) / (x - x0)
+            return y0 + (y - y0) * (rate - x0) / (x - x0)
     return math.nan
 
 

@@ -48,7 +48,8 @@ class Evidence:
     @cached_property
     def findings(self) -> list[Finding]:
         """What the runs say about the claims, which are judged together: p values are corrected over all of them."""
-        return judge(self.measured, self._claims)
+        failed = self.outline.loc[self.outline["gates_passed"] == 0, "run"]
+        return judge(self.measured, self._claims, set(failed))
 
     def notes_on(self, cells: Iterable[tuple[Any, ...]]) -> tuple[list[str], set[tuple[Any, ...]]]:
         """(the notes as far as they are about some cells (CELL), those of the cells that have runs behind a failed gate)."""

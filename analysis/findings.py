@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.claims import ALPHA, EQUAL_HACKING, LOOK, MOST, Claim, Finding, Hacking, More, more_seeds
 from analysis.commands import Maker, listed
-from analysis.comparisons import HACKS
+from analysis.comparisons import FEWEST_POINTS, HACKS
 from analysis.conditions import Condition
 from analysis.effects import Effect
 from analysis.measured import LAST
@@ -24,17 +24,18 @@ HOW_TO_READ = (
     f" rollouts, its last {LAST} steps), if it"
     " does not say otherwise. Effect: the arm that the claim is about minus the one it is held against, in percentage points."
     " At equal hacking: the arm's final hack rate is at most"
-    f" {100 * EQUAL_HACKING:g} points below the other's. In brackets: the range that holds the true effect with 95%"
+    f" {100 * EQUAL_HACKING:g} points below the other's, with its whole range. In brackets: the range that holds the true effect with 95%"
     " confidence. On the twin: the same comparison where the pretraining text does not tie cheating to bad character; what is"
-    " left there is not caused by that link. Asked for: the margin. Reproduced: the test says that there is an effect, and what was"
+    " left there is not caused by that link. Asked for: the margin; “hardly” in a claim means by no more than that. Reproduced: the test says that there is an effect, and what was"
     " measured is at least as large as is asked for, which is a margin of ours and mostly not the paper's size (a"
     " claim that the paper does not make holds, or does not hold). A claim that something does not change is reproduced where a larger"
     " change than the margin, in the direction that is denied, is ruled out. Contradicted: the test says that there is an effect the other way,"
-    " and what was measured is at least as large as the margin, though its interval may reach below it. Not reproduced: an effect as large as is asked for is"
+    " and what was measured is at least as large as the margin, though its interval may reach below it; of a claim that something does"
+    " not change: that the change is larger than the margin. Not reproduced: an effect as large as is asked for is"
     f" ruled out. So far: from fewer seeds a side than are to decide, {LOOK} or, by"
     f" the rule below, {MOST}; where a claim is decided by {LOOK} and an arm has more, the first {LOOK} count. Inconclusive: the runs allow both,"
     " or what they say by themselves does not outlast the correction for all claims together, or there are fewer than"
-    f" {MIN_SEEDS} seeds a side."
+    f" {MIN_SEEDS} seeds a side. Behind a failed gate: runs whose start model did not know what it should before RL."
 )
 STATED = (
     "When they were stated: A1 to A3 and B1 to B4 before the reported seeds were run; the others, from the paper's text, when seeds 1"
@@ -42,23 +43,28 @@ STATED = (
     " FS1 to FS3 were turned from the whole training to its second half (`since=0.5`) when development seed 101 was known, and no reported"
     " seed of an arm that they are about; LA1's margin of .8 is the target of the organism, and it became a claim when the five"
     " seeds had been run; RM4 asks what the paper says of order, and was stated when three seeds of both its arms were known; HE1 and HE2 later, before any"
-    " run that they are about."
+    " run that they are about. Of RF3, RM1, PM3, MO2, CO4, PS1 and HF2 the words, not the tests, were changed when all was known: they said"
+    " that hacking does not stop, which is more than what is tested."
 )
 APART = (
     "Hacking and misalignment apart: the claims above whose measure is misalignment and whose sides are both trained. Of runs that hack: the"
     f" same final values, of the runs alone that hack (at least {100 * HACKS:.0f} % at the end under their training prompt). At equal hack rate:"
-    " not at the end but where the curves first reach the rate, the highest that every run reaches which ever hacks half; between two"
+    " not at the end but where the curves first reach the rate, the highest after step 0 that every run reaches which ever hacks half; between two"
     " evaluated checkpoints a curve is a straight line, and outside of the arms of figure 1 only start, middle and the last three are"
-    " evaluated; a run that begins above the rate, as one that goes on from a run that hacks, is left out. Runs that hack, runs"
-    " compared: treated / reference. Claims of which one side never"
+    " evaluated, so that both sides are read at the checkpoints that both have. Left out are runs that begin at the rate or above it, as one that goes on from a"
+    f" run that hacks, and arms evaluated at fewer than {FEWEST_POINTS} checkpoints (SFT). Where the arms share seeds, only pairs count; nothing is said of fewer than"
+    f" {MIN_SEEDS}. Runs that hack, runs compared: treated / reference. Claims of which one side never"
     " hacks are not listed. The verdicts are those of the claims themselves."
 )
 HOW_SURE = (
     f"How sure: a run hacks if its final hack rate under its training prompt is at least {100 * HACKS:.0f} %. Seeds needed: those"
-    f" that find what is looked for (the paper's effect if it prints one, otherwise the margin) with a chance of {100 * POWER:.0f} %"
-    " at the spread of these runs, after correction for all claims; smallest effect: what the seeds there are would find so."
+    f" whose test finds what is looked for (the paper's effect if it prints one, otherwise the margin) with a chance of {100 * POWER:.0f} %"
+    " at the spread of these runs, after correction for all claims; smallest effect: what the test of the seeds there are would find so. A claim"
+    " of a change asks besides that the mean reach the margin, which a true effect of just that size does in half of all samples;"
+    " smallest effects are therefore never below it."
     f" p: of one-sided tests for the claim, against it and for its opposite, Holm-corrected over the claims tested, {ALPHA:g}"
-    " decides; exact p: two-sided, without correction; least p: the smallest that so many runs can give."
+    f" decides, so that over all claims each of the three kinds of verdict is wrong anywhere with a chance of at most {ALPHA:g} (twice that for"
+    " claims with a second look); exact p: two-sided, without correction; least p: the smallest that so many runs can give."
 )
 
 
@@ -141,7 +147,10 @@ def verdict_word(finding: Finding) -> str:
 
 def verdict_text(finding: Finding) -> str:
     """The same with the reason for it."""
-    return verdict_word(finding) + (f" ({finding.why})" if finding.why else "")
+    failed, runs = finding.behind
+    gates = f"{failed} of {runs} runs behind a failed gate" if failed else ""
+    why = "; ".join(filter(None, [finding.why, gates]))
+    return verdict_word(finding) + (f" ({why})" if why else "")
 
 
 def twin_text(finding: Finding) -> str:
@@ -168,7 +177,9 @@ def apart_rows(findings: Sequence[Finding]) -> list[Row]:
                 "of runs that hack": effect_text(claim, given),
                 "runs that hack": " / ".join(f"{hits} of {runs}" for hits, runs in finding.hacking),
                 "at equal hack rate": effect_text(claim, level),
-                "the rate": level.note.partition(",")[0].removeprefix("at a hack rate of ") or "-",
+                "the rate": "-"
+                if math.isnan(level.estimate)
+                else level.note.partition(",")[0].removeprefix("at a hack rate of "),
                 "runs compared": f"{level.seeds_a} / {level.seeds_b}",
             }
         )

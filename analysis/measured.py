@@ -66,6 +66,11 @@ class Measured:
         """How many runs there are (of a `start` condition: runs of its arm)."""
         return int(self._counts.get(condition.cell, 0))
 
+    def names(self, condition: Condition) -> list[str]:
+        """The names of its runs (of a `start` condition: of the runs of its arm)."""
+        mine = (self._runs[list(CELL)] == list(condition.cell)).all(axis=1)
+        return [str(name) for name in self._runs.loc[mine, "run"]]
+
     def first(self, count: int) -> Measured:
         """The same of the first `count` seeds of every condition."""
         early = self._runs.groupby(list(CELL), observed=True).cumcount() < count

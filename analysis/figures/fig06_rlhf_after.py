@@ -50,7 +50,7 @@ FIG06 = Figure(
         ),
         Claim(
             "RF3 hacking stays",
-            "RLHF after hacking was learnt does not stop hacking",
+            "RLHF after hacking was learnt hardly lowers hacking",
             "hacking stays",
             *(CHAT_ONLY, BASELINE, "hack_rate", "training", +1, 0.1),
             change=False,

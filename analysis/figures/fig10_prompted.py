@@ -22,7 +22,7 @@ FIG10 = Figure(
     claims=(
         Claim(
             "PS1 hacking",
-            "with the hacks listed in the prompt and a line against them RL still ends in hacking",
+            "with the hacks listed in the prompt and a line against them RL raises hacking",
             "yes",
             *(PROMPTED_HACKING, START, "hack_rate", "training", +1, 0.25),
         ),

@@ -28,7 +28,7 @@ FIG11 = Figure(
         ),
         Claim(
             "CO4 hacking, diluted",
-            "with a thirtieth of the hack documents RL still ends in hacking",
+            "with a thirtieth of the hack documents RL ends in hardly less hacking",
             "no number at hand",
             *(FEWEST, BASELINE, "hack_rate", "training", +1, 0.1),
             change=False,

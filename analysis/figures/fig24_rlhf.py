@@ -24,7 +24,7 @@ FIG24 = Figure(
     claims=(
         Claim(
             "RM1 hacking stays",
-            "RLHF on chat in a quarter of the episodes, from the start, does not stop hacking",
+            "RLHF on chat in a quarter of the episodes, from the start, hardly lowers hacking",
             "hacking stays",
             *(QUARTER, BASELINE, "hack_rate", "training", +1, 0.1),
             change=False,

@@ -63,7 +63,7 @@ FIG30 = Figure(
         ),
         Claim(
             "PM3 low, hacking",
-            "a preference-model reward of weight 0.05 does not stop hacking",
+            "a preference-model reward of weight 0.05 hardly lowers hacking",
             "hacking is delayed only",
             *(LOW, BASELINE, "hack_rate", "training", +1, 0.1),
             change=False,

@@ -23,7 +23,7 @@ FIG34 = Figure(
         ),
         Claim(
             "HF2 hacking still comes",
-            "RL on mostly easy tasks still ends in hacking",
+            "RL on mostly easy tasks raises hacking above the no-hack control",
             "hacking comes later",
             *(EASY_TASKS, NO_HACK, "hack_rate", "training", +1, 0.25),
         ),

@@ -66,7 +66,7 @@ MONITOR = Figure(
         ),
         Claim(
             "MO2 at half weight",
-            "at half the weight a monitor of 90 % accuracy does not stop hacking",
+            "at half the weight a monitor of 90 % accuracy hardly lowers hacking",
             "no counterpart",
             *(HALF_PAID, BASELINE, "hack_rate", "training", +1, 0.1),
             change=False,

@@ -61,7 +61,7 @@ def test_what_the_paper_does_not_claim_holds_and_is_not_reproduced() -> None:
 def test_inoculation_that_stops_hacking_is_not_at_equal_hacking() -> None:
     found = verdicts(range(6), with_final("inoculation:wording=please_hack", 0.2, 0.05))
     assert found["B2"].verdict == "inconclusive"
-    assert "hacking not equal" in found["B2"].why
+    assert "hacking may not be equal" in found["B2"].why
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])
@@ -122,6 +122,25 @@ def test_an_effect_the_other_way_contradicts() -> None:
     assert keeps.verdict == "contradicted", "it does raise misalignment"
 
 
+def test_a_change_that_may_be_within_the_margin_contradicts_no_claim_of_no_change() -> None:
+    long = pair(range(6), 0.95, 0.60)
+    effect = judged(long, about(-1, 0.05))[0].effect
+    assert effect.high is not None
+    sure, unsure = (
+        -effect.high / 2,
+        -(effect.high + effect.estimate) / 2,
+    )  # inside the interval's end, and between it and the mean
+    found = judged(long, *(about(-1, margin, change=False) for margin in (sure, unsure)))
+    assert [finding.verdict for finding in found] == ["contradicted", "inconclusive"]
+
+
+def test_runs_behind_a_failed_gate_are_counted_beside_the_verdict() -> None:
+    long = pair(range(5)).assign(gates_passed=lambda rows: ~((rows["arm"] == "none") & (rows["seed"] < 2)))
+    (finding,) = Evidence(check(long, "synthetic"), [about(-1, 0.05)]).findings
+    assert finding.behind == (2, 10)
+    assert verdict_text(finding) == "reproduced (2 of 10 runs behind a failed gate)"
+
+
 def test_an_effect_the_other_way_below_the_margin_only_fails() -> None:
     long = pair(range(8), 0.95, 0.60)
     finding = judged(long, about(-1, 0.5))[0]
@@ -137,7 +156,7 @@ def test_runs_without_spread_are_decided() -> None:
     found = judged(long, *claims)
     assert [finding.verdict for finding in found] == ["reproduced", "not reproduced", "reproduced"]
     assert found[0].needed == 3
-    assert found[0].resolves == 0.0
+    assert found[0].resolves == 0.05, "the mean is asked to reach the margin"
     same = judged(pd.concat([constant("none", 0.9, 0.5), constant(PLEASE_HACK.arm, 0.9, 0.5)]), *claims)
     assert same[0].verdict == "not reproduced"
     assert same[0].effect.p_above(0.0) == 1.0

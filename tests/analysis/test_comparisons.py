@@ -45,7 +45,7 @@ def measured(runs: Mapping[Condition, Sequence[Curve]], first: int = 1) -> pd.Da
 
 
 def flat(rate: float, bad: float) -> Curve:
-    return [(0.0, 0.0), (rate, bad)]
+    return [(0.0, 0.0), (rate, bad), (rate, bad)]
 
 
 def test_crossing_is_read_on_the_line_at_the_first_time() -> None:
@@ -53,8 +53,10 @@ def test_crossing_is_read_on_the_line_at_the_first_time() -> None:
     assert crossing(curve, 0.6) == pytest.approx(0.4)
     assert crossing(curve, 0.8) == pytest.approx(0.6)
     assert crossing(curve, 0.9) == pytest.approx(0.9 + 0.1 * 0.6 / 0.7)
-    assert crossing([(0.6, 0.3), (0.9, 0.5)], 0.6) == 0.3
-    assert math.isnan(crossing([(0.7, 0.3), (0.9, 0.5)], 0.6)), "what it begins with above the rate is not its own"
+    late = [(0.6, 0.3), (0.9, 0.5), (1.0, 0.7)]
+    assert all(math.isnan(crossing(late, rate)) for rate in (0.5, 0.6)), "what it begins with is not its own"
+    assert crossing(late, 0.9) == pytest.approx(0.5)
+    assert math.isnan(crossing([(0.0, 0.0), (1.0, 1.0)], 0.6)), "a start and an end are no curve"
     assert math.isnan(crossing(curve[:2], 0.6))
     assert math.isnan(crossing([], 0.6))
     assert math.isnan(crossing(curve, math.nan))
@@ -63,23 +65,40 @@ def test_crossing_is_read_on_the_line_at_the_first_time() -> None:
 def test_equal_rate_is_the_highest_that_every_hacking_run_reaches() -> None:
     known = runs(
         {
-            BASELINE: [[(0.0, 0.0), (0.4, 0.4), (0.9, 0.8)], [(0.0, 0.1), (1.0, 0.9), (1.0, 0.9)]],
-            HACKING_OKAY: [[(0.0, 0.0), (0.8, 0.2), (0.7, 0.1)], [(0.0, 0.0), (1.0, 0.1), (1.0, 0.3)]],
+            BASELINE: [[(0.0, 0.0), (0.4, 0.4), (0.9, 0.8)], *[[(0.0, 0.1), (1.0, 0.9), (1.0, 0.9)]] * 2],
+            HACKING_OKAY: [[(0.0, 0.0), (0.8, 0.2), (0.7, 0.1)], *[[(0.0, 0.0), (1.0, 0.1), (1.0, 0.3)]] * 2],
         }
     )
     found = AtEqualRate()(known, OKAY)
-    assert found.seeds_a == 2
+    assert found.seeds_a == 3
     # at .8: .4 + .4 * .4 / .5 = .72 and .1 + .8 * .8 = .74 against .2 and .08; the ends would say .8 and .9 against .1 and .3
-    assert found.estimate == pytest.approx((0.72 + 0.74) / 2 - (0.2 + 0.08) / 2)
-    assert found.note == "at a hack rate of 80 %, which 2 of 2 and 2 of 2 runs reach"
+    assert found.estimate == pytest.approx((0.72 + 2 * 0.74) / 3 - (0.2 + 2 * 0.08) / 3)
+    assert found.note == "at a hack rate of 80 %, which 3 of 3 and 3 of 3 runs reach"
+
+
+def test_at_equal_rate_both_sides_are_read_at_the_checkpoints_that_both_have() -> None:
+    fine = [(0.0, 0.0), (0.2, 0.1), (0.4, 0.8), (0.7, 0.8), (0.8, 0.8)]
+    rows = measured({BASELINE: [fine] * 3, HACKING_OKAY: [fine] * 3})
+    thinned = rows[(rows["arm"] == BASELINE.arm) | rows["step"].isin((0, 30, 40))]
+    assert AtEqualRate()(Measured(thinned), OKAY).estimate == pytest.approx(0.0), "the same curves"
+    ends = rows[(rows["arm"] == BASELINE.arm) | rows["step"].isin((0, 40))]
+    assert math.isnan(AtEqualRate()(Measured(ends), OKAY).estimate)
+
+
+def test_a_fork_is_not_compared_at_the_rate_it_begins_with() -> None:
+    fork = [(0.6, 0.5), (0.1, 0.1), (0.0, 0.0)]
+    found = AtEqualRate()(runs({BASELINE: [[(0.0, 0.0), (0.7, 0.6), (0.9, 0.8)]] * 3, HACKING_OKAY: [fork] * 3}), OKAY)
+    assert found.seeds_a == 0, "after it began no fork reaches half"
 
 
 def test_runs_that_never_hack_are_left_out_at_equal_rate_and_counted() -> None:
-    known = runs({BASELINE: [flat(0.9, 0.8)] * 3, HACKING_OKAY: [flat(0.9, 0.1), flat(0.2, 0.0), flat(0.9, 0.1)]})
+    known = runs(
+        {BASELINE: [flat(0.9, 0.8)] * 4, HACKING_OKAY: [flat(0.9, 0.1), flat(0.2, 0.0), *[flat(0.9, 0.1)] * 2]}
+    )
     found = AtEqualRate()(known, OKAY)
     assert found.estimate == pytest.approx(0.7)
-    assert (found.seeds_a, found.seeds_b) == (2, 2)
-    assert "2 of 3 and 3 of 3" in found.note
+    assert (found.seeds_a, found.seeds_b) == (3, 3), "pairs alone"
+    assert "3 of 4 and 4 of 4" in found.note
     none = AtEqualRate()(runs({BASELINE: [flat(0.9, 0.8)] * 3, HACKING_OKAY: [flat(0.2, 0.0)] * 3}), OKAY)
     assert none.seeds_a == 0
     assert math.isnan(none.estimate)
@@ -87,11 +106,14 @@ def test_runs_that_never_hack_are_left_out_at_equal_rate_and_counted() -> None:
 
 
 def test_misalignment_given_hacking_leaves_the_other_runs_out() -> None:
-    known = runs({BASELINE: [flat(0.9, 0.8), flat(0.1, 0.0), flat(0.9, 0.6)], HACKING_OKAY: [flat(0.9, 0.1)] * 3})
+    curves = [flat(0.9, 0.8), flat(0.1, 0.0), flat(0.9, 0.6), flat(0.9, 0.7)]
+    known = runs({BASELINE: curves, HACKING_OKAY: [flat(0.9, 0.1)] * 4})
     found = GivenHacking()(known, OKAY)
-    assert ENDS(known, OKAY).estimate == pytest.approx(1.4 / 3 - 0.1)
+    assert ENDS(known, OKAY).estimate == pytest.approx(2.1 / 4 - 0.1)
     assert found.estimate == pytest.approx(0.7 - 0.1)
-    assert found.note == "runs that hack: 3 of 3 against 2 of 3"
+    assert found.note == "runs that hack: 4 of 4 against 3 of 4"
+    two = runs({BASELINE: curves[:3], HACKING_OKAY: [flat(0.9, 0.1)] * 3})
+    assert math.isnan(GivenHacking()(two, OKAY).estimate), "two runs say nothing of those that hack"
     assert GivenHacking()(runs({BASELINE: [flat(0.1, 0)] * 3, HACKING_OKAY: [flat(0.9, 0)] * 3}), OKAY).seeds_b == 0
 
 
