@@ -116,11 +116,12 @@ def _ended(findings: Sequence[Finding]) -> str:
     words = Counter(map(verdict_word, ordered))
     many = {word: word.replace("holds", "hold").replace("does", "do") for word in words}
     settled = [f"{count} {word if count == 1 else many[word]}" for word, count in words.items() if word != OPEN]
-    said = ", ".join([*settled, f"{words[OPEN]} open"])
+    said = ", ".join([*settled, f"{words[OPEN]} inconclusive"])
     return (
         f"These are {len(HEADLINES)} of {words.total()} claims with runs, chosen before the last three claims had runs; of all, {said}."
-        " Reproduced: a claim of the paper's; holds: one of ours; so far: from fewer seeds than are to decide; there by itself: the interval"
-        " shows it, the correction for all claims together does not let it stand."
+        " Reproduced: a claim of the paper's; holds: one of ours; so far: from fewer seeds than are to decide; inconclusive"
+        " (open, in the texts): neither shown nor ruled out; there by itself: such a one of which the interval shows it, but the correction"
+        " for all claims together does not let it stand."
     )
 
 
