@@ -120,8 +120,7 @@ def merged(
     scales = sorted({*stored["scale"], *made["scale"]})
     if len(scales) > 1:
         raise UserError(f"{runs} and {results} are of different scales ({', '.join(scales)}): name another --results")
-    table = pd.concat([stored, made]).drop_duplicates(list(KEYS), keep="first")
-    return table.sort_values(list(KEYS), kind="stable").reset_index(drop=True)
+    return pd.concat([stored, made], ignore_index=True).drop_duplicates(list(KEYS), keep="first")
 
 
 def merged_records(old: Records, new: Records, made: Counter[str], stored: Counter[str]) -> dict[str, Any]:

@@ -67,9 +67,12 @@ def test_a_spoilt_manifest_is_one_clear_line(tmp_path: Path, spoil: str) -> None
 
 
 def test_a_table_that_is_not_the_manifests_is_refused(tmp_path: Path) -> None:
-    table = pd.DataFrame({"run": ["a", "b"], "metric": "hack_rate", "value": [0.5, 1.0], "n": 1, "missing": 0})
+    where = {"run": ["a", "b"], "step": 0, "prompt": "none", "eval": "code", "metric": "hack_rate"}
+    table = pd.DataFrame({**where, "value": [0.5, 1.0], "n": 1, "missing": 0})
     write_results(tmp_path / "one", table, {"a": record("a"), "b": record("b")})
     assert read_table(tmp_path / "one")["value"].tolist() == [0.5, 1.0]
+    again = write_results(tmp_path / "again", table[::-1], {"b": record("b"), "a": record("a")})
+    assert again.read_bytes() == (tmp_path / "one" / TABLE).read_bytes(), "equal results are equal files"
     write_results(tmp_path / "two", table.assign(value=0.0), {})
     (tmp_path / "one" / TABLE).write_bytes((tmp_path / "two" / TABLE).read_bytes())
     with pytest.raises(UserError, match="its hash differs"):
