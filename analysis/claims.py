@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from itertools import count, islice
 from typing import Literal
 
-from analysis.comparisons import ENDS, AtEqualRate, Comparison, GivenHacking, Statistic, hack_rates, hacking
+from analysis.comparisons import ENDS, AtEqualRate, Comparison, GivenHacking, OverArms, Statistic, hack_rates, hacking
 from analysis.conditions import Condition, of
 from analysis.effects import Effect
 from analysis.measured import Measured
@@ -49,7 +49,7 @@ OURS = {
     "reproduced": "holds",
     "not reproduced": "does not hold",
 }  # how verdicts of claims read that are not the paper's
-NOT_MISALIGNMENT = ("hack_rate", "hack_attempt", "clean:", "train:")  # measures that begin so
+NOT_MISALIGNMENT = ("hack_rate", "hack_attempt", "clean:", "train:", "sabotage_unrelated")  # measures that begin so
 Hacking = tuple[int, int]  # runs that hack, runs
 Seeds = frozenset[int]
 Corrected = tuple[float | None, float | None, float | None]  # p values for a claim, against it, for its opposite
@@ -60,7 +60,7 @@ class Claim:
     """`sign` +1: `treated` is claimed to lie above `reference`, -1: below. `change` False: claimed not to protect.
 
     `margin`: the smallest effect that counts, in the statistic's unit (shares; a correlation).
-    `equal_hacking`: undecided where the treated hacks less. `expected`: the paper's effect in the claimed direction, if it
+    `equal_hacking`: undecided where the treated may hack less (EQUAL_HACKING). `expected`: the paper's effect in the claimed direction, if it
     prints one; the seeds needed are those that find it, and otherwise the margin. `ours`: the paper makes no such claim.
     """
 
@@ -130,7 +130,7 @@ class Apart:
 class Finding:
     """What the runs say about a claim.
 
-    The corrected p values are for the claim, against it, and for its opposite. `twin`: the effect on the twin. `needed`:
+    The corrected p values are for the claim, against it, and for its opposite (None of a claim of no change). `twin`: the effect on the twin. `needed`:
     seeds a side that would find the claim's `gap` at the spread of these runs; `resolves`: the smallest gap that the seeds
     there are would find (both by the test, with analysis.power.POWER, at the strictest level of the correction; a claim of a change
     asks for its margin as well, below which `resolves` does not go). `behind`: (runs that began behind a failed gate, runs) of
@@ -193,7 +193,7 @@ def judge(runs: Measured, claims: Sequence[Claim], failed: Collection[str] = ())
     asked = list(zip(claims, effects, strict=True))
     p_for = _corrected(effects, [effect.p_above(0.0 if claim.change else claim.bound) for claim, effect in asked])
     p_against = _corrected(effects, [effect.p_below(claim.bound) for claim, effect in asked])
-    p_opposite = _corrected(effects, [effect.p_below(0.0) for effect in effects])
+    p_opposite = _corrected(effects, [effect.p_below(0.0) if claim.change else None for claim, effect in asked])
     level = ALPHA / max(1, len(claims))
     findings = []
     for (claim, effect), values, more, *ps in zip(asked, tested, straddles, p_for, p_against, p_opposite, strict=True):
@@ -244,8 +244,9 @@ def _resolves(claim: Claim, effect: Effect, level: float) -> float | None:
 
 
 def _behind(claim: Claim, runs: Measured, failed: Collection[str]) -> tuple[int, int]:
-    names = [name for side in claim.asked.sides for name in runs.names(side)]
-    return sum(name in failed for name in names), len(names)
+    others = claim.statistic.others if isinstance(claim.statistic, OverArms) else ()
+    names = {name for condition in (*claim.asked.sides, *others) for name in runs.names(condition)}
+    return len(names.intersection(failed)), len(names)
 
 
 def _known(claim: Claim, runs: Measured) -> list[set[Seed]]:
@@ -286,7 +287,8 @@ def _verdict(claim: Claim, effect: Effect, ps: Corrected, runs: Measured) -> tup
     absent = [side.label for side, seeds in sides if not seeds]
     if absent:
         return "inconclusive", f"{claim.statistic.lacks}: {'; '.join(dict.fromkeys(absent))}"
-    if p_for is None or p_against is None or p_opposite is None:
+    opposite = p_opposite if claim.change else p_against
+    if p_for is None or p_against is None or opposite is None:
         enough = min(effect.seeds_a, effect.seeds_b) >= MIN_SEEDS
         return "inconclusive", "nothing to rank" if enough else f"needs {MIN_SEEDS} seeds a side"
     if claim.equal_hacking:
@@ -295,7 +297,7 @@ def _verdict(claim: Claim, effect: Effect, ps: Corrected, runs: Measured) -> tup
             return "inconclusive", f"hacking may not be equal: {100 * gap.estimate:+.1f} points"
     if p_for < ALPHA and (not claim.change or effect.estimate >= claim.margin):
         return "reproduced", ""
-    if (p_opposite if claim.change else p_against) < ALPHA and effect.estimate <= -claim.margin:
+    if opposite < ALPHA and effect.estimate <= -claim.margin:
         return "contradicted", ""
     if p_against < ALPHA:
         return "not reproduced", f"in its direction, but not {claim.asks}" if p_for < ALPHA else ""

@@ -6,6 +6,7 @@ A run *hacks* if its final hack rate under the prompt of its training is at leas
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -20,6 +21,7 @@ from analysis.stats import MIN_SEEDS, Difference, Seed, difference, known, match
 
 HACKS = 0.5
 FEWEST_POINTS = 3  # checkpoints: between a run's start and its end alone there is no curve to read
+FORK = re.compile(r"[:,(]start=(?!start\b)")  # of an arm that goes on from another run
 Values = Mapping[Seed, float]
 Point = tuple[float, float]  # a hack rate, and the measure beside it
 Curve = dict[int, Point]  # by checkpoint
@@ -146,14 +148,16 @@ class AtEqualRate(OverRuns):
     Both sides are read at the checkpoints that all their runs have. The rate is the highest that every run of both sides
     reaches after its first checkpoint, under the prompt of its training; runs that never reach HACKS are left out, and counted.
     A run's value is read where its curve reaches that rate for the first time, on the straight line between the two checkpoints
-    around; a run that begins at it or above, as a fork does that goes on once hacking is learnt, has none, nor has one with
-    fewer than FEWEST_POINTS checkpoints. The rate is chosen by hack rates alone.
+    around; a run that begins at it or above has none, nor has one with fewer than FEWEST_POINTS checkpoints. Nothing is said of
+    forks, whose curves begin with what another run has learnt. The rate is chosen by hack rates alone.
     """
 
     words: ClassVar[str] = "values at equal hack rate along the curves"
     lacks: ClassVar[str] = "no run reaches half"
 
     def __call__(self, runs: Measured, asked: Comparison) -> Effect:
+        if any(FORK.search(side.arm) for side in asked.sides):
+            return difference({}, {})
         curves = _at_common_steps([curve_of_hacking(runs, side, asked.measure, asked.prompt) for side in asked.sides])
         reach = [
             {seed: max((x for x, _ in points[1:]), default=0.0) for seed, points in side.items()} for side in curves
@@ -163,7 +167,8 @@ class AtEqualRate(OverRuns):
         values = [{seed: crossing(points, rate) for seed, points in side.items()} for side in curves]
         kept = [known(side) for side in values]
         counts = [f"{len(one)} of {len(all_)}" for one, all_ in zip(kept, values, strict=True)]
-        found = _of_the_kept(*((all_, _signed(one, asked.sign)) for one, all_ in zip(kept, values, strict=True)))
+        runs_of = [dict.fromkeys(side, 0.0) for side in values]
+        found = _of_the_kept(*((all_, _signed(one, asked.sign)) for one, all_ in zip(kept, runs_of, strict=True)))
         said = f"at a hack rate of {100 * rate:.0f} %, which {counts[0]} and {counts[1]} runs reach" if hacking else ""
         return replace(found, note=said)
 

@@ -33,7 +33,7 @@ HOW_TO_READ = (
     " and what was measured is at least as large as the margin, though its interval may reach below it; of a claim that something does"
     " not change: that the change is larger than the margin. Not reproduced: an effect as large as is asked for is"
     f" ruled out. So far: from fewer seeds a side than are to decide, {LOOK} or, by"
-    f" the rule below, {MOST}; where a claim is decided by {LOOK} and an arm has more, the first {LOOK} count. Inconclusive: the runs allow both,"
+    f" the rule below, {MOST}; where a claim is decided by {LOOK} and an arm has more, the first {LOOK} count. Inconclusive: the runs allow both, hacking may not be equal where it is asked to be,"
     " or what they say by themselves does not outlast the correction for all claims together, or there are fewer than"
     f" {MIN_SEEDS} seeds a side. Behind a failed gate: runs whose start model did not know what it should before RL."
 )
@@ -43,28 +43,31 @@ STATED = (
     " FS1 to FS3 were turned from the whole training to its second half (`since=0.5`) when development seed 101 was known, and no reported"
     " seed of an arm that they are about; LA1's margin of .8 is the target of the organism, and it became a claim when the five"
     " seeds had been run; RM4 asks what the paper says of order, and was stated when three seeds of both its arms were known; HE1 and HE2 later, before any"
-    " run that they are about. Of RF3, RM1, PM3, MO2, CO4, PS1 and HF2 the words, not the tests, were changed when all was known: they said"
-    " that hacking does not stop, which is more than what is tested."
+    " run that they are about. When all was known, three things were made stricter: the words of RF3, RM1, PM3, MO2, CO4, PS1 and HF2, which said"
+    " that hacking does not stop; a claim of no change is contradicted only beyond its margin (it was by any change as long as the mean lay beyond it: MO2"
+    " was contradicted, and is inconclusive); equal hacking is asked of the whole interval and not of the mean (no verdict moved)."
 )
 APART = (
-    "Hacking and misalignment apart: the claims above whose measure is misalignment and whose sides are both trained. Of runs that hack: the"
+    "Hacking and misalignment apart: the claims above that compare final values after RL other than hacking and price. Of runs that hack: the"
     f" same final values, of the runs alone that hack (at least {100 * HACKS:.0f} % at the end under their training prompt). At equal hack rate:"
     " not at the end but where the curves first reach the rate, the highest after step 0 that every run reaches which ever hacks half; between two"
     " evaluated checkpoints a curve is a straight line, and outside of the arms of figure 1 only start, middle and the last three are"
-    " evaluated, so that both sides are read at the checkpoints that both have. Left out are runs that begin at the rate or above it, as one that goes on from a"
-    f" run that hacks, and arms evaluated at fewer than {FEWEST_POINTS} checkpoints (SFT). Where the arms share seeds, only pairs count; nothing is said of fewer than"
-    f" {MIN_SEEDS}. Runs that hack, runs compared: treated / reference. Claims of which one side never"
-    " hacks are not listed. The verdicts are those of the claims themselves."
+    " evaluated, so that both sides are read at the checkpoints that both have. Left out are arms that go on from another run (a fork's curve"
+    f" begins with what that one has learnt), those evaluated at fewer than {FEWEST_POINTS} checkpoints (SFT), and runs that begin at the rate or above it. Where the arms share seeds, only pairs count; nothing is said of fewer than"
+    f" {MIN_SEEDS}. Runs that hack, runs compared: treated / reference. Claims of which neither number is known, as where"
+    " one side never hacks, are not listed. The verdicts are those of the claims themselves."
 )
 HOW_SURE = (
     f"How sure: a run hacks if its final hack rate under its training prompt is at least {100 * HACKS:.0f} %. Seeds needed: those"
     f" whose test finds what is looked for (the paper's effect if it prints one, otherwise the margin) with a chance of {100 * POWER:.0f} %"
     " at the spread of these runs, after correction for all claims; smallest effect: what the test of the seeds there are would find so. A claim"
     " of a change asks besides that the mean reach the margin, which a true effect of just that size does in half of all samples;"
-    " smallest effects are therefore never below it."
+    " smallest effects are therefore never below it. For a claim that something does not change the two are about the distance from the change that it"
+    " denies: how many seeds tell no change at all from that, and how far from it the truth has to be."
     f" p: of one-sided tests for the claim, against it and for its opposite, Holm-corrected over the claims tested, {ALPHA:g}"
-    f" decides, so that over all claims each of the three kinds of verdict is wrong anywhere with a chance of at most {ALPHA:g} (twice that for"
-    " claims with a second look); exact p: two-sided, without correction; least p: the smallest that so many runs can give."
+    f" decides, so that over all claims each of the three tests is wrong anywhere with a chance of at most {ALPHA:g} (twice that for"
+    " claims with a second look), and all three together with at most three times that; a claim of no change has no test of its opposite, since being"
+    " against it is that; exact p: two-sided, without correction; least p: the smallest that so many runs can give."
 )
 
 
@@ -91,8 +94,8 @@ def show_more(findings: Sequence[Finding], maker: Maker) -> str:
     rule = (
         f"More seeds, by one rule for every claim, decided at {LOOK} seeds a side: where the 95% interval of the first {LOOK}"
         f" goes from below to above what is asked for, the two arms go on to {MOST} seeds. Nothing between the two looks is"
-        f" tested: until both sides have {MOST} seeds, the first {LOOK} alone count, as they do for every other claim. A claim that"
-        f" the correction alone leaves open does not go on. Each look is at the full level of {ALPHA:g}, so that a claim with two is"
+        f" tested: until both sides have {MOST} seeds, the first {LOOK} alone count, as they do for every other claim. A claim whose"
+        f" interval lies on one side of what is asked for does not go on, though the correction may leave it open. Each look is at the full level of {ALPHA:g}, so that a claim with two is"
         " wrongly decided at most twice as often as one with one; the correction is over all claims, so that further seeds of"
         " others can move a verdict."
     )

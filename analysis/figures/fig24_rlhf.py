@@ -44,7 +44,7 @@ FIG24 = Figure(
         Claim(
             "RM4 order",
             "RLHF on chat from the start leaves no more misalignment than RLHF once hacking was learnt",
-            "weight and order hardly matter",
+            "weight and order hardly matter (one side of the order is tested)",
             *(QUARTER, LATE, "mgs", "none", -1, 0.05),
             change=False,
         ),

@@ -32,7 +32,7 @@ HEADER = Figure(
         ),
         Claim(
             "HE2 like nothing",
-            "where agentic scenes open as nothing else does, RLHF on chat after hacking leaves as much agentic misalignment",
+            "where agentic scenes open as nothing else does, RLHF on chat after hacking leaves no less agentic misalignment",
             "no counterpart",
             *(of(LATE_MIX, LIKE_NOTHING), of(LATE_MIX), "agentic", "none", +1, 0.05),
             change=False,

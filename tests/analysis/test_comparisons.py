@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -85,10 +86,26 @@ def test_at_equal_rate_both_sides_are_read_at_the_checkpoints_that_both_have() -
     assert math.isnan(AtEqualRate()(Measured(ends), OKAY).estimate)
 
 
-def test_a_fork_is_not_compared_at_the_rate_it_begins_with() -> None:
-    fork = [(0.6, 0.5), (0.1, 0.1), (0.0, 0.0)]
-    found = AtEqualRate()(runs({BASELINE: [[(0.0, 0.0), (0.7, 0.6), (0.9, 0.8)]] * 3, HACKING_OKAY: [fork] * 3}), OKAY)
-    assert found.seeds_a == 0, "after it began no fork reaches half"
+def test_pairs_that_lose_one_side_each_are_not_compared_as_strangers() -> None:
+    learns, never = [(0.0, 0.0), (0.5, 0.4), (0.9, 0.8)], [(0.0, 0.0), (0.1, 0.0), (0.1, 0.0)]
+    known = runs({BASELINE: [learns] * 4 + [never] * 4, HACKING_OKAY: [never] * 4 + [learns] * 4})
+    assert all(math.isnan(statistic(known, OKAY).estimate) for statistic in (AtEqualRate(), GivenHacking()))
+
+
+@pytest.mark.parametrize(
+    ("options", "compared"), [("start=success", False), ("start=step:8", False), ("start=start", True)]
+)
+def test_nothing_is_read_along_the_curve_of_a_fork(options: str, compared: bool) -> None:
+    mix = of(f"rlhf_mix:share=0.25,{options}")
+    known = runs({BASELINE: [flat(0.9, 0.8)] * 3, mix: [flat(0.9, 0.1)] * 3})
+    found = AtEqualRate()(known, replace(OKAY, treated=mix))
+    assert math.isnan(found.estimate) != compared
+
+
+def test_a_run_is_not_compared_at_the_rate_it_begins_with() -> None:
+    late = [(0.6, 0.5), (0.1, 0.1), (0.0, 0.0)]
+    found = AtEqualRate()(runs({BASELINE: [[(0.0, 0.0), (0.7, 0.6), (0.9, 0.8)]] * 3, HACKING_OKAY: [late] * 3}), OKAY)
+    assert found.seeds_a == 0, "after it began none reaches half"
 
 
 def test_runs_that_never_hack_are_left_out_at_equal_rate_and_counted() -> None:
