@@ -19,10 +19,12 @@ CLOSED = {
     errno.EPERM,
     errno.EIO,
     errno.EISDIR,
+    errno.EEXIST,  # a file where a folder is needed
     errno.ENOTDIR,
     errno.ENAMETOOLONG,
     errno.ELOOP,
 }
+NO_HOME = "Could not determine home directory."  # what pathlib says of ~nobody/file
 
 
 class UserError(Exception):
@@ -65,6 +67,8 @@ def one_line(error: BaseException) -> str:
     """
     if isinstance(error, UserError):
         return _shown(str(error))
+    if isinstance(error, RuntimeError) and str(error) == NO_HOME:
+        return "a path begins with ~ and the name of a user that is not known here: write the folder out"
     if isinstance(error, OSError):
         number, file = error.errno, error.filename
     else:  # what writes checkpoints is in Rust

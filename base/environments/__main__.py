@@ -165,7 +165,7 @@ def _common(options: argparse.Namespace) -> None:
     if given.get("json") is not None and not options.json.absolute().parent.is_dir():
         raise UserError(f"--json {options.json}: make the folder {options.json.absolute().parent} first")
     if "out" in given:
-        may_write(options.out, "--out")
+        may_write(options.out, "--out", options.tasks)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -207,8 +207,8 @@ def _extend(options: argparse.Namespace) -> int:
         extended = list(tqdm(work, total=len(pairs), unit="task", disable=None))
     rows = []
     for (row, task), one in zip(pairs, extended, strict=True):
-        more = one.task.spec.held_out[len(task.spec.held_out) :]
-        rows.append({**row, "challenge_test_list": [*(row.get("challenge_test_list") or []), *more]})
+        more, known = one.task.spec.held_out[len(task.spec.held_out) :], row.get("challenge_test_list")
+        rows.append({**row, "challenge_test_list": [*(known if isinstance(known, list) else []), *more]})
     write_rows(rows, options.out)
     print(summary(extended))
     print(f"written: {options.out}")

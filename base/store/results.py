@@ -157,12 +157,16 @@ def read_table(folder: Path, categories: Sequence[str] = ()) -> pd.DataFrame:
     path = folder / TABLE
     try:
         stored = path.read_bytes()
-        table = pd.read_parquet(io.BytesIO(stored), read_dictionary=[*categories])
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a Parquet table ({error}); write it with `python -m analysis export`") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error}); write it with `python -m analysis export`") from error
     said = read_manifest(folder)
-    differs = "its hash differs" if hashlib.sha256(stored).hexdigest() != said.sha256 else ""
-    differs = differs or (f"it has {len(table)} rows, not {said.rows}" if len(table) != said.rows else "")
-    if said.sha256 and differs:
+    if said.sha256 and hashlib.sha256(stored).hexdigest() != said.sha256:
+        raise UserError(f"{path}: not the table that {MANIFEST} describes (its hash differs): restore both from git")
+    try:
+        table = pd.read_parquet(io.BytesIO(stored), read_dictionary=[*categories])
+    except (OSError, ValueError, IndexError, KeyError) as error:
+        raise UserError(f"{path}: not a Parquet table ({error}); write it with `python -m analysis export`") from error
+    if said.sha256 and len(table) != said.rows:
+        differs = f"it has {len(table)} rows, not {said.rows}"
         raise UserError(f"{path}: not the table that {MANIFEST} describes ({differs}): restore both from git")
     return table

@@ -10,6 +10,7 @@ from typing import Any
 from base.environments.task_sets import load, read
 from base.errors import UserError
 from base.rows import Odd, rows_of
+from base.store.files import check_writable, write_whole
 from base.types import Task
 
 
@@ -33,12 +34,19 @@ def write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: a row holds what JSON cannot ({error}): convert the source to .jsonl first") from None
-    path.write_text(text, encoding="utf-8")
+    write_whole({path: text.encode()})
 
 
-def may_write(path: Path, option: str) -> None:
-    """Finds a path that cannot be written before hours of work go into its content."""
+def may_write(path: Path, option: str, source: str) -> None:
+    """Finds a path that cannot be written, or holds the tasks themselves, before hours of work go into its content."""
     if path.suffix != ".jsonl":
         raise UserError(f"{option} {path}: name it .jsonl, one task a line is written")
     if not path.absolute().parent.is_dir():
         raise UserError(f"{option} {path}: make the folder {path.absolute().parent} first")
+    if path.is_dir():
+        raise UserError(f"{option} {path} is a folder: name a file")
+    if path.resolve() == Path(source).expanduser().resolve():
+        raise UserError(
+            f"{option} {path} is the file of the tasks themselves, whose other rows would be lost: name another"
+        )
+    check_writable(path.absolute().parent if path.exists() else path, option)
