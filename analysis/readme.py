@@ -119,7 +119,7 @@ def _ended(findings: Sequence[Finding]) -> str:
     said = ", ".join([*settled, f"{words[OPEN]} inconclusive"])
     return (
         f"These are {len(HEADLINES)} of {words.total()} claims with runs, chosen before the last three claims had runs; of all, {said}."
-        " Reproduced: a claim of the paper's; holds: one of ours; so far: from fewer seeds than are to decide; inconclusive"
+        " Reproduced: a claim of the paper's; holds: one of ours, or of what the paper asks and we have no number of; so far: from fewer seeds than are to decide; inconclusive"
         " (open, in the texts): neither shown nor ruled out; there by itself: such a one of which the interval shows it, but the correction"
         " for all claims together does not let it stand."
     )

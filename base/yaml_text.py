@@ -71,8 +71,10 @@ def parse_yaml(text: str) -> Any:
         values = _count(value, {})
     except RecursionError:
         raise yaml.YAMLError("nested too deeply, or a part of itself") from None
-    except (ValueError, TypeError, AttributeError, KeyError) as error:  # 2020-13-45, !!timestamp x, !!bool x
-        raise yaml.YAMLError(f"a value is not what it says it is ({error})") from None
+    except ValueError as error:  # 2020-13-45
+        raise yaml.YAMLError(str(error)) from None
+    except (TypeError, AttributeError, KeyError):  # !!timestamp x, !!bool x
+        raise yaml.YAMLError("a value is not of the type that the tag before it (!!) says") from None
     if values > LARGEST_YAML:
         raise yaml.YAMLError(f"its aliases repeat so much that it holds more than {LARGEST_YAML:,} values")
     return value

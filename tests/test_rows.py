@@ -3,11 +3,13 @@
 import codecs
 import gzip
 import json
+from contextlib import suppress
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from base.errors import UserError
+from base.errors import UserError, one_line
 from base.rows import HALVED, NotJson, rows_of, text_of
 from mitigations.filtered_sft.filters import load_words
 from mitigations.rlhf_mix.prompts import load_prompts
@@ -90,3 +92,21 @@ def test_tables_prompt_files_and_word_lists_with_a_mark(tmp_path: Path) -> None:
         load_prompts(tmp_path / "q.yaml", "chat")
     with pytest.raises(UserError, match="cannot be read"):
         text_of(tmp_path / "none.csv", "a table")
+
+
+def test_a_parquet_file_with_any_byte_changed_is_read_or_named_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "r.parquet"
+    pd.DataFrame({"a": ["größe", "b"], "n": [1, 2]}).to_parquet(path, compression=None)
+    whole = path.read_bytes()
+    assert len(rows(path)) == 2
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with suppress(UserError):  # another error is a fault
+            rows(path)
+
+
+def test_a_home_that_is_not_there_is_one_line() -> None:
+    with pytest.raises(RuntimeError) as raised:
+        rows(Path("~nosuchuser/r.jsonl"))
+    assert "write the folder out" in one_line(raised.value)
+    assert one_line(RuntimeError("another")) == ""

@@ -24,6 +24,10 @@ ALIASES = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" f
         ("a: &a [*a]", ": malformed YAML (nested too deeply, or a part of itself)"),
         (ALIASES, ": malformed YAML (its aliases repeat so much that it holds more than 1,000,000 values)"),
         ("a: 2020-13-45", ": malformed YAML (month must be in 1..12)"),
+        *[
+            (f"a: !!{tag} x", ": malformed YAML (a value is not of the type that the tag before it (!!) says)")
+            for tag in ("timestamp", "bool")
+        ],
         ("yes: [a]", " line 1: malformed YAML (the name yes is read as no text: put it in quotes)"),
         ("b: {1: a}", " line 1: malformed YAML (the name 1 is read as no text: put it in quotes)"),
         (

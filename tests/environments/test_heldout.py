@@ -293,9 +293,12 @@ def test_the_command_writes_rows_that_read_back(tmp_path: Path, capsys: pytest.C
     assert again.spec.held_out[0] == "assert double(-1) == -2"
     assert len(again.spec.held_out) == 6
     assert again.messages == load(tmp_path / "in.jsonl")[0].messages, "the prompt shows nothing new"
+    (tmp_path / "folder.jsonl").mkdir()
     for bad in (
         ["out.json"],
         ["none/out.jsonl"],
+        ["in.jsonl"],  # the tasks themselves
+        ["folder.jsonl"],
         ["out.jsonl", "--held-out", "-1"],
         ["o.jsonl", "--tasks", "organism"],
     ):

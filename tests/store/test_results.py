@@ -81,6 +81,12 @@ def test_a_table_that_is_not_the_manifests_is_refused(tmp_path: Path) -> None:
     (tmp_path / "two" / MANIFEST).write_text(text.replace('"rows": 2', '"rows": 1'))
     with pytest.raises(UserError, match="it has 2 rows, not 1"):
         read_table(tmp_path / "two")
+    for place in range(0, len(again.read_bytes()), 7):
+        spoilt = bytearray((tmp_path / "again" / TABLE).read_bytes())
+        spoilt[place] ^= 255
+        (tmp_path / "one" / TABLE).write_bytes(spoilt)
+        with pytest.raises(UserError, match="its hash differs"):
+            read_table(tmp_path / "one")
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
