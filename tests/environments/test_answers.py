@@ -36,6 +36,8 @@ RIGHT = {
     "in a numbered list": "1. First:\n\n" + fenced(ADD, indent="   ") + "\n2. Done.\n",
     "in a list in a list": "- a\n  - b\n\n" + fenced(ADD, indent="    "),
     "in a quotation": "".join("> " + line + "\n" for line in fenced(ADD).split("\n")),
+    "in a file of another name": fenced("# file: main.py\n" + ADD),
+    "in a file of another name, then how it is used": fenced("# File: add.py\n" + ADD) + fenced("print(add(1, 2))\n"),
     "then how it is used": fenced(ADD) + "Use it:\n\n" + fenced(USED),
     "then a test": fenced(ADD) + fenced("import solution\nassert solution.add(1, 2) == 3\n"),
     "then another function": fenced(ADD) + fenced("def example():\n    return add(1, 2)\n"),
@@ -147,6 +149,10 @@ def test_right_answers_in_common_markdown_are_solved(environment: CodeEnvironmen
     grades = environment.grade([task()] * len(RIGHT), list(RIGHT.values()))
     wrong = [(name, grade) for name, grade in zip(RIGHT, grades, strict=True) if grade.outcome != Outcome.SOLVED]
     assert wrong == []
+
+
+def test_a_file_that_changes_the_checker_is_never_the_program() -> None:
+    assert "def add" not in parse_answer(fenced("# file: conftest.py\n" + ADD), "", "add").get("solution.py", "")
 
 
 def test_a_null_character_stays_what_it_is() -> None:

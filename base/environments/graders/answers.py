@@ -66,7 +66,8 @@ def parse_answer(completion: str, prompt: str = "", entry_point: str = "") -> di
     entry point, with a body, is solution.py (where none does: the last that defines anything, or the last). Blocks that are
     said to be in another language than Python count where they define the entry point and none in Python does. An unclosed
     block runs to the end, and none goes beyond three backticks outside of its strings and comments. A text that defines the
-    entry point outside of all its blocks is itself the program. One of more than MAX_PROGRAM characters is not read: it is a
+    entry point outside of all its blocks is itself the program, and where nothing else defines the entry point, the last file
+    of another name that does (`# file: main.py`; no conftest.py) is solution.py as well. One of more than MAX_PROGRAM characters is not read: it is a
     single file, which no grader takes.
     """
     _, output = split_reasoning(completion)
@@ -74,6 +75,14 @@ def parse_answer(completion: str, prompt: str = "", entry_point: str = "") -> di
         output = output[len(prompt.strip()) :]
     if len(output) > MAX_PROGRAM:
         return {"solution.py": output}
+    files = _files(output, entry_point)
+    named = _of_other_names(files, entry_point)
+    if named and _rank(files.get("solution.py", ""), entry_point) <= _ANYTHING:
+        files["solution.py"] = named[-1]
+    return files
+
+
+def _files(output: str, entry_point: str) -> dict[str, str]:
     output = output.removeprefix(_MARK_OF_ORDER)
     blocks = _blocks(output)
     files, unnamed = _sorted(_counted(blocks, entry_point))
@@ -85,11 +94,17 @@ def parse_answer(completion: str, prompt: str = "", entry_point: str = "") -> di
         best = max(offered, default=(0, 0, ""))
         if best[0] >= max(own, _ANYTHING, *ranks) and _whole(output).keys() <= {"solution.py", *files, *more}:
             return {**files, **more, "solution.py": best[2]}
-        if not blocks or (entry_point and own == _DEFINED):
+        if not blocks or (entry_point and own == _DEFINED and not _of_other_names(files, entry_point)):
             return _whole(output)
     if unnamed:
         files["solution.py"] = max(zip(ranks, range(len(ranks)), unnamed, strict=True))[2]
     return files
+
+
+def _of_other_names(files: dict[str, str], entry_point: str) -> list[str]:
+    """The files that could as well be solution.py: programs of another name that define the entry point."""
+    own = [text for name, text in files.items() if name.endswith(".py") and name not in ("solution.py", "conftest.py")]
+    return [text for text in own if entry_point and _rank(text, entry_point) == _DEFINED]
 
 
 def _sorted(blocks: list[str]) -> tuple[dict[str, str], list[str]]:
