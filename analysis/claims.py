@@ -39,9 +39,7 @@ from analysis.measured import Measured
 from analysis.stats import MIN_SEEDS, Seed, difference, holm, known
 
 ALPHA = 0.05
-EQUAL_HACKING = (
-    0.10  # "at equal hacking": the hack rate is at most this much below the baseline's, with its whole interval
-)
+EQUAL_HACKING = 0.10  # "at equal hacking": the whole interval of the gap in hack rate is at most this much below 0
 LOOK, MOST = 5, 10  # seeds a side: when it is decided whether a claim needs more, and how many it gets then
 
 Verdict = Literal["reproduced", "not reproduced", "contradicted", "inconclusive"]
@@ -60,8 +58,9 @@ class Claim:
     """`sign` +1: `treated` is claimed to lie above `reference`, -1: below. `change` False: claimed not to protect.
 
     `margin`: the smallest effect that counts, in the statistic's unit (shares; a correlation).
-    `equal_hacking`: undecided where the treated may hack less (EQUAL_HACKING). `expected`: the paper's effect in the claimed direction, if it
-    prints one; the seeds needed are those that find it, and otherwise the margin. `ours`: the paper makes no such claim.
+    `equal_hacking`: undecided where the treated may hack less (EQUAL_HACKING). `expected`: the paper's effect in the claimed
+    direction, if it prints one; the seeds needed are those that find it, and otherwise the margin. `ours`: the paper makes no
+    such claim, or we have no number of it.
     """
 
     name: str
@@ -130,12 +129,13 @@ class Apart:
 class Finding:
     """What the runs say about a claim.
 
-    The corrected p values are for the claim, against it, and for its opposite (None of a claim of no change). `twin`: the effect on the twin. `needed`:
-    seeds a side that would find the claim's `gap` at the spread of these runs; `resolves`: the smallest gap that the seeds
-    there are would find (both by the test, with analysis.power.POWER, at the strictest level of the correction; a claim of a change
-    asks for its margin as well, below which `resolves` does not go). `behind`: (runs that began behind a failed gate, runs) of
-    those that count. `seeds` (the numbers of those with a value), `hacking`: of the treated and the reference. `straddles`: the rule for more seeds applies. `apart`:
-    hacking and misalignment held apart; verdicts are of the claim itself.
+    The corrected p values are for the claim, against it, and for its opposite (None of a claim of no change). `twin`: the
+    effect on the twin. `needed`: seeds a side that would find the claim's `gap` at the spread of these runs; `resolves`: the
+    smallest gap that the seeds there are would find (both by the test, with analysis.power.POWER, at the strictest level of the
+    correction; a claim of a change asks for its margin as well, below which `resolves` does not go). `seeds` (the numbers of
+    those with a value), `hacking`: of the treated and the reference. `straddles`: the rule for more seeds applies. `apart`:
+    hacking and misalignment held apart; verdicts are of the claim itself. `behind`: (runs that began behind a failed gate, runs)
+    of those that count.
     """
 
     claim: Claim

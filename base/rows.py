@@ -169,13 +169,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
             for row in batch.to_pylist():
                 number += 1
                 yield f"{path}, row {number}", row
-    except (
-        OSError,
-        ValueError,
-        IndexError,
-        KeyError,
-        pyarrow.ArrowException,
-    ) as error:  # a text that is no UTF-8 is a ValueError
+    except (OSError, ValueError, pyarrow.ArrowException) as error:  # a text that is no UTF-8 is a ValueError
         raise UserError(f"{path} cannot be read as parquet ({str(error).splitlines()[0]})") from error
 
 

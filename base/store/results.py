@@ -28,11 +28,9 @@ if TYPE_CHECKING:
 # Of runs made by this code. Raise it when seeds, keys or settings of base change, so that older results are marked.
 RECIPE = "0.3"
 TABLE, MANIFEST, STARTS = "table.parquet", "manifest.json", "starts"
-ORDER = ("eval", "metric", "run", "prompt", "step")  # of rows: like values beside each other pack an eighth smaller
-WHOLE: Mapping[str, Any] = {
-    "dictionary_pagesize_limit": 1 << 26,
-    "data_page_size": 1 << 26,
-}  # a column in one piece, for the same reason
+# Rows in an order in which like values stand beside each other, and columns in one piece: both pack smaller.
+ORDER = ("eval", "metric", "run", "prompt", "step")
+WHOLE: Mapping[str, Any] = {"dictionary_pagesize_limit": 1 << 26, "data_page_size": 1 << 26}
 FORMER_TABLE = "table.csv.gz"  # of results as they were before; it is not read
 SHIPPED = Path(__file__).parents[2] / "results"  # one folder a scale
 NUMBERS = ("value", "n", "missing")
@@ -153,6 +151,7 @@ def read_table(folder: Path, categories: Sequence[str] = ()) -> pd.DataFrame:
         UserError: it cannot be read, or is not the one that the manifest beside it describes.
     """
     import pandas as pd
+    import pyarrow
 
     path = folder / TABLE
     try:
@@ -164,7 +163,7 @@ def read_table(folder: Path, categories: Sequence[str] = ()) -> pd.DataFrame:
         raise UserError(f"{path}: not the table that {MANIFEST} describes (its hash differs): restore both from git")
     try:
         table = pd.read_parquet(io.BytesIO(stored), read_dictionary=[*categories])
-    except (OSError, ValueError, IndexError, KeyError) as error:
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise UserError(f"{path}: not a Parquet table ({error}); write it with `python -m analysis export`") from error
     if said.sha256 and len(table) != said.rows:
         differs = f"it has {len(table)} rows, not {said.rows}"

@@ -67,8 +67,8 @@ def parse_answer(completion: str, prompt: str = "", entry_point: str = "") -> di
     said to be in another language than Python count where they define the entry point and none in Python does. An unclosed
     block runs to the end, and none goes beyond three backticks outside of its strings and comments. A text that defines the
     entry point outside of all its blocks is itself the program, and where nothing else defines the entry point, the last file
-    of another name that does (`# file: main.py`; no conftest.py) is solution.py as well. One of more than MAX_PROGRAM characters is not read: it is a
-    single file, which no grader takes.
+    of another name that does (`# file: main.py`; no conftest.py) is solution.py as well. One of more than MAX_PROGRAM characters
+    is not read: it is a single file, which no grader takes.
     """
     _, output = split_reasoning(completion)
     if prompt.strip() and output.startswith(prompt.strip()):
